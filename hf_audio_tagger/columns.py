@@ -1,0 +1,102 @@
+"""The columns that a tagger adds: name, Arrow type, and what a verdict says in each.
+
+Every value that goes back to `map` carries its type. `datasets` infers a column's type from the first
+values it gets: a thousand empty lists make a column of nulls, and the first real tag ends the run.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from .tags import Verdict
+
+SCORED = [("label", pa.string()), ("score", pa.float32())]
+SEGMENT = [("start", pa.float32()), ("end", pa.float32()), *SCORED]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: a list with one entry a video."""
+
+    name: str
+    entry_type: pa.DataType
+    entry: Callable[[Verdict], Any]
+
+    @property
+    def type(self) -> pa.DataType:
+        return pa.list_(self.entry_type)
+
+
+def tag_column(name: str) -> Column:
+    return Column(name, pa.string(), lambda verdict: verdict.tag)
+
+
+def error_column(tag_name: str) -> Column:
+    return Column(prefix_of(tag_name) + "_error", pa.string(), lambda verdict: verdict.error)
+
+
+def top_column(tag_name: str) -> Column:
+    return Column(prefix_of(tag_name) + "_top", pa.list_(pa.struct(SCORED)), top_entry)
+
+
+def segments_column(tag_name: str) -> Column:
+    return Column(prefix_of(tag_name) + "_segments", pa.list_(pa.struct(SEGMENT)), segments_entry)
+
+
+def embedding_column(tag_name: str) -> Column:
+    return Column(prefix_of(tag_name) + "_embedding", pa.list_(pa.float32()), embedding_entry)
+
+
+def prefix_of(tag_name: str) -> str:
+    """`video_audio_tags` → `video_audio`, which the other columns' names begin with."""
+    return tag_name.removesuffix("_tags")
+
+
+def top_entry(verdict: Verdict) -> list[dict[str, Any]] | None:
+    if verdict.top is None:
+        return None
+    return [{"label": label, "score": score} for label, score in verdict.top]
+
+
+def segments_entry(verdict: Verdict) -> list[dict[str, Any]] | None:
+    return None if verdict.segments is None else [vars(segment) for segment in verdict.segments]
+
+
+def embedding_entry(verdict: Verdict) -> list[float] | None:
+    return None if verdict.embedding is None else verdict.embedding.tolist()
+
+
+class TypedList(list):  # type: ignore[type-arg]
+    """A batch's column: a list, as `map` asks for, that also knows its Arrow type."""
+
+    def __init__(self, values: Sequence[Any], arrow_type: pa.DataType) -> None:
+        super().__init__(values)
+        self.arrow_type = arrow_type
+
+    def __arrow_array__(self, type: pa.DataType | None = None) -> pa.Array:
+        return pa.array(list(self), type=type or self.arrow_type)
+
+
+def typed_batch(columns: Mapping[str, Sequence[Any]], types: Mapping[str, pa.DataType]) -> dict[str, Any]:
+    """Columns of a batch, each a list with its type."""
+    return {name: TypedList(values, types[name]) for name, values in columns.items()}
+
+
+def typed_row(columns: Mapping[str, Sequence[Any]], types: Mapping[str, pa.DataType]) -> dict[str, Any]:
+    """Columns of one row, each an Arrow array of length one: `map` writes it as it is."""
+    return {name: pa.array(values, type=types[name]) for name, values in columns.items()}
+
+
+def with_columns(
+    table: pa.Table, columns: Mapping[str, Sequence[Any]], types: Mapping[str, pa.DataType]
+) -> pa.Table:
+    """The table with the columns added or replaced, for datasets in the "arrow" format."""
+    for name, values in columns.items():
+        column = pa.array(values, type=types[name])
+        if name in table.column_names:
+            table = table.set_column(table.column_names.index(name), name, column)
+        else:
+            table = table.append_column(name, column)
+    return table

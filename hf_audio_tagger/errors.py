@@ -1,0 +1,32 @@
+"""What can go wrong, one class for each thing a caller may want to treat on its own.
+
+Every class takes its message alone. A worker's exception travels to the parent as a pickle, and one
+whose ``__init__`` takes other arguments cannot be unpickled there: the parent would wait for ever.
+"""
+
+
+class TaggerError(Exception):
+    """Anything that this package raises on purpose."""
+
+
+class SettingsError(TaggerError, ValueError):
+    """A setting that cannot work. Raised when the tagger is built, not after an hour of mapping."""
+
+
+class ColumnError(TaggerError, KeyError):
+    """The rows lack the column that was asked for, or a cell holds what no video can be."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # KeyError would show the message's repr
+
+
+class ModelError(TaggerError, RuntimeError):
+    """A model that cannot be loaded, or not used as asked."""
+
+
+class MediaError(TaggerError, RuntimeError):
+    """A video or sound that cannot be read. Its message names the file and the reason."""
+
+
+class ProcessError(TaggerError, RuntimeError):
+    """Processes and devices in a combination that cannot work, such as CUDA before a fork."""

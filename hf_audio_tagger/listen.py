@@ -1,0 +1,248 @@
+"""Which windows of a clip are heard, and the pipeline: decode ahead while the model works.
+
+One clip's way: open its sound, cut it into windows at the model's rate, gather windows of several
+clips into micro-batches, hear them. Threads decode the clips that come next; memory is bounded by the
+windows in flight, never by a clip's length.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from math import ceil
+
+import numpy as np
+
+from .cells import Media
+from .decode import Sound, open_sound
+from .errors import MediaError
+from .models.contract import Heard, Listener
+from .process import compute
+from .resample import Conversion, resample, resample_blocks
+
+STRETCH_SECONDS = 10  # about what one clip takes from a micro-batch; `batch_size` counts these
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How clips are listened to."""
+
+    windows: str | int  # "first", "all", or how many spread evenly
+    hop_samples: int  # from window to window, at the model's rate
+    channels: str
+    decoder: str
+    batch_size: int  # stretches of about ten seconds in a micro-batch
+    decode_threads: int
+
+
+@dataclass(frozen=True)
+class Window:
+    start_sample: int
+    samples: np.ndarray
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What the model says of consecutive windows of one clip."""
+
+    clip: int  # its place in the sequence of media
+    spans: list[tuple[float, float]]  # start and end of each window, in seconds
+    heard: Heard
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A clip is through: heard, without an audio stream (`silent`), or with an error."""
+
+    clip: int
+    silent: bool = False
+    error: MediaError | None = None
+
+
+def hear(media: Sequence[Media], listener: Listener, plan: Plan) -> Iterator[Passage | Ending]:
+    """Passages of every clip, clip after clip, each clip closed by its ending."""
+    waiting: list[tuple[int, list[Window]] | Ending] = []
+    window_count = 0
+    full = windows_per_batch(listener, plan)
+    for event in decode_ahead(media, listener, plan):
+        waiting.append(event)
+        window_count += 0 if isinstance(event, Ending) else len(event[1])
+        if window_count >= full:
+            yield from heard(waiting, listener, full)
+            waiting, window_count = [], 0
+    yield from heard(waiting, listener, full)
+
+
+def heard(
+    events: Sequence[tuple[int, list[Window]] | Ending], listener: Listener, full: int
+) -> Iterator[Passage | Ending]:
+    """The events with their windows heard, at most `full` windows at a time in the model."""
+    windows = [window.samples for event in events if not isinstance(event, Ending) for window in event[1]]
+    parts = [compute(partial(listener.hear, windows[i : i + full])) for i in range(0, len(windows), full)]
+    if parts:
+        logits = np.concatenate([part.logits for part in parts])
+        pooled = [part.embeddings for part in parts if part.embeddings is not None]
+        embeddings = np.concatenate(pooled) if pooled else None
+    position = 0
+    for event in events:
+        if isinstance(event, Ending):
+            yield event
+            continue
+        clip, clip_windows = event
+        rows = slice(position, position + len(clip_windows))
+        position = rows.stop
+        spans = [span_of(window, listener.rate_hz) for window in clip_windows]
+        yield Passage(clip, spans, Heard(logits[rows], None if embeddings is None else embeddings[rows]))
+
+
+def span_of(window: Window, rate_hz: int) -> tuple[float, float]:
+    return window.start_sample / rate_hz, (window.start_sample + len(window.samples)) / rate_hz
+
+
+def windows_per_stretch(listener: Listener, plan: Plan) -> int:
+    return max(1, round(STRETCH_SECONDS * listener.rate_hz / max(plan.hop_samples, 1)))
+
+
+def windows_per_batch(listener: Listener, plan: Plan) -> int:
+    return plan.batch_size * windows_per_stretch(listener, plan)
+
+
+def decode_ahead(
+    media: Sequence[Media], listener: Listener, plan: Plan
+) -> Iterator[tuple[int, list[Window]] | Ending]:
+    """Decoded windows in the clips' order, while threads work on the clips behind.
+
+    Each waiting clip holds its first stretch only, and the clip at the head one batch beyond what was
+    taken: that is all the memory there is.
+    """
+    clips = iter(enumerate(media))
+    ahead: deque[tuple[int, Iterator[list[Window] | Ending], Future[list[Window] | Ending]]] = deque()
+    pool = ThreadPoolExecutor(plan.decode_threads, thread_name_prefix="decode")
+    try:
+        while True:
+            for clip, one in islice(clips, 2 * plan.batch_size - len(ahead)):
+                chunks = decoded_chunks(clip, one, listener, plan)
+                ahead.append((clip, chunks, pool.submit(next, chunks)))
+            if not ahead:
+                return
+            clip, chunks, future = ahead[0]
+            chunk = future.result()
+            if isinstance(chunk, Ending):
+                ahead.popleft()
+                yield chunk
+            else:
+                ahead[0] = (clip, chunks, pool.submit(next, chunks))
+                yield clip, chunk
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        for _, chunks, _ in ahead:
+            chunks.close()  # type: ignore[attr-defined]  # a generator: closes its file
+
+
+def decoded_chunks(
+    clip: int, media: Media, listener: Listener, plan: Plan
+) -> Iterator[list[Window] | Ending]:
+    """One clip's windows in lists: a short one first, then whole batches; its ending last."""
+    size = windows_per_stretch(listener, plan)
+    try:
+        seeks = isinstance(plan.windows, int)
+        with open_sound(media, plan.decoder, plan.channels, seeks) as sound:
+            if sound is None:
+                yield Ending(clip, silent=True)
+                return
+            windows = windows_of(sound, listener, plan)
+            while chunk := list(islice(windows, size)):
+                for window in chunk:
+                    if not np.isfinite(window.samples).all():
+                        raise MediaError(f"{media.name}: its samples are not all finite numbers.")
+                yield chunk
+                size = windows_per_batch(listener, plan)
+    except MediaError as error:
+        yield Ending(clip, error=error)
+        return
+    yield Ending(clip)
+
+
+def windows_of(sound: Sound, listener: Listener, plan: Plan) -> Iterator[Window]:
+    """The windows to hear, at the model's rate. The last may be short; none is under one frame."""
+    size, hop, frame = listener.window_samples, plan.hop_samples, listener.frame_samples
+    rate_hz = listener.rate_hz
+    if plan.windows == "first":
+        starts: Sequence[int] | None = [0]
+    elif plan.windows == "all":
+        starts = None
+    else:
+        starts = spread_starts(total_samples(sound, rate_hz), size, hop, int(plan.windows))
+    if starts is None:
+        yield from sliding(read(sound, rate_hz), size, hop, frame)
+        return
+    for start in starts:
+        blocks = list(read(sound, rate_hz, start, size))
+        if blocks:
+            yield Window(start, at_least(np.concatenate(blocks), frame))
+
+
+def total_samples(sound: Sound, rate_hz: int) -> int:
+    """The clip's length at the model's rate; counted where the container does not tell it."""
+    if sound.duration_seconds:
+        return ceil(sound.duration_seconds * rate_hz)
+    return ceil(sum(len(block) for block in sound.blocks()) * rate_hz / sound.rate_hz)
+
+
+def spread_starts(total: int, size: int, hop: int, count: int) -> list[int] | None:
+    """Where `count` windows begin: each in the middle of its share of the clip.
+
+    None where that would hear more than the whole clip, which is then heard in order.
+
+    >>> spread_starts(total=1000, size=100, hop=100, count=2)
+    [200, 700]
+    """
+    if 1 + ceil(max(0, total - size) / hop) <= count:
+        return None
+    middle = (total / count - size) / 2
+    return [min(max(0, round(place * total / count + middle)), total - size) for place in range(count)]
+
+
+def read(sound: Sound, rate_hz: int, start: int = 0, count: int | None = None) -> Iterator[np.ndarray]:
+    """`count` samples at `rate_hz` from sample `start` on, or all of them, exact at both edges."""
+    if count is None:
+        yield from resample_blocks(sound.blocks(), sound.rate_hz, rate_hz)
+        return
+    conversion = Conversion(sound.rate_hz, rate_hz)
+    first = conversion.start_in(start)
+    source = list(sound.blocks(first, conversion.stop_in(start + count)))
+    if not source:
+        return
+    samples = resample(np.concatenate(source), sound.rate_hz, rate_hz)
+    skip = start - first // conversion.step_in * conversion.step_out
+    samples = samples[skip : skip + count]
+    if len(samples):
+        yield samples
+
+
+def sliding(blocks: Iterable[np.ndarray], size: int, hop: int, frame: int) -> Iterator[Window]:
+    """Windows of `size` every `hop` samples, over a stream.
+
+    The last one is short: it is there while some of it was in no window before and it makes a frame.
+    """
+    held = np.zeros(0, np.float32)
+    start = 0  # of the next window, in the clip
+    skip = 0  # samples between the end of `held` and that start, where windows leave gaps
+    for block in blocks:
+        block, skip = block[skip:], max(0, skip - len(block))
+        held = np.concatenate([held, block]) if len(held) else block
+        while len(held) >= size:
+            yield Window(start, held[:size])
+            start += hop
+            skip += max(0, hop - len(held))
+            held = held[hop:]
+    unheard = len(held) if start == 0 else len(held) - max(0, size - hop)
+    if unheard > 0 and (start == 0 or len(held) >= frame):
+        yield Window(start, at_least(held, frame))
+
+
+def at_least(samples: np.ndarray, length: int) -> np.ndarray:
+    """Padded with silence to `length`: 20 ms of sound still make one analysis frame."""
+    return samples if len(samples) >= length else np.pad(samples, (0, length - len(samples)))

@@ -1,0 +1,72 @@
+"""The models, one file a family. `listener` is the only place that knows them all.
+
+The loaded model is state of the process: loaded on the first call, kept, never pickled.
+"""
+
+import os
+import threading
+from collections import OrderedDict
+
+import torch
+
+from ..ontology import ontology
+from ..process import pick_device, prepare_torch
+from .contract import Heard, Listener
+from .spec import ModelSpec
+
+__all__ = ["Heard", "Listener", "ModelSpec", "labels_of", "listener"]
+
+KEPT_MODELS = 2  # of the latest used in one process
+
+_loaded: OrderedDict[tuple[ModelSpec, str, object], Listener] = OrderedDict()
+_lock = threading.Lock()
+
+
+def listener(spec: ModelSpec, device: str | None = None, rank: int | None = None) -> Listener:
+    """The model of this process for a spec, loaded when it is first asked for."""
+    prepare_torch()
+    chosen = pick_device(device, rank)
+    key = (spec, chosen, spec.identity())
+    with _lock:
+        if key not in _loaded:
+            while len(_loaded) >= KEPT_MODELS:
+                _loaded.popitem(last=False)
+            _loaded[key] = load(spec, torch.device(chosen))
+        _loaded.move_to_end(key)
+        return _loaded[key]
+
+
+def load(spec: ModelSpec, device: torch.device) -> Listener:
+    """Load a model of whichever family its name says."""
+    if spec.model == "yamnet":
+        from .yamnet import load_yamnet
+
+        return load_yamnet(spec.weights, str(device), spec.torch_dtype(device))
+    if spec.model == "vggish":
+        from .vggish import load_vggish
+
+        return load_vggish(spec.weights, str(device), spec.torch_dtype(device))
+    from .pretrained import load_pretrained
+
+    return load_pretrained(spec, device)
+
+
+def labels_of(spec: ModelSpec) -> tuple[str, ...]:
+    """A model's class names by index, without loading its weights or touching a device."""
+    if spec.model == "yamnet":
+        return tuple(category.name for category in ontology.yamnet_classes())
+    if spec.model == "vggish":
+        return tuple(category.name for category in ontology.audioset_classes())
+    from .pretrained import config_labels
+
+    return config_labels(spec)
+
+
+def _after_fork() -> None:
+    """A lock that another thread of the parent held would stay shut for ever."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,38 @@
+"""What every family of models offers to the pipeline, and nothing else of it is known there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a model says of a few windows: one row a window."""
+
+    logits: np.ndarray  # float32 (windows, classes)
+    embeddings: np.ndarray | None  # float32 (windows, embedding_size): what enters the classifier
+
+
+class Listener(Protocol):
+    """A loaded model with its front end. One window in, one row of logits out."""
+
+    labels: tuple[str, ...]  # by class index
+    multi_label: bool  # a score is the sigmoid of a logit; else the softmax over all
+    rate_hz: int  # of the sound it was trained on
+    window_samples: int  # what one window holds, at rate_hz
+    hop_samples: int  # from the start of one window to the next, by default
+    frame_samples: int  # the least that makes one analysis frame
+    default_windows: str  # "first" or "all"
+    embedding_size: int | None  # None: nothing is pooled before the classifier
+    device: torch.device
+
+    def hear(self, windows: Sequence[np.ndarray]) -> Heard:
+        """Logits of mono float32 windows, each of `window_samples` or shorter at a clip's end.
+
+        Shorter ones are padded as the model was trained. A window's answer does not depend on
+        the others in the call.
+        """
+        ...

@@ -1,0 +1,57 @@
+"""Kaldi's log-mel filter bank over a whole batch at once, on any device.
+
+Equal to ``torchaudio.compliance.kaldi.fbank(window_type="hanning")``, which takes one clip at a time.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torchaudio.compliance.kaldi import get_mel_banks
+
+FRAME_SECONDS = 0.025  # 400 samples at 16 kHz
+SHIFT_SECONDS = 0.010  # 160 samples at 16 kHz
+LOWEST_HZ = 20.0
+PREEMPHASIS = 0.97
+
+
+@dataclass(frozen=True)
+class FilterBank:
+    """The constants of one front end, on the device that computes it."""
+
+    frame_samples: int
+    shift_samples: int
+    fft_samples: int
+    taper: torch.Tensor  # (frame_samples,)
+    mel: torch.Tensor  # (fft_samples / 2 + 1, bands)
+
+    def frame_count(self, samples: int) -> int:
+        """Whole frames in so many samples."""
+        return max(0, 1 + (samples - self.frame_samples) // self.shift_samples)
+
+    def sample_count(self, frames: int) -> int:
+        """Samples that make so many frames."""
+        return self.frame_samples + (frames - 1) * self.shift_samples
+
+    def log_mel(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """``(clips, samples)`` → ``(clips, frames, bands)``."""
+        frames = waveforms.unfold(-1, self.frame_samples, self.shift_samples)
+        frames = frames - frames.mean(dim=-1, keepdim=True)
+        previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
+        frames = (frames - PREEMPHASIS * previous) * self.taper
+        power = torch.fft.rfft(frames, n=self.fft_samples).abs().square()
+        return (power @ self.mel).clamp_min(torch.finfo(torch.float32).eps).log()
+
+
+def filter_bank(rate_hz: int, bands: int, device: torch.device) -> FilterBank:
+    """The front end that a model of so many mel bands was trained with."""
+    frame_samples = int(rate_hz * FRAME_SECONDS)
+    fft_samples = 1 << (frame_samples - 1).bit_length()
+    mel, _ = get_mel_banks(bands, fft_samples, float(rate_hz), LOWEST_HZ, 0.0, 100.0, -500.0, 1.0)
+    mel = torch.nn.functional.pad(mel, (0, 1)).T.contiguous()  # the Nyquist bin belongs to no band
+    return FilterBank(
+        frame_samples=frame_samples,
+        shift_samples=int(rate_hz * SHIFT_SECONDS),
+        fft_samples=fft_samples,
+        taper=torch.hann_window(frame_samples, periodic=False).to(device),
+        mel=mel.to(device),
+    )

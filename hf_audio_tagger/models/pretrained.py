@@ -1,0 +1,188 @@
+"""Any ``AutoModelForAudioClassification`` checkpoint, with its own feature extractor."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import ModelError
+from ..ontology import labels_are_audioset
+from .contract import Heard
+from .spec import ModelSpec
+
+FREE_LENGTH_SECONDS = 10.0  # a window for a model that takes any length
+FRAME_SECONDS = 0.025
+
+
+class PretrainedListener:
+    """A checkpoint of transformers and what it needs to hear.
+
+    Windows of one length go through the extractor together, so that nothing is padded by its
+    neighbours: some models (wav2vec2 with group norm) answer differently to padded sound.
+    """
+
+    default_windows = "first"
+
+    def __init__(self, model: Any, extractor: Any, device: torch.device) -> None:
+        self.model, self.extractor, self.device = model, extractor, device
+        self.labels = names_of(model.config)
+        problem = getattr(model.config, "problem_type", None)
+        self.multi_label = problem == "multi_label_classification" or labels_are_audioset(self.labels)
+        self.rate_hz = int(extractor.sampling_rate)
+        self.window_samples = window_samples_of(extractor, self.rate_hz)
+        self.hop_samples = self.window_samples
+        self.frame_samples = frame_samples_of(model.config, self.rate_hz)
+        self.latest = threading.local()  # what entered the classifier, in each thread
+        classifier = getattr(model, "classifier", None)
+        self.embedding_size: int | None = None
+        if classifier is not None:
+            classifier.register_forward_pre_hook(self.keep_pooled)
+            self.embedding_size = embedding_size_of(classifier)
+
+    def keep_pooled(self, _: Any, inputs: tuple[Any, ...]) -> None:
+        self.latest.pooled = inputs[0]
+
+    def hear(self, windows: Sequence[np.ndarray]) -> Heard:
+        by_length = sorted(range(len(windows)), key=lambda place: len(windows[place]))
+        logits = np.zeros((len(windows), len(self.labels)), np.float32)
+        embeddings = np.zeros((len(windows), self.embedding_size or 0), np.float32)
+        for _, group in groupby(by_length, key=lambda place: len(windows[place])):
+            places = list(group)
+            part = self.hear_equal([windows[place] for place in places])
+            logits[places] = part.logits
+            if part.embeddings is not None:
+                embeddings[places] = part.embeddings
+        return Heard(logits, embeddings if self.embedding_size else None)
+
+    def hear_equal(self, windows: Sequence[np.ndarray]) -> Heard:
+        """Windows of one length."""
+        with torch.inference_mode():
+            return self.forward(self.features(windows))
+
+    def features(self, windows: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
+        """What the model takes, on its device."""
+        inputs = self.extractor(list(windows), sampling_rate=self.rate_hz, return_tensors="pt")
+        dtype = self.model.dtype
+        return {
+            name: value.to(self.device, dtype if value.is_floating_point() else None)
+            for name, value in inputs.items()
+        }
+
+    def forward(self, inputs: dict[str, torch.Tensor]) -> Heard:
+        self.latest.pooled = None
+        logits = self.model(**inputs).logits.float().cpu().numpy()
+        pooled, self.latest.pooled = self.latest.pooled, None
+        if pooled is None or pooled.ndim != 2:
+            return Heard(logits, None)
+        return Heard(logits, pooled.float().cpu().numpy())
+
+
+def window_samples_of(extractor: Any, rate_hz: int) -> int:
+    """The length that the extractor pads or cuts to, where it has one (Whisper: 30 s)."""
+    return int(getattr(extractor, "n_samples", None) or FREE_LENGTH_SECONDS * rate_hz)
+
+
+def frame_samples_of(config: Any, rate_hz: int) -> int:
+    """The shortest sound that the model takes: what its convolutions span, else 25 ms."""
+    kernels, strides = getattr(config, "conv_kernel", None), getattr(config, "conv_stride", None)
+    if not kernels or not strides:
+        return round(FRAME_SECONDS * rate_hz)
+    span, step = 1, 1
+    for kernel, stride in zip(kernels, strides, strict=True):
+        span += (kernel - 1) * step
+        step *= stride
+    return span + step  # two frames: some heads normalise over time
+
+
+def embedding_size_of(classifier: Any) -> int | None:
+    """How wide the pooled state is that enters the classifier."""
+    for module in classifier.modules():
+        if isinstance(module, torch.nn.Linear):
+            return module.in_features
+    return None
+
+
+def load_pretrained(spec: ModelSpec, device: torch.device) -> PretrainedListener:
+    """Load config, extractor and weights; AST gets its own front end."""
+    from transformers import (
+        ASTFeatureExtractor,
+        AutoConfig,
+        AutoFeatureExtractor,
+        AutoModelForAudioClassification,
+    )
+
+    common = hub_arguments(spec)
+    try:
+        with quiet():
+            config = AutoConfig.from_pretrained(spec.path, **common)
+            extractor = AutoFeatureExtractor.from_pretrained(spec.path, **common)
+            model = AutoModelForAudioClassification.from_pretrained(
+                spec.path, config=config, dtype=spec.torch_dtype(device), **common
+            )
+    except Exception as error:
+        raise ModelError(explain(spec, error)) from error
+    model = model.eval().to(device)
+    if type(extractor) is ASTFeatureExtractor:
+        from .ast import AstListener
+
+        return AstListener(model, extractor, device)
+    return PretrainedListener(model, extractor, device)
+
+
+def config_labels(spec: ModelSpec) -> tuple[str, ...]:
+    """The class names that a checkpoint's config tells."""
+    from transformers import AutoConfig
+
+    try:
+        with quiet():
+            return names_of(AutoConfig.from_pretrained(spec.path, **hub_arguments(spec)))
+    except Exception as error:
+        raise ModelError(explain(spec, error)) from error
+
+
+def names_of(config: Any) -> tuple[str, ...]:
+    return tuple(str(config.id2label[index]) for index in range(config.num_labels))
+
+
+def hub_arguments(spec: ModelSpec) -> dict[str, Any]:
+    asked = {"revision": spec.revision, "trust_remote_code": spec.trust_remote_code, "token": spec.token}
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def explain(spec: ModelSpec, error: Exception) -> str:
+    """What was asked for, why it failed, and what to do."""
+    asked = f"The model {spec.model!r}" + (f" (revision {spec.revision!r})" if spec.revision else "")
+    reason = " ".join(str(error).split())[:400] or type(error).__name__
+    if Path(spec.model).exists() or spec.model.startswith((".", "/", "~")):
+        remedy = (
+            "A local folder needs config.json, preprocessor_config.json and the weights of an audio "
+            "classification model, as save_pretrained writes them."
+        )
+    else:
+        remedy = (
+            "Check the id and the network; for a private or gated model pass token=. Without network, run "
+            f"`hf-audio-tagger doctor --fetch {spec.model}` on a machine that has it and copy the cache, or name "
+            'a local folder. To try the package offline, model="demo" is packaged.'
+        )
+    return f"{asked} cannot be loaded: {reason} {remedy}"
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No loading bars or notes of transformers between the lines of a caller's progress bar."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,102 @@
+"""Which model is asked for: all that is needed to load it, and what of it can change an answer."""
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = ("float32", "bfloat16", "float16", "auto")
+ENGINES = ("torch", "openvino")
+WEIGHT_FAMILIES = ("yamnet", "vggish")  # networks of this package, their weights a file
+MODEL_FILES = (".json", ".safetensors", ".bin", ".py", ".pt", ".pth", ".h5")  # what loading may read
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model as `build_tagger` was asked for it."""
+
+    model: str
+    revision: str | None = None
+    trust_remote_code: bool = False
+    token: str | bool | None = field(default=None, repr=False)
+    weights: str | None = None
+    dtype: str = "float32"
+    engine: str = "torch"
+
+    @property
+    def path(self) -> str:
+        """What the loaders are given: the packaged folder for "demo", else the id or folder itself."""
+        if self.model == "demo":
+            from ..demo import CHECKPOINT
+
+            return str(CHECKPOINT)
+        return os.path.expanduser(self.model)
+
+    def torch_dtype(self, device: "torch.device") -> "torch.dtype":
+        """The dtype to compute in; "auto" is bfloat16 where the hardware has it natively."""
+        import torch
+
+        if self.dtype == "auto":
+            return torch.bfloat16 if has_native_bfloat16(device) else torch.float32
+        dtype = getattr(torch, self.dtype)
+        assert isinstance(dtype, torch.dtype)
+        return dtype
+
+    def identity(self) -> tuple[object, ...]:
+        """What can change an answer. Local files count by content, a Hub id by its revision."""
+        return (
+            "demo" if self.model == "demo" else self.path,
+            self.revision,
+            self.trust_remote_code,
+            folder_digest(self.path) if self.model not in WEIGHT_FAMILIES else None,
+            file_digest(os.path.expanduser(self.weights)) if self.weights else None,
+            self.dtype,
+            self.engine,
+        )
+
+
+def has_native_bfloat16(device: "torch.device") -> bool:
+    """True where a bfloat16 product is one instruction and not an emulation."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
+        cpu = torch.cpu
+        return bool(cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported())
+    return False
+
+
+def folder_digest(path: str) -> str | None:
+    """The content of a local checkpoint's files; None for what is no folder (a Hub id)."""
+    folder = Path(path)
+    if not folder.is_dir():
+        return None
+    digest = hashlib.blake2b(digest_size=16)
+    for file in sorted(folder.iterdir()):
+        if file.suffix in MODEL_FILES and file.is_file():
+            digest.update(f"{file.name}\0{file_digest(str(file))}\0".encode())
+    return digest.hexdigest()
+
+
+def file_digest(path: str) -> str | None:
+    """A file's content, read once for each size and time of change; None for what is no file (a URL)."""
+    try:
+        info = os.stat(path)
+    except OSError:
+        return None
+    return _content_digest(path, info.st_size, info.st_mtime_ns, info.st_ino)
+
+
+@lru_cache(maxsize=64)
+def _content_digest(path: str, size: int, mtime_ns: int, inode: int) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,152 @@
+"""What the current process is: forked or not, a worker or not, its share of the cores, its device.
+
+torch's OpenMP threads do not survive a fork: a forked worker whose parent has computed on several
+threads hangs in its first parallel region. So a forked worker drops to one thread before its first
+torch call, and computes on more only in a fresh thread, which gets threads of its own.
+"""
+
+import multiprocessing
+import os
+import sys
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+from .errors import ProcessError, SettingsError
+
+Result = TypeVar("Result")
+
+_forked = False
+_recent_ranks: deque[int] = deque(maxlen=3)
+
+
+def _after_fork() -> None:
+    global _forked
+    _forked = True
+    prepare_torch.cache_clear()
+    core_share.cache_clear()
+    compute_thread.cache_clear()
+
+
+def is_forked() -> bool:
+    """True in a process that was forked after this module was imported."""
+    return _forked
+
+
+def current_worker() -> tuple[str, tuple[int, ...]]:
+    """Name and identity of this process, as `multiprocess` (which datasets uses) or the library knows it."""
+    modules = [sys.modules.get("multiprocess"), multiprocessing]
+    for module in modules:
+        if module is not None:
+            process = module.current_process()
+            if process._identity:
+                return process.name, process._identity
+    return "MainProcess", ()
+
+
+def is_worker() -> bool:
+    return bool(current_worker()[1])
+
+
+def worker_rank() -> int:
+    """This worker's place among its siblings, also where `map` was not asked for ranks."""
+    identity = current_worker()[1]
+    return identity[-1] - 1 if identity else 0
+
+
+@cache
+def core_share() -> int:
+    """Threads that this process may compute on: all cores, or a worker's equal part of them."""
+    if asked := os.environ.get("OMP_NUM_THREADS", ""):
+        return max(1, int(asked)) if asked.isdigit() else 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // max(1, sibling_count())) if is_worker() else cores
+
+
+def sibling_count() -> int:
+    """Workers of the same pool, this one among them: our parent's children less the pool's manager.
+
+    Where the system does not tell (it is not Linux), every core counts as taken.
+    """
+    parent = str(os.getppid())
+    try:
+        stats = [path.read_text() for path in Path("/proc").glob("[0-9]*/stat")]
+    except OSError:
+        return os.cpu_count() or 1
+    if not stats:
+        return os.cpu_count() or 1
+    children = sum(stat.rpartition(")")[2].split()[1] == parent for stat in stats)
+    return max(1, children - 1)
+
+
+@cache
+def prepare_torch() -> None:
+    """Before a process's first torch call: threads that fit what the process is."""
+    import torch
+
+    if is_forked():
+        torch.set_num_threads(1)
+    elif is_worker():
+        torch.set_num_threads(core_share())
+
+
+@cache
+def compute_thread() -> ThreadPoolExecutor | None:
+    """The thread that a forked worker computes in, where its share is more than one core."""
+    if not is_forked() or core_share() == 1:
+        return None
+    import torch
+
+    return ThreadPoolExecutor(1, "model", initializer=torch.set_num_threads, initargs=(core_share(),))
+
+
+def compute(function: Callable[[], Result]) -> Result:
+    """Run the model's work where this process may use several threads."""
+    thread = compute_thread()
+    return function() if thread is None else thread.submit(function).result()
+
+
+def check_rank(rank: object) -> None:
+    """Refuse what `map(with_indices=True)` passes in the rank's place.
+
+    A row's index counts up from call to call and is above 0 outside of workers; a rank is neither.
+    """
+    if rank is None:
+        return
+    if isinstance(rank, int):
+        _recent_ranks.append(rank)
+        counts_up = (
+            len(_recent_ranks) == 3 and _recent_ranks[2] - 1 == _recent_ranks[1] == _recent_ranks[0] + 1
+        )
+        if not counts_up and (rank == 0 or is_worker()):
+            return
+    raise SettingsError(
+        "map(with_indices=True) passes an index where the tagger takes a rank. Leave with_indices out; "
+        "to use the index too, wrap it: ds.map(lambda row, index: tagger(row), with_indices=True)."
+    )
+
+
+def pick_device(device: str | None, rank: int | None) -> str:
+    """The device asked for, else a CUDA device by the worker's rank, else the CPU."""
+    import torch
+
+    if device is not None and not device.startswith("cuda"):
+        return device
+    if torch.cuda._is_in_bad_fork():
+        raise ProcessError(
+            "CUDA was used in the parent process, and forked workers cannot use it after that. Tag only in the "
+            "workers, or start them afresh: import multiprocess; multiprocess.set_start_method('spawn')."
+        )
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device is not None:
+        if count == 0:
+            raise SettingsError(f"device={device!r}: torch {torch.__version__} sees no CUDA device here.")
+        return device
+    return f"cuda:{(worker_rank() if rank is None else rank) % count}" if count else "cpu"
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,76 @@
+"""torchaudio's resampler, a block at a time, equal to resampling the whole clip at once.
+
+The resampler turns groups of ``step_in`` samples into groups of ``step_out`` (44.1 to 16 kHz: 441 into
+160) and looks a few samples to either side. So a stretch that begins on a group's edge and carries a
+margin on both sides gives the very samples that the whole clip would give.
+"""
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from math import ceil, gcd
+from typing import Any
+
+import numpy as np
+import torch
+from torchaudio.transforms import Resample
+
+LOWPASS_FILTER_WIDTH = 6  # zero crossings to either side: torchaudio's default
+ROLLOFF = 0.99  # of the lower Nyquist frequency: torchaudio's default
+
+
+class Conversion:
+    """The arithmetic of one pair of rates. Immutable."""
+
+    def __init__(self, rate_in_hz: int, rate_out_hz: int) -> None:
+        common = gcd(rate_in_hz, rate_out_hz)
+        self.step_in, self.step_out = rate_in_hz // common, rate_out_hz // common
+        reach = ceil(LOWPASS_FILTER_WIDTH * self.step_in / (min(self.step_in, self.step_out) * ROLLOFF))
+        self.margin_groups = ceil(reach / self.step_in) + 1
+
+    @property
+    def margin_in(self) -> int:
+        return self.margin_groups * self.step_in
+
+    def start_in(self, start_out: int) -> int:
+        """The source sample to read from so that output sample `start_out` is exact."""
+        return max(0, start_out // self.step_out - self.margin_groups) * self.step_in
+
+    def stop_in(self, stop_out: int) -> int:
+        """The source sample to read up to so that the outputs before `stop_out` are exact."""
+        return (ceil(stop_out / self.step_out) + self.margin_groups) * self.step_in
+
+
+@lru_cache(maxsize=32)
+def _kernel(rate_in_hz: int, rate_out_hz: int) -> Any:
+    return Resample(rate_in_hz, rate_out_hz, lowpass_filter_width=LOWPASS_FILTER_WIDTH, rolloff=ROLLOFF)
+
+
+def resample(samples: np.ndarray, rate_in_hz: int, rate_out_hz: int) -> np.ndarray:
+    """A whole mono signal at another rate."""
+    if rate_in_hz == rate_out_hz or not len(samples):
+        return samples
+    with torch.inference_mode():
+        return _kernel(rate_in_hz, rate_out_hz)(torch.from_numpy(np.ascontiguousarray(samples))).numpy()
+
+
+def resample_blocks(blocks: Iterable[np.ndarray], rate_in_hz: int, rate_out_hz: int) -> Iterator[np.ndarray]:
+    """Mono blocks at another rate. Their sum equals `resample` of the sum, and memory stays at two blocks."""
+    if rate_in_hz == rate_out_hz:
+        yield from blocks
+        return
+    conversion = Conversion(rate_in_hz, rate_out_hz)
+    held = np.zeros(0, np.float32)  # source samples from `drop` groups before the next output group on
+    drop = 0  # groups at the head of `held` that are only there to be looked at
+    for block in blocks:
+        held = np.concatenate([held, block]) if len(held) else block
+        ready = len(held) // conversion.step_in - conversion.margin_groups  # groups with both sides known
+        if ready <= drop:
+            continue
+        out = resample(
+            held[: (ready + conversion.margin_groups) * conversion.step_in], rate_in_hz, rate_out_hz
+        )
+        yield out[drop * conversion.step_out : ready * conversion.step_out]
+        keep_from = max(0, ready - conversion.margin_groups)
+        held, drop = held[keep_from * conversion.step_in :], ready - keep_from
+    if len(held):
+        yield resample(held, rate_in_hz, rate_out_hz)[drop * conversion.step_out :]

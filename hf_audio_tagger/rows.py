@@ -1,0 +1,134 @@
+"""What `map` hands over, told apart: a row, a batch, a bare value, an Arrow table; and the answer in kind.
+
+An unformatted `Dataset` says which it is by the type of what it hands over. A plain dict (streaming,
+`with_format`, `with_transform`) or a bare list (`input_columns`) may not; where it could be either, it
+is refused with advice, never guessed.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from datasets.formatting.formatting import LazyBatch, LazyDict, LazyRow
+
+from .cells import COLUMNS, is_file_struct, is_list_cell, is_samples_struct
+from .columns import typed_batch, typed_row, with_columns
+from .errors import ColumnError, SettingsError
+
+Columns = Mapping[str, Sequence[Any]]  # a value a row
+Types = Mapping[str, pa.DataType]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows as `map` gave them, with the cells to hear: one a row, in order."""
+
+    given: Any
+    is_batch: bool
+    cells: list[Any]
+
+    def existing(self, name: str) -> list[Any] | None:
+        """A column that the rows already have, a value a row; None where they have none."""
+        if isinstance(self.given, pa.Table):
+            return self.given[name].to_pylist() if name in self.given.column_names else None
+        if isinstance(self.given, Mapping) and name in self.given and not is_cell_struct(self.given):
+            return list(self.given[name]) if self.is_batch else [self.given[name]]
+        return None
+
+    def answer(self, columns: Columns, types: Types) -> Any:
+        """The new columns in the form that `map` takes for what it gave, types included."""
+        if isinstance(self.given, pa.Table):
+            return with_columns(self.given, columns, types)
+        if self.is_batch:
+            return typed_batch(columns, types)
+        if isinstance(self.given, LazyRow) or called_by_arrow_map():
+            return typed_row(columns, types)
+        return {name: values[0] for name, values in columns.items()}
+
+
+def read_rows(given: Any, column: str | None, batched: bool | None) -> Rows:
+    """Tell what was handed over, and find the cells of the column to hear."""
+    if isinstance(given, pa.Table):
+        return Rows(given, True, given[pick_column(given.column_names, column)].to_pylist())
+    if isinstance(given, LazyDict):
+        is_batch = isinstance(given, LazyBatch)
+        return Rows(given, is_batch, lazy_cells(given, pick_column(list(given), column), is_batch))
+    if type(given).__name__ == "DataFrame":
+        raise SettingsError(
+            "A DataFrame holds no typed columns; map over ds.with_format(None) or with_format('arrow')."
+        )
+    if isinstance(given, Mapping) and not (is_cell_struct(given) and column not in given):
+        name = pick_column(list(given), column)
+        is_batch = is_batch_of_dicts(given, name) if batched is None else batched
+        return Rows(given, is_batch, list(given[name]) if is_batch else [given[name]])
+    if batched is None and is_list_cell(given):
+        raise ambiguous("a list")
+    return Rows(given, bool(batched), list(given) if batched else [given])
+
+
+def lazy_cells(given: LazyDict, name: str, is_batch: bool) -> list[Any]:
+    """Cells as Arrow stores them: path and bytes of a `Video()`, nothing decoded.
+
+    A column that an earlier function edited is no longer in the table, and counts as edited.
+    """
+    if name in given.keys_to_format:
+        return given.pa_table[name].to_pylist()  # type: ignore[no-any-return]
+    return list(given[name]) if is_batch else [given[name]]
+
+
+def is_cell_struct(value: Mapping[str, Any]) -> bool:
+    """True for a mapping that is one cell, as `input_columns` hands it over, and not a row."""
+    keys = set(value)
+    return keys <= {"path", "bytes", "array", "sampling_rate"} and (
+        is_file_struct(value) or is_samples_struct(value)
+    )
+
+
+def pick_column(names: Sequence[str], column: str | None) -> str:
+    """The column asked for, else the first of the usual ones; the error names what there is."""
+    candidates = (column,) if column is not None else COLUMNS
+    for name in candidates:
+        if name in names:
+            return name
+    there = ", ".join(map(repr, names)) or "none"
+    wanted = " or ".join(map(repr, candidates))
+    raise ColumnError(
+        f"The rows have no column {wanted}. They have: {there}. Name it: build_tagger(column=...)."
+    )
+
+
+def is_batch_of_dicts(given: Mapping[str, Any], name: str) -> bool:
+    """A plain dict is a row where its cell, or any other value, cannot be a batch's list."""
+    if not is_list_cell(given[name]):
+        return False
+    lengths = {
+        len(value) if is_list_cell(value) or isinstance(value, np.ndarray) else -1 for value in given.values()
+    }
+    if -1 in lengths or len(lengths) > 1:
+        return False
+    raise ambiguous("a dict of lists")
+
+
+def ambiguous(what: str) -> SettingsError:
+    return SettingsError(
+        f"map handed over {what}, which may be one row with several videos or a batch of rows. Say which: "
+        "build_tagger(batched=True) with map(..., batched=True), else build_tagger(batched=False)."
+    )
+
+
+def called_by_arrow_map() -> bool:
+    """True below `Dataset.map`, which writes Arrow; false in streaming, which passes Python values on.
+
+    A formatted `Dataset` and an `IterableDataset` hand over the same plain dict, but only the first
+    infers a column's type from its first values, so only there the types must come along.
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module.startswith("datasets."):
+            return bool(module == "datasets.arrow_dataset")
+        frame = frame.f_back  # type: ignore[assignment]
+    return False

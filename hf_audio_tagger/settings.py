@@ -1,0 +1,76 @@
+"""What a tagger's settings may be. Wrong ones are told when the tagger is built."""
+
+import os
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+from .cells import is_url
+from .errors import SettingsError
+from .models.spec import DTYPES, ENGINES, WEIGHT_FAMILIES
+
+if TYPE_CHECKING:
+    from .tagger import Tagger
+
+CHOICES = {
+    "channels": ("mean", "first"),
+    "decoder": ("auto", "torchcodec", "pyav", "decord"),
+    "dtype": DTYPES,
+    "engine": ENGINES,
+    "on_error": ("raise", "record"),
+}
+WINDOWS = ("first", "all")
+
+
+def check_settings(tagger: "Tagger") -> None:
+    """Raise a SettingsError that names the setting, its value and what it may be."""
+    for name, choices in CHOICES.items():
+        if getattr(tagger, name) not in choices:
+            raise wrong(name, getattr(tagger, name), "one of " + ", ".join(map(repr, choices)))
+    for name in ("model", "tag_column"):
+        require(isinstance(getattr(tagger, name), str) and getattr(tagger, name), name, tagger, "a name")
+    for name in ("trust_remote_code", "segments", "embeddings"):
+        require(isinstance(getattr(tagger, name), bool), name, tagger, "True or False")
+    require(tagger.batched in (None, True, False), "batched", tagger, "None, True or False")
+    require(is_count(tagger.batch_size), "batch_size", tagger, "a whole number from 1 on")
+    require(
+        tagger.top_k is None or is_count(tagger.top_k), "top_k", tagger, "None or a whole number from 1 on"
+    )
+    windows_fit = tagger.windows is None or tagger.windows in WINDOWS or is_count(tagger.windows)
+    require(windows_fit, "windows", tagger, 'None, "first", "all" or how many to spread over the clip')
+    hop_fits = tagger.hop_seconds is None or (is_number(tagger.hop_seconds) and tagger.hop_seconds > 0)
+    require(hop_fits, "hop_seconds", tagger, "None or a number above 0")
+    require(tagger.threshold is None or is_number(tagger.threshold), "threshold", tagger, "None or a score")
+    check_combinations(tagger)
+
+
+def check_combinations(tagger: "Tagger") -> None:
+    """Settings that are fine alone and make no sense together."""
+    if tagger.threshold is not None and tagger.top_k is None:
+        raise SettingsError("threshold= trims the column that top_k= adds; pass top_k too, as in top_k=10.")
+    if tagger.hop_seconds is not None and tagger.windows in ("first",):
+        raise SettingsError('hop_seconds= is the step from window to window; it needs windows="all".')
+    if tagger.weights is not None:
+        if tagger.model not in WEIGHT_FAMILIES:
+            families = " and ".join(map(repr, WEIGHT_FAMILIES))
+            raise SettingsError(f"weights= goes with model={families}; {tagger.model!r} brings its own.")
+        if not is_url(tagger.weights) and not os.path.isfile(os.path.expanduser(tagger.weights)):
+            raise SettingsError(f"weights={tagger.weights!r}: there is no such file.")
+    if tagger.model in WEIGHT_FAMILIES and tagger.engine != "torch":
+        raise SettingsError(f"engine={tagger.engine!r} runs AST; {tagger.model} runs in torch.")
+
+
+def require(fits: Any, name: str, tagger: "Tagger", what: str) -> None:
+    if not fits:
+        raise wrong(name, getattr(tagger, name), what)
+
+
+def wrong(name: str, value: Any, what: str) -> SettingsError:
+    return SettingsError(f"{name}={value!r} cannot be; it is {what}.")
+
+
+def is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)

@@ -1,0 +1,314 @@
+"""`build_tagger` and `Tagger`: rows in, columns out."""
+
+import os
+import pickle
+from collections.abc import Hashable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from datasets import Features
+from datasets.features.features import generate_from_arrow_type
+from datasets.utils._dill import pklregister
+
+from . import memo
+from .cells import Media, is_list_cell, media_of_cell
+from .columns import Column, embedding_column, error_column, segments_column, tag_column, top_column
+from .errors import ModelError, TaggerError
+from .models.spec import ModelSpec
+from .process import check_rank, core_share
+from .rows import Rows, read_rows
+from .settings import check_settings
+from .tags import EMPTY, Tally, Verdict
+
+if TYPE_CHECKING:
+    from .listen import Ending, Plan
+    from .models.contract import Listener
+
+DEFAULT_MODEL = "MIT/ast-finetuned-audioset-10-10-0.4593"
+TAG_COLUMN = "video_audio_tags"
+
+# Raised by one when the same settings would no longer give the same columns: cached maps are then redone.
+ALGORITHMS_VERSION = 1
+
+# These reach the workers but cannot change what a column holds, so they are no part of a fingerprint.
+WITHOUT_EFFECT = frozenset({"token", "batched", "batch_size", "device"})
+
+MOST_DECODE_THREADS = 16
+
+
+@dataclass(frozen=True)
+class Tagger:
+    """What `map` calls. Holds settings only; the model is loaded once in each process.
+
+    Made by `build_tagger`, whose arguments these are.
+
+    >>> tagger = build_tagger("demo")
+    >>> tagger.tag("clip.mp4")  # doctest: +SKIP
+    'Siren'
+    """
+
+    model: str = DEFAULT_MODEL
+    revision: str | None = None
+    trust_remote_code: bool = False
+    token: str | bool | None = field(default=None, repr=False)
+    weights: str | None = None
+    column: str | None = None
+    tag_column: str = TAG_COLUMN
+    windows: str | int | None = None
+    hop_seconds: float | None = None
+    top_k: int | None = None
+    threshold: float | None = None
+    segments: bool = False
+    embeddings: bool = False
+    channels: str = "mean"
+    decoder: str = "auto"
+    device: str | None = None
+    dtype: str = "float32"
+    engine: str = "torch"
+    batch_size: int = 16
+    batched: bool | None = None
+    on_error: str = "raise"
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    def __call__(self, rows: Any, rank: int | None = None) -> Any:
+        """What `map` calls with a row or a batch; gives back the new columns."""
+        try:
+            check_rank(rank)
+            return self._tag_rows(read_rows(rows, self.column, self.batched), rank)
+        except Exception as error:
+            raise transportable(error) from error.__cause__
+
+    def tag(self, video: Any) -> Any:
+        """The tag of one video, or of each of a list: a path, URL, bytes, samples, a decoder object.
+
+        >>> build_tagger("demo").tag(["a.mp4", "b.mp4"])  # doctest: +SKIP
+        ['Siren', 'EMPTY']
+        """
+        tags = [verdict.tag for verdict in self.hear(video)]
+        return tags if is_list_cell(video) or not tags else tags[0]
+
+    def hear(self, video: Any) -> list[Verdict]:
+        """All that was asked for, of one video or of each of a list: tag, top, segments, embedding.
+
+        >>> build_tagger("demo", top_k=2).hear("a.mp4")[0].top  # doctest: +SKIP
+        (('Siren', 0.98), ('Chirp tone', 0.04))
+        """
+        return self._hear(media_of_cell(video), None)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The model's class names by index. Reads its config, not its weights."""
+        from .models import labels_of
+
+        return labels_of(self.spec)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The part of the settings that says which model to load."""
+        return ModelSpec(**{setting.name: getattr(self, setting.name) for setting in fields(ModelSpec)})
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns that are added, in order."""
+        chosen = {
+            tag_column: True,
+            top_column: self.top_k is not None,
+            segments_column: self.segments,
+            embedding_column: self.embeddings,
+            error_column: self.on_error == "record",
+        }
+        return tuple(column(self.tag_column) for column, is_asked in chosen.items() if is_asked)
+
+    def features(self, features: Features) -> Features:
+        """The schema of a dataset after the map.
+
+        >>> from datasets import Features, Value
+        >>> list(build_tagger("demo").features(Features({"video": Value("string")})))
+        ['video', 'video_audio_tags']
+        """
+        added = {column.name: generate_from_arrow_type(column.type) for column in self.columns}
+        return Features({**features, **added})
+
+    def identity(self) -> tuple[Hashable, ...]:
+        """What can change a column's content, and nothing else: the fingerprint is made of this."""
+        spec_fields = {setting.name for setting in fields(ModelSpec)}
+        settings = tuple(
+            (setting.name, getattr(self, setting.name))
+            for setting in fields(self)
+            if setting.name not in WITHOUT_EFFECT | spec_fields
+        )
+        return ("hf_audio_tagger", ALGORITHMS_VERSION, self.spec.identity(), settings)
+
+    def _tag_rows(self, rows: Rows, rank: int | None) -> Any:
+        """Hear the rows that are not tagged yet, and answer with the columns of all."""
+        columns = list(self.columns)
+        errors = error_column(self.tag_column)
+        if rows.existing(errors.name) is not None and self.on_error != "record":
+            columns.append(errors)  # a row that failed before and now succeeds loses its error
+        existing = {column.name: rows.existing(column.name) for column in columns}
+        done = [is_done(existing, errors.name, place) for place in range(len(rows.cells))]
+        media = [
+            [] if is_kept else media_of_cell(cell) for is_kept, cell in zip(done, rows.cells, strict=True)
+        ]
+        verdicts = iter(self._hear([one for of_row in media for one in of_row], rank))
+        by_row = [[next(verdicts) for _ in of_row] for of_row in media]
+        values = {column.name: list(existing[column.name] or [None] * len(done)) for column in columns}
+        for column in columns:
+            for place, row_verdicts in enumerate(by_row):
+                if not done[place]:
+                    values[column.name][place] = [column.entry(verdict) for verdict in row_verdicts]
+        return rows.answer(values, {column.name: column.type for column in columns})
+
+    def _hear(self, media: Sequence[Media], rank: int | None) -> list[Verdict]:
+        """A verdict for each, in order. A clip that was heard before, or stands twice, is heard once."""
+        identity = self.identity()
+        keys = [memo.key_of(one, identity) or object() for one in media]
+        found = {key: memo.recall(key) for key in keys}
+        missing = {key: one for key, one in zip(keys, media, strict=True) if found[key] is None}
+        for key, verdict in zip(missing, self._hear_new(list(missing.values()), rank), strict=True):
+            found[key] = verdict
+            memo.keep(key, verdict)
+        return [verdict for key in keys if (verdict := found[key]) is not None]
+
+    def _hear_new(self, media: list[Media], rank: int | None) -> list[Verdict]:
+        """Run the pipeline over clips and fold what it says into a verdict each."""
+        if not media:
+            return []
+        from .listen import Ending, hear
+        from .models import listener as listener_of
+
+        listener = listener_of(self.spec, self.device, rank)
+        if self.embeddings and listener.embedding_size is None:
+            raise ModelError(f"The model {self.model!r} has no classifier to take embeddings before.")
+        verdicts: list[Verdict] = []
+        tally = Tally(listener.labels, listener.multi_label, self.segments)
+        with closing(hear(media, listener, self._plan(listener))) as events:
+            for event in events:
+                if not isinstance(event, Ending):
+                    tally.add(
+                        event.spans, event.heard.logits, event.heard.embeddings if self.embeddings else None
+                    )
+                    continue
+                if event.error is not None and self.on_error == "raise":
+                    raise event.error
+                verdicts.append(self._close(event, tally))
+                tally = Tally(listener.labels, listener.multi_label, self.segments)
+        return verdicts
+
+    def _close(self, event: "Ending", tally: Tally) -> Verdict:
+        """The verdict on a clip whose windows are all heard."""
+        if event.error is not None:
+            return Verdict(None, error=str(event.error))
+        if event.silent:
+            return Verdict(
+                EMPTY,
+                top=None if self.top_k is None else (),
+                segments=() if self.segments else None,
+            )
+        return tally.verdict(self.top_k, self.threshold)
+
+    def _plan(self, listener: "Listener") -> "Plan":
+        from .listen import Plan
+
+        hop_samples = listener.hop_samples
+        if self.hop_seconds is not None:
+            hop_samples = max(1, round(self.hop_seconds * listener.rate_hz))
+        return Plan(
+            windows=self.windows or listener.default_windows,
+            hop_samples=hop_samples,
+            channels=self.channels,
+            decoder=self.decoder,
+            batch_size=self.batch_size,
+            decode_threads=min(MOST_DECODE_THREADS, core_share()),
+        )
+
+
+def is_done(existing: dict[str, list[Any] | None], errors: str, place: int) -> bool:
+    """A row is tagged: every column that is asked for has a value, and no error is recorded."""
+    values = {name: column[place] if column is not None else None for name, column in existing.items()}
+    failed = any(error is not None for error in values.get(errors) or [])
+    return not failed and all(value is not None for value in values.values())
+
+
+def transportable(error: Exception) -> Exception:
+    """The error itself if it survives the way from a worker to its parent, else its words in ours.
+
+    A parent that cannot unpickle a worker's exception waits for ever.
+    """
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return TaggerError(f"{type(error).__name__}: {error}")
+    return error
+
+
+@pklregister(Tagger)
+def _save_identity(pickler: Any, tagger: Tagger) -> None:
+    """How `datasets` sees a tagger when it hashes it: what can change an output. Pickle carries all."""
+    pickler.save_reduce(tuple, (tagger.identity(),), obj=tagger)
+
+
+def build_tagger(
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
+    *,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    token: str | bool | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    column: str | None = None,
+    tag_column: str = TAG_COLUMN,
+    windows: str | int | None = None,
+    hop_seconds: float | None = None,
+    top_k: int | None = None,
+    threshold: float | None = None,
+    segments: bool = False,
+    embeddings: bool = False,
+    channels: str = "mean",
+    decoder: str = "auto",
+    device: str | None = None,
+    dtype: str = "float32",
+    engine: str = "torch",
+    batch_size: int = 16,
+    batched: bool | None = None,
+    on_error: str = "raise",
+) -> Tagger:
+    """A callable for `datasets.map` that adds what each video sounds like.
+
+    Args:
+        model: a Hub id or local folder of any audio classification model of transformers, "yamnet",
+            "vggish", or "demo" (packaged, works offline, not for real data).
+        revision: the branch, tag or commit of a Hub model.
+        trust_remote_code: run code that comes with a Hub model.
+        token: for private or gated models; never printed, stored or hashed.
+        weights: file or URL of the weights of "yamnet" or "vggish".
+        column: where the videos are; by default the first of "video", "videos", "audio" that a row has.
+        tag_column: the column to add; the names of the others begin like it.
+        windows: what to hear: "first" window, "all" windows, or n spread evenly. Default: the model's own.
+        hop_seconds: from window to window with "all". Default: the model's own.
+        top_k: add the k best labels with their scores.
+        threshold: keep only labels of at least this score in the top_k column.
+        segments: add which label leads from when to when.
+        embeddings: add the pooled state before the classifier.
+        channels: "mean" of all channels, or the "first".
+        decoder: "auto", "torchcodec", "pyav" or "decord".
+        device: such as "cpu" or "cuda:1". Default: a CUDA device by the worker's rank, else the CPU.
+        dtype: "float32", "bfloat16", "float16", or "auto" (bfloat16 where the hardware has it).
+        engine: "torch", or "openvino" for CPUs.
+        batch_size: stretches of about ten seconds that the model hears at once.
+        batched: whether `map` hands over batches; needed only where it cannot be told.
+        on_error: "raise", or "record" the reason in a column and go on.
+
+    >>> tagger = build_tagger("demo")
+    >>> ds = ds.map(tagger, num_proc=4)  # doctest: +SKIP
+    >>> ds["video_audio_tags"][0]  # doctest: +SKIP
+    ['Siren']
+    """
+    settings = {
+        **locals(),
+        "model": os.fspath(model),
+        "weights": None if weights is None else os.fspath(weights),
+    }
+    return Tagger(**settings)

@@ -1,0 +1,111 @@
+"""Logits → scores, tags, top-k and segments. Pure numpy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+EMPTY = "EMPTY"  # the tag of a clip without an audio stream
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a clip in which one label leads."""
+
+    start: float  # seconds
+    end: float
+    label: str
+    score: float  # mean over the stretch's windows
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said of one clip: one video's share of every column."""
+
+    tag: str | None
+    top: tuple[tuple[str, float], ...] | None = None
+    segments: tuple[Segment, ...] | None = None
+    embedding: np.ndarray | None = None
+    error: str | None = None
+
+
+def scores_of(logits: np.ndarray, multi_label: bool) -> np.ndarray:
+    """Sigmoids where several labels can hold at once, else the softmax. Float64: float32 saturates.
+
+    >>> scores_of(np.array([[0.0, 0.0]]), multi_label=False).tolist()
+    [[0.5, 0.5]]
+    """
+    logits = logits.astype(np.float64)
+    if multi_label:
+        return np.exp(-np.logaddexp(0.0, -logits))
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
+def best_first(mean_scores: np.ndarray, mean_logits: np.ndarray) -> np.ndarray:
+    """Label indices by mean score, then by logit where scores tie, then by index.
+
+    For one window this is the order of its logits: a score grows with its logit.
+    """
+    return np.lexsort((np.arange(len(mean_scores)), -mean_logits, -mean_scores))
+
+
+class Tally:
+    """One clip's windows, summed as they come: its size does not grow with the clip's length."""
+
+    def __init__(self, labels: Sequence[str], multi_label: bool, with_segments: bool) -> None:
+        self.labels, self.multi_label, self.with_segments = labels, multi_label, with_segments
+        self.count = 0
+        self.score_sum = np.zeros(len(labels))
+        self.logit_sum = np.zeros(len(labels))
+        self.embedding_sum: np.ndarray | float = 0.0
+        self.joined: list[tuple[float, float, int, list[float]]] = []
+
+    def add(
+        self, spans: Sequence[tuple[float, float]], logits: np.ndarray, embeddings: np.ndarray | None
+    ) -> None:
+        """The next windows of the clip, in order, with their start and end in seconds."""
+        scores = scores_of(logits, self.multi_label)
+        self.count += len(logits)
+        self.score_sum += scores.sum(axis=0)
+        self.logit_sum += logits.sum(axis=0, dtype=np.float64)
+        if embeddings is not None:
+            self.embedding_sum = self.embedding_sum + embeddings.sum(axis=0, dtype=np.float64)
+        if self.with_segments:
+            for (start, end), window_scores, window_logits in zip(spans, scores, logits, strict=True):
+                self.join(start, end, int(best_first(window_scores, window_logits)[0]), window_scores)
+
+    def join(self, start: float, end: float, leader: int, window_scores: np.ndarray) -> None:
+        """Lengthen the last stretch where the same label leads, else begin a new one."""
+        score = float(window_scores[leader])
+        if self.joined and self.joined[-1][2] == leader:
+            first_start, _, _, scores = self.joined[-1]
+            scores.append(score)
+            self.joined[-1] = (first_start, end, leader, scores)
+            return
+        if self.joined and start < self.joined[-1][1]:
+            # Windows overlap: the border lies where the new one begins to be heard.
+            previous_start, _, label, scores = self.joined[-1]
+            self.joined[-1] = (previous_start, start, label, scores)
+        self.joined.append((start, end, leader, [score]))
+
+    def verdict(self, top_k: int | None, threshold: float | None) -> Verdict:
+        """The clip's tag, the highest mean score over its windows, and what else was asked for."""
+        mean_scores = self.score_sum / self.count
+        order = best_first(mean_scores, self.logit_sum / self.count)
+        top = None
+        if top_k is not None:
+            chosen = [
+                index for index in order[:top_k] if threshold is None or mean_scores[index] >= threshold
+            ]
+            top = tuple((self.labels[index], float(mean_scores[index])) for index in chosen)
+        segments = None
+        if self.with_segments:
+            segments = tuple(
+                Segment(start, end, self.labels[leader], float(np.mean(scores)))
+                for start, end, leader, scores in self.joined
+            )
+        embedding = None
+        if not isinstance(self.embedding_sum, float):
+            embedding = (self.embedding_sum / self.count).astype(np.float32)
+        return Verdict(self.labels[order[0]], top, segments, embedding)

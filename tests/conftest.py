@@ -1,0 +1,68 @@
+"""Shared ground of the tests: small generated clips, and no state left over from one test to the next."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "0")
+os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+
+
+def folder_from(variable: str) -> Path:
+    """The folder that an environment variable names; the test skips where it names none."""
+    value = os.environ.get(variable, "")
+    if not value or not Path(value).is_dir():
+        pytest.skip(f"{variable} names no folder")
+    return Path(value)
+
+
+@pytest.fixture(scope="session")
+def real_media() -> Path:
+    return folder_from("HF_AUDIO_TAGGER_MEDIA")
+
+
+@pytest.fixture(scope="session")
+def real_models() -> Path:
+    return folder_from("HF_AUDIO_TAGGER_MODELS")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing of a test is written to the caches of the person who runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hf_home")))
+        patch.setenv("HF_AUDIO_TAGGER_CACHE", str(tmp_path_factory.mktemp("weights")))
+        import datasets.config
+
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("datasets"))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def empty_memo() -> Iterator[None]:
+    """Each test hears its clips itself."""
+    yield
+    from hf_audio_tagger import memo
+
+    memo.forget()
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A short mp4 for each of some demo classes, one without an audio stream, one that is broken."""
+    from hf_audio_tagger.demo.sounds import synthesize
+    from hf_audio_tagger.demo.videos import write_video
+
+    folder = tmp_path_factory.mktemp("clips")
+    made = {}
+    for seed, label in enumerate(("Siren", "Sine wave", "White noise", "Clicking", "Dial tone", "Music")):
+        made[label] = folder / f"{label.lower().replace(' ', '_')}.mp4"
+        write_video(made[label], synthesize(label, 6.0, 44_100, 7_000 + seed), 44_100)
+    made["EMPTY"] = folder / "without_sound.mp4"
+    write_video(made["EMPTY"], None, 44_100)
+    made["broken"] = folder / "broken.mp4"
+    made["broken"].write_bytes(b"this is no video" * 100)
+    return made
