@@ -227,10 +227,12 @@ class Tagger:
 
 
 def is_done(existing: dict[str, list[Any] | None], errors: str, place: int) -> bool:
-    """A row is tagged: every column that is asked for has a value, and no error is recorded."""
-    values = {name: column[place] if column is not None else None for name, column in existing.items()}
-    failed = any(error is not None for error in values.get(errors) or [])
-    return not failed and all(value is not None for value in values.values())
+    """A row is tagged: every column that is asked for is there with a value, and no error is recorded."""
+    if any(column is None for column in existing.values()):
+        return False
+    values = {name: column[place] for name, column in existing.items() if column is not None}
+    recorded = values.pop(errors, None) or []
+    return all(error is None for error in recorded) and all(value is not None for value in values.values())
 
 
 def transportable(error: Exception) -> Exception:
