@@ -135,17 +135,18 @@ def pick_device(device: str | None, rank: int | None) -> str:
 
     if device is not None and not device.startswith("cuda"):
         return device
-    if torch.cuda._is_in_bad_fork():
+    # Not is_available(): it opens a CUDA context, and no process forked after that could use CUDA.
+    count = torch.cuda.device_count()
+    if count and torch.cuda._is_in_bad_fork():
         raise ProcessError(
-            "CUDA was used in the parent process, and forked workers cannot use it after that. Tag only in the "
-            "workers, or start them afresh: import multiprocess; multiprocess.set_start_method('spawn')."
+            "CUDA was used in the parent process, and forked workers cannot use it after that. Tag only in "
+            "the workers, or start them afresh: import multiprocess; multiprocess.set_start_method('spawn')."
         )
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device is not None:
-        if count == 0:
-            raise SettingsError(f"device={device!r}: torch {torch.__version__} sees no CUDA device here.")
-        return device
-    return f"cuda:{(worker_rank() if rank is None else rank) % count}" if count else "cpu"
+    if device is None:
+        return f"cuda:{(worker_rank() if rank is None else rank) % count}" if count else "cpu"
+    if not count:
+        raise SettingsError(f"device={device!r}: torch {torch.__version__} sees no CUDA device here.")
+    return device
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,6 +1,7 @@
 """What a tagger's settings may be. Wrong ones are told when the tagger is built."""
 
 import os
+import re
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ CHOICES = {
     "on_error": ("raise", "record"),
 }
 WINDOWS = ("first", "all")
+DEVICE = r"cpu|mps|(cuda|xpu)(:\d+)?"
 
 
 def check_settings(tagger: "Tagger") -> None:
@@ -40,6 +42,8 @@ def check_settings(tagger: "Tagger") -> None:
     hop_fits = tagger.hop_seconds is None or (is_number(tagger.hop_seconds) and tagger.hop_seconds > 0)
     require(hop_fits, "hop_seconds", tagger, "None or a number above 0")
     require(tagger.threshold is None or is_number(tagger.threshold), "threshold", tagger, "None or a score")
+    device_fits = tagger.device is None or re.fullmatch(DEVICE, str(tagger.device))
+    require(device_fits, "device", tagger, 'None or such as "cpu", "cuda", "cuda:1", "mps"')
     check_combinations(tagger)
 
 

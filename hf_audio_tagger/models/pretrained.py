@@ -31,8 +31,7 @@ class PretrainedListener:
     def __init__(self, model: Any, extractor: Any, device: torch.device) -> None:
         self.model, self.extractor, self.device = model, extractor, device
         self.labels = names_of(model.config)
-        problem = getattr(model.config, "problem_type", None)
-        self.multi_label = problem == "multi_label_classification" or labels_are_audioset(self.labels)
+        self.multi_label = is_multi_label(model.config, self.labels)
         self.rate_hz = int(extractor.sampling_rate)
         self.window_samples = window_samples_of(extractor, self.rate_hz)
         self.hop_samples = self.window_samples
@@ -80,6 +79,12 @@ class PretrainedListener:
         if pooled is None or pooled.ndim != 2:
             return Heard(logits, None)
         return Heard(logits, pooled.float().cpu().numpy())
+
+
+def is_multi_label(config: Any, labels: tuple[str, ...]) -> bool:
+    """What the config says, else whether the labels are AudioSet's, of which several hold at once."""
+    problem = getattr(config, "problem_type", None)
+    return problem == "multi_label_classification" if problem else labels_are_audioset(labels)
 
 
 def window_samples_of(extractor: Any, rate_hz: int) -> int:

@@ -1,0 +1,136 @@
+"""Caching: the fingerprint is what can change an output, and nothing else."""
+
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import Dataset, load_dataset
+from datasets.fingerprint import Hasher
+
+from hf_audio_tagger import build_tagger, memo, models
+from hf_audio_tagger import tagger as tagger_module
+from hf_audio_tagger.demo import CHECKPOINT
+
+Clips = dict[str, Path]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A local checkpoint that a test may change."""
+    return Path(shutil.copytree(CHECKPOINT, tmp_path / "model"))
+
+
+SETTINGS: list[dict[str, Any]] = [
+    {},
+    {"model": "yamnet"},
+    {"revision": "v2"},
+    {"trust_remote_code": True},
+    {"column": "clip"},
+    {"tag_column": "tags"},
+    {"windows": "all"},
+    {"windows": 3},
+    {"windows": "all", "hop_seconds": 5.0},
+    {"top_k": 3},
+    {"top_k": 3, "threshold": 0.5},
+    {"segments": True},
+    {"embeddings": True},
+    {"channels": "first"},
+    {"decoder": "pyav"},
+    {"dtype": "bfloat16"},
+    {"engine": "openvino"},
+    {"on_error": "record"},
+]
+
+
+def test_settings_that_can_change_an_output_change_the_hash() -> None:
+    hashes = [Hasher.hash(build_tagger(**{"model": "demo", **settings})) for settings in SETTINGS]
+    assert len(set(hashes)) == len(SETTINGS)
+
+
+def test_settings_that_cannot_do_not_and_still_travel() -> None:
+    plain = build_tagger("demo")
+    other = build_tagger("demo", batch_size=3, device="cpu", token="hf_x", batched=False)
+    assert Hasher.hash(other) == Hasher.hash(plain)
+    assert pickle.loads(pickle.dumps(other)) == other
+    rows = Dataset.from_dict({"n": [1, 2]})
+    there = rows.map(lambda _: {"batch_size": other.batch_size, "token": other.token}, num_proc=2)
+    assert there["batch_size"][:] == [3, 3]
+    assert there["token"][:] == ["hf_x", "hf_x"]
+
+
+def test_the_hash_is_the_same_in_another_process_and_after_use(clips: Clips) -> None:
+    tagger = build_tagger("demo", top_k=2)
+    before = Hasher.hash(tagger)
+    code = (
+        "from datasets.fingerprint import Hasher; from hf_audio_tagger import build_tagger;"
+        "print(Hasher.hash(build_tagger('demo', top_k=2)))"
+    )
+    there = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True
+    )
+    tagger.tag(clips["Siren"])
+    assert Hasher.hash(tagger) == before == there.stdout.strip()
+
+
+def test_a_changed_model_folder_changes_the_hash(folder: Path) -> None:
+    tagger = build_tagger(folder)
+    first = Hasher.hash(tagger)
+    tagger.tag({"array": [0.0] * 8000, "sampling_rate": 16_000})
+    assert Hasher.hash(tagger) == first
+    (folder / "notes.txt").write_text("no part of the model")
+    assert Hasher.hash(tagger) == first
+    weights = folder / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(bytes(data))
+    second = Hasher.hash(tagger)
+    config = folder / "preprocessor_config.json"
+    config.write_text(config.read_text().replace("16000", "8000"))
+    assert len({first, second, Hasher.hash(tagger)}) == 3
+
+
+def test_the_weights_content_counts(tmp_path: Path) -> None:
+    weights = tmp_path / "yamnet.pth"
+    hashes = []
+    for content in (b"one", b"two"):
+        weights.write_bytes(content)
+        hashes.append(Hasher.hash(build_tagger("yamnet", weights=weights)))
+    assert hashes[0] != hashes[1]
+
+
+def test_new_algorithms_change_the_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Hasher.hash(build_tagger("demo"))
+    monkeypatch.setattr(tagger_module, "ALGORITHMS_VERSION", tagger_module.ALGORITHMS_VERSION + 1)
+    assert Hasher.hash(build_tagger("demo")) != before
+
+
+def test_a_tagger_inside_a_function_is_hashed_alike() -> None:
+    hashes = []
+    for batch_size in (1, 2):
+        tagger = build_tagger("demo", batch_size=batch_size)
+        hashes.append(Hasher.hash(lambda row, tagger=tagger: tagger(row)))
+    assert hashes[0] == hashes[1]
+    tagger = build_tagger("demo", top_k=1)
+    assert Hasher.hash(lambda row, tagger=tagger: tagger(row)) != hashes[0]
+
+
+@pytest.mark.parametrize("options", [{}, {"batched": True}, {"num_proc": 2}])
+def test_the_second_map_loads_nothing(
+    clips: Clips, tmp_path: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "clips.jsonl"
+    Dataset.from_dict({"video": [str(clips["Siren"]), str(clips["Music"])]}).to_json(table)
+    ds = load_dataset("json", data_files=str(table), split="train", cache_dir=str(tmp_path / "cache"))
+    first = ds.map(build_tagger("demo"), **options)
+    memo.forget()
+    monkeypatch.setattr(models, "_loaded", type(models._loaded)())
+    monkeypatch.setattr(models, "load", lambda *_: pytest.fail("the model was loaded again"))
+    second = ds.map(build_tagger("demo", batch_size=2), **options)
+    assert second["video_audio_tags"][:] == first["video_audio_tags"][:] == [["Siren"], ["Music"]]
+    assert second.cache_files == first.cache_files
+    with pytest.raises(BaseException, match="loaded again"):
+        ds.map(build_tagger("demo", top_k=1), **{**options, "num_proc": None})

@@ -1,0 +1,269 @@
+"""The models' answers against transformers and torchaudio themselves."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchaudio
+import transformers
+from transformers import (
+    ASTConfig,
+    ASTFeatureExtractor,
+    ASTForAudioClassification,
+    AutoFeatureExtractor,
+    AutoModelForAudioClassification,
+    Wav2Vec2Config,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2ForSequenceClassification,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForAudioClassification,
+)
+
+from hf_audio_tagger import ModelError, build_tagger
+from hf_audio_tagger.demo import CHECKPOINT
+from hf_audio_tagger.models import ModelSpec, listener
+from hf_audio_tagger.models.kaldi import filter_bank
+from hf_audio_tagger.models.lean import LastLayer, make_lean
+
+CPU = torch.device("cpu")
+
+
+def noise(seconds: float, seed: int, rate_hz: int = 16_000) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    tone = np.sin(np.arange(round(seconds * rate_hz)) * rng.uniform(0.02, 0.5))
+    return (0.3 * rng.standard_normal(len(tone)) + 0.5 * tone).astype(np.float32)
+
+
+def save_ast(folder: Path, seed: int, **config: object) -> Path:
+    torch.manual_seed(seed)
+    settings = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96}
+    model = ASTForAudioClassification(ASTConfig(num_labels=7, **{**settings, **config}))  # type: ignore[arg-type]
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ast_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = save_ast(tmp_path_factory.mktemp("ast"), seed=1)
+    ASTFeatureExtractor(mean=-3.1, std=2.7).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def short_ast_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another rate, other bands, another length: nothing of AST-base's numbers is built in."""
+    folder = save_ast(tmp_path_factory.mktemp("short_ast"), seed=2, max_length=256, num_mel_bins=64)
+    extractor = ASTFeatureExtractor(sampling_rate=8_000, num_mel_bins=64, max_length=256, do_normalize=False)
+    extractor.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wav2vec2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Group norm: padded sound would get another answer."""
+    folder = tmp_path_factory.mktemp("wav2vec2")
+    torch.manual_seed(3)
+    config = Wav2Vec2Config(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        conv_dim=(16,) * 7,
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=2,
+        classifier_proj_size=24,
+        num_labels=5,
+    )
+    Wav2Vec2ForSequenceClassification(config).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(return_attention_mask=False).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whisper_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose extractor has a fixed length of its own: 30 s."""
+    folder = tmp_path_factory.mktemp("whisper")
+    torch.manual_seed(4)
+    config = WhisperConfig(
+        d_model=32, encoder_layers=1, encoder_attention_heads=2, encoder_ffn_dim=64, num_labels=4
+    )
+    WhisperForAudioClassification(config).save_pretrained(folder)
+    WhisperFeatureExtractor().save_pretrained(folder)
+    return folder
+
+
+def reference(folder: Path, waveform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and the classifier's input by transformers' own classes alone."""
+    extractor = AutoFeatureExtractor.from_pretrained(folder)
+    model = AutoModelForAudioClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    pooled = []
+    model.classifier.register_forward_pre_hook(lambda _, inputs: pooled.append(inputs[0]))
+    inputs = extractor(waveform, sampling_rate=extractor.sampling_rate, return_tensors="pt")
+    with torch.no_grad():
+        logits = model(**inputs).logits
+    return logits[0].numpy(), pooled[0][0].numpy()
+
+
+FOLDERS = ["ast_folder", "short_ast_folder", "wav2vec2_folder", "whisper_folder", "demo"]
+
+
+def folder_of(name: str, request: pytest.FixtureRequest) -> Path:
+    return CHECKPOINT if name == "demo" else request.getfixturevalue(name)
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+@pytest.mark.parametrize("seconds", [0.9, 4.0, 10.24])
+def test_logits_and_embeddings_are_those_of_transformers(
+    name: str, seconds: float, request: pytest.FixtureRequest
+) -> None:
+    folder = folder_of(name, request)
+    model = listener(ModelSpec(str(folder)))
+    waveform = noise(seconds, seed=5, rate_hz=model.rate_hz)[: model.window_samples]
+    logits, pooled = reference(folder, waveform)
+    heard = model.hear([waveform])
+    assert np.abs(heard.logits[0] - logits).max() < 1e-4
+    assert heard.embeddings is not None
+    assert heard.embeddings.shape == (1, model.embedding_size)
+    assert np.abs(heard.embeddings[0] - pooled).max() < 1e-4
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_answers_do_not_depend_on_company(name: str, request: pytest.FixtureRequest) -> None:
+    model = listener(ModelSpec(str(folder_of(name, request))))
+    waveforms = [
+        noise(seconds, seed, model.rate_hz) for seed, seconds in enumerate((1.0, 2.5, 0.2, 2.5, 2.0))
+    ]
+    alone = np.concatenate([model.hear([one]).logits for one in waveforms])
+    together = model.hear(waveforms).logits
+    backwards = model.hear(waveforms[::-1]).logits[::-1]
+    assert np.abs(together - alone).max() < 1e-5
+    assert np.abs(backwards - alone).max() < 1e-5
+    assert np.array_equal(model.hear(waveforms).logits, together)
+
+
+def test_tag_is_the_top_label_of_transformers(ast_folder: Path) -> None:
+    waveforms = [noise(5.0, seed) for seed in range(6)]
+    model = AutoModelForAudioClassification.from_pretrained(ast_folder)
+    expected = [model.config.id2label[int(reference(ast_folder, one)[0].argmax())] for one in waveforms]
+    tagger = build_tagger(ast_folder)
+    assert tagger.tag([{"array": one, "sampling_rate": 16_000} for one in waveforms]) == expected
+    assert tagger.labels == tuple(model.config.id2label.values())
+
+
+@pytest.mark.parametrize(("rate_hz", "bands"), [(16_000, 128), (8_000, 64), (22_050, 80)])
+def test_filter_bank_is_kaldis(rate_hz: int, bands: int) -> None:
+    waveforms = torch.from_numpy(np.stack([noise(1.7, seed, rate_hz) for seed in range(3)]))
+    batch = filter_bank(rate_hz, bands, CPU).log_mel(waveforms)
+    for waveform, ours in zip(waveforms, batch, strict=True):
+        theirs = torchaudio.compliance.kaldi.fbank(
+            waveform[None], sample_frequency=rate_hz, window_type="hanning", num_mel_bins=bands
+        )
+        assert ours.shape == theirs.shape
+        assert (ours - theirs).abs().max() < 1e-4
+
+
+def test_silence_is_finite_and_equal_to_kaldis() -> None:
+    ours = filter_bank(16_000, 128, CPU).log_mel(torch.zeros(1, 16_000))
+    theirs = torchaudio.compliance.kaldi.fbank(
+        torch.zeros(1, 16_000), window_type="hanning", num_mel_bins=128
+    )
+    assert torch.equal(ours[0], theirs)
+
+
+def test_lean_last_layer_changes_no_logit(ast_folder: Path) -> None:
+    plain = ASTForAudioClassification.from_pretrained(ast_folder).eval()
+    lean = ASTForAudioClassification.from_pretrained(ast_folder).eval()
+    assert make_lean(lean)
+    assert isinstance(lean.audio_spectrogram_transformer.layers[-1], LastLayer)
+    features = torch.randn(3, 1024, 128, generator=torch.Generator().manual_seed(6))
+    with torch.no_grad():
+        assert (plain(features).logits - lean(features).logits).abs().max() < 1e-5
+
+
+def test_lean_steps_aside_for_models_it_does_not_know(whisper_folder: Path) -> None:
+    class MyAst(ASTForAudioClassification):
+        pass
+
+    mine = MyAst(ASTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=1, intermediate_size=16))
+    assert not make_lean(mine)
+    assert not make_lean(WhisperForAudioClassification.from_pretrained(whisper_folder))
+    known = ASTForAudioClassification(mine.config)
+    known.audio_spectrogram_transformer.layers[-1].attention = torch.nn.Identity()
+    assert not make_lean(known)
+
+
+def test_scores_are_sigmoids_for_audioset_and_for_multi_label_configs(
+    ast_folder: Path, tmp_path: Path
+) -> None:
+    assert not listener(ModelSpec(str(ast_folder))).multi_label  # LABEL_0 ...: a softmax
+    assert listener(ModelSpec("demo")).multi_label
+    model = ASTForAudioClassification.from_pretrained(ast_folder)
+    names = ("Speech", "Music", "Dog", "Cat", "Siren", "Engine", "Rain")
+    model.config.id2label = dict(enumerate(names))
+    model.config.label2id = {name: index for index, name in enumerate(names)}
+    model.save_pretrained(tmp_path / "audioset")
+    ASTFeatureExtractor().save_pretrained(tmp_path / "audioset")
+    assert listener(ModelSpec(str(tmp_path / "audioset"))).multi_label
+    model.config.problem_type = "single_label_classification"
+    model.save_pretrained(tmp_path / "single")
+    ASTFeatureExtractor().save_pretrained(tmp_path / "single")
+    assert not listener(ModelSpec(str(tmp_path / "single"))).multi_label
+
+
+def test_windows_have_the_models_length(
+    ast_folder: Path, short_ast_folder: Path, wav2vec2_folder: Path, whisper_folder: Path
+) -> None:
+    windows = {
+        ast_folder: (164_080, 163_840),  # 1,024 frames of 400 every 160 samples
+        short_ast_folder: (20_600, 20_480),
+        wav2vec2_folder: (160_000, 160_000),
+        whisper_folder: (480_000, 480_000),
+    }
+    for folder, expected in windows.items():
+        model = listener(ModelSpec(str(folder)))
+        assert (model.window_samples, model.hop_samples) == expected
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_twenty_milliseconds_are_enough(name: str, request: pytest.FixtureRequest) -> None:
+    tagger = build_tagger(folder_of(name, request))
+    assert tagger.tag({"array": noise(0.02, 7), "sampling_rate": 16_000}) in tagger.labels
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "auto"])
+def test_half_precision_names_the_same_sounds(dtype: str) -> None:
+    waveforms = [noise(3.0, seed) for seed in range(8)]
+    full = listener(ModelSpec("demo")).hear(waveforms).logits
+    half = listener(ModelSpec("demo", dtype=dtype)).hear(waveforms).logits
+    assert half.dtype == np.float32
+    assert np.abs(half - full).max() < 0.5
+    assert (half.argmax(1) == full.argmax(1)).mean() >= 0.75
+    if dtype != "auto":
+        assert np.abs(half - full).max() > 0  # it did compute in another precision
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("./no/such/folder", ["./no/such/folder", "local folder"]),
+        ("nobody/no-such-model", ["nobody/no-such-model", "doctor --fetch", 'model="demo"']),
+    ],
+)
+def test_a_model_that_cannot_be_had_says_what_to_do(
+    model: str, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError) as caught:
+        build_tagger(model).tag({"array": noise(1.0, 1), "sampling_rate": 16_000})
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_checkpoint_of_another_kind_is_refused(tmp_path: Path) -> None:
+    transformers.BertConfig().save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        build_tagger(tmp_path).tag({"array": noise(1.0, 1), "sampling_rate": 16_000})

@@ -1,0 +1,206 @@
+"""Workers: forked after torch has run, spawned, with ranks and devices, and when they fail."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+
+from hf_audio_tagger import (
+    MediaError,
+    ProcessError,
+    SettingsError,
+    TaggerError,
+    build_tagger,
+    models,
+    process,
+)
+from hf_audio_tagger.demo.sounds import synthesize
+
+Clips = dict[str, Path]
+LABELS = ("Siren", "White noise", "Dial tone", "Music")
+
+
+def paths(clips: Clips) -> Dataset:
+    return Dataset.from_dict({"video": [str(clips[label]) for label in LABELS]})
+
+
+def compute_on_all_threads() -> None:
+    """What leaves OpenMP threads behind in a parent."""
+    square = torch.randn(600, 600)
+    assert torch.isfinite(square @ square).all()
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("threads", [None, "2"])
+def test_fork_after_the_parent_has_tagged(
+    clips: Clips, threads: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if threads:
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)  # each worker computes on two: in a fresh thread
+    tagger = build_tagger("demo")
+    tagger.tag({"array": synthesize("Siren", 3.0, 16_000, 1), "sampling_rate": 16_000})
+    compute_on_all_threads()
+    tagged = paths(clips).map(tagger, num_proc=2)
+    assert [tags[0] for tags in tagged["video_audio_tags"]] == list(LABELS)
+
+
+SPAWNED = """
+import multiprocess, sys
+from datasets import Dataset
+from hf_audio_tagger import build_tagger
+
+if __name__ == "__main__":
+    multiprocess.set_start_method("spawn")
+    tagger = build_tagger("demo", batch_size=3)
+    tagger.tag(sys.argv[1])
+    rows = Dataset.from_dict({"video": sys.argv[1:]}).map(tagger, num_proc=2)
+    print([tags[0] for tags in rows["video_audio_tags"]])
+"""
+
+
+@pytest.mark.timeout(120)
+def test_spawn(clips: Clips, tmp_path: Path) -> None:
+    script = tmp_path / "spawned.py"
+    script.write_text(SPAWNED)
+    command = [sys.executable, str(script), *(str(clips[label]) for label in LABELS)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    assert str(list(LABELS)) in done.stdout, done.stderr
+
+
+def test_workers_share_the_cores(clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    tagger = build_tagger("demo")
+
+    def with_shares(row: Any) -> Any:
+        from hf_audio_tagger.process import core_share, is_forked
+
+        return {**tagger(row), "share": core_share(), "main": torch.get_num_threads(), "forked": is_forked()}
+
+    tagged = paths(clips).map(with_shares, num_proc=2)
+    import os
+
+    cores = len(os.sched_getaffinity(0))
+    assert all(tagged["forked"])
+    assert all(1 <= share <= max(1, cores // 2) for share in tagged["share"])
+    assert set(tagged["main"]) == {1}
+
+
+# --- devices, on a machine that need not have any
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A torch that counts two CUDA devices and notes who asks, on a machine that may have none."""
+    asked: list[str] = []
+
+    def count() -> int:
+        asked.append("device_count")
+        return 2
+
+    monkeypatch.setattr(torch.cuda, "device_count", count)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("it opens a context in the parent"))
+    monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: False)
+    return asked
+
+
+def test_a_worker_takes_its_ranks_device(two_gpus: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [process.pick_device(None, rank) for rank in range(4)] == ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]
+    assert process.pick_device("cuda:1", 0) == "cuda:1"
+    assert process.pick_device("cpu", 1) == "cpu"
+    monkeypatch.setattr(process, "current_worker", lambda: ("ForkPoolWorker-4", (4,)))
+    assert process.pick_device(None, None) == "cuda:1"  # without with_rank=True
+
+
+def test_devices_of_real_workers(clips: Clips, two_gpus: list[str]) -> None:
+    def device(row: Any, rank: int | None = None) -> Any:
+        return {"device": process.pick_device(None, rank)}
+
+    for with_rank in (False, True):
+        rows = paths(clips).map(device, num_proc=2, with_rank=with_rank, keep_in_memory=True)
+        assert set(rows["device"]) == {"cuda:0", "cuda:1"}
+
+
+def test_the_parent_of_a_fork_touches_no_cuda(clips: Clips, two_gpus: list[str]) -> None:
+    tagger = build_tagger("demo", device="cpu")
+    tagger.features(paths(clips).features)
+    assert len(tagger.labels) >= 12
+    paths(clips).map(tagger, num_proc=2)
+    assert two_gpus == []
+
+
+@pytest.mark.timeout(60)
+def test_a_parent_that_used_cuda_is_told(
+    clips: Clips, two_gpus: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", process.is_forked)
+    with pytest.raises(ProcessError, match="spawn"):
+        paths(clips).map(build_tagger("demo"), num_proc=2)
+
+
+def test_a_device_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert process.pick_device(None, 5) == "cpu"
+    with pytest.raises(SettingsError, match="no CUDA device"):
+        process.pick_device("cuda:0", None)
+
+
+# --- failures
+
+
+@pytest.mark.timeout(60)
+def test_a_workers_error_arrives_whole(clips: Clips) -> None:
+    rows = Dataset.from_dict({"video": [str(clips["Siren"]), str(clips["broken"])]})
+    with pytest.raises(MediaError, match=r"broken\.mp4: it is no readable media file"):
+        rows.map(build_tagger("demo"), num_proc=2)
+
+
+class UnpicklableError(Exception):
+    """Such as HTTP errors of libraries: its constructor takes more than a message."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{code} {reason}")
+
+
+@pytest.mark.timeout(60)
+def test_an_error_that_cannot_travel_arrives_in_our_words(
+    clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*_: Any) -> Any:
+        raise UnpicklableError(503, "come back later")
+
+    monkeypatch.setattr(models, "load", load)
+    monkeypatch.setattr(models, "_loaded", type(models._loaded)())
+    with pytest.raises(TaggerError, match="UnpicklableError: 503 come back later"):
+        paths(clips).map(build_tagger("demo"), num_proc=2)
+
+
+def test_every_error_survives_pickle() -> None:
+    import pickle
+
+    import hf_audio_tagger
+    from hf_audio_tagger.ontology import UnknownCategoryError
+
+    ours = [getattr(hf_audio_tagger, name) for name in hf_audio_tagger.__all__ if name.endswith("Error")]
+    assert len(ours) == 6
+    for kind in (*ours, UnknownCategoryError):
+        error = pickle.loads(pickle.dumps(kind("what went wrong")))
+        assert type(error) is kind
+        assert str(error) == "what went wrong"
+
+
+def test_the_model_is_loaded_once_in_a_process(clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    loads = []
+    load = models.load
+    monkeypatch.setattr(models, "_loaded", type(models._loaded)())
+    monkeypatch.setattr(models, "load", lambda *given: loads.append(given) or load(*given))
+    tagger = build_tagger("demo")
+    assert loads == []
+    paths(clips).map(tagger)
+    tagger.tag({"array": np.zeros(16_000, np.float32), "sampling_rate": 16_000})
+    build_tagger("demo", top_k=3).tag(clips["Clicking"])
+    assert len(loads) == 1
