@@ -183,6 +183,11 @@ class Tagger:
         listener = listener_of(self.spec, self.device, rank)
         if self.embeddings and listener.embedding_size is None:
             raise ModelError(f"The model {self.model!r} has no classifier to take embeddings before.")
+        if not listener.labels and (not self.embeddings or self.top_k or self.segments):
+            raise ModelError(
+                f"The weights of {self.model!r} have no classifier, so they name no sounds. Ask for "
+                "embeddings=True alone (the tags are then null), or pass weights with a classifier."
+            )
         verdicts: list[Verdict] = []
         tally = Tally(listener.labels, listener.multi_label, self.segments)
         with closing(hear(media, listener, self._plan(listener))) as events:

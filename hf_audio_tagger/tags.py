@@ -1,7 +1,7 @@
 """Logits → scores, tags, top-k and segments. Pure numpy."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -59,7 +59,8 @@ class Tally:
         self.score_sum = np.zeros(len(labels))
         self.logit_sum = np.zeros(len(labels))
         self.embedding_sum: np.ndarray | float = 0.0
-        self.joined: list[tuple[float, float, int, list[float]]] = []
+        self.joined: list[Segment] = []
+        self.joined_windows = 0  # in the last segment
 
     def add(
         self, spans: Sequence[tuple[float, float]], logits: np.ndarray, embeddings: np.ndarray | None
@@ -72,22 +73,25 @@ class Tally:
         if embeddings is not None:
             self.embedding_sum = self.embedding_sum + embeddings.sum(axis=0, dtype=np.float64)
         if self.with_segments:
-            for (start, end), window_scores, window_logits in zip(spans, scores, logits, strict=True):
-                self.join(start, end, int(best_first(window_scores, window_logits)[0]), window_scores)
+            for span, window_scores, window_logits in zip(spans, scores, logits, strict=True):
+                leader = int(best_first(window_scores, window_logits)[0])
+                self.join(Segment(*span, self.labels[leader], float(window_scores[leader])))
 
-    def join(self, start: float, end: float, leader: int, window_scores: np.ndarray) -> None:
-        """Lengthen the last stretch where the same label leads, else begin a new one."""
-        score = float(window_scores[leader])
-        if self.joined and self.joined[-1][2] == leader:
-            first_start, _, _, scores = self.joined[-1]
-            scores.append(score)
-            self.joined[-1] = (first_start, end, leader, scores)
+    def join(self, new: Segment) -> None:
+        """Lengthen the last segment where the same label leads, else begin a new one."""
+        if not self.joined:
+            self.joined, self.joined_windows = [new], 1
             return
-        if self.joined and start < self.joined[-1][1]:
-            # Windows overlap: the border lies where the new one begins to be heard.
-            previous_start, _, label, scores = self.joined[-1]
-            self.joined[-1] = (previous_start, start, label, scores)
-        self.joined.append((start, end, leader, [score]))
+        last = self.joined[-1]
+        if last.label == new.label:
+            mean = last.score + (new.score - last.score) / (self.joined_windows + 1)
+            self.joined[-1] = replace(last, end=new.end, score=mean)
+            self.joined_windows += 1
+            return
+        # Windows may overlap: the border lies where the new one begins to be heard.
+        self.joined[-1] = replace(last, end=min(last.end, new.start))
+        self.joined.append(new)
+        self.joined_windows = 1
 
     def verdict(self, top_k: int | None, threshold: float | None) -> Verdict:
         """The clip's tag, the highest mean score over its windows, and what else was asked for."""
@@ -99,13 +103,9 @@ class Tally:
                 index for index in order[:top_k] if threshold is None or mean_scores[index] >= threshold
             ]
             top = tuple((self.labels[index], float(mean_scores[index])) for index in chosen)
-        segments = None
-        if self.with_segments:
-            segments = tuple(
-                Segment(start, end, self.labels[leader], float(np.mean(scores)))
-                for start, end, leader, scores in self.joined
-            )
+        segments = tuple(self.joined) if self.with_segments else None
         embedding = None
         if not isinstance(self.embedding_sum, float):
             embedding = (self.embedding_sum / self.count).astype(np.float32)
-        return Verdict(self.labels[order[0]], top, segments, embedding)
+        tag = self.labels[order[0]] if self.labels else None  # a network without a classifier names nothing
+        return Verdict(tag, top, segments, embedding)

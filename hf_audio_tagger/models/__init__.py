@@ -56,7 +56,7 @@ def labels_of(spec: ModelSpec) -> tuple[str, ...]:
     if spec.model == "yamnet":
         return tuple(category.name for category in ontology.yamnet_classes())
     if spec.model == "vggish":
-        return tuple(category.name for category in ontology.audioset_classes())
+        return load(spec, torch.device("cpu")).labels  # weights without a classifier have none
     from .pretrained import config_labels
 
     return config_labels(spec)

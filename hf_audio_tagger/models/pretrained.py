@@ -113,9 +113,8 @@ def embedding_size_of(classifier: Any) -> int | None:
 
 
 def load_pretrained(spec: ModelSpec, device: torch.device) -> PretrainedListener:
-    """Load config, extractor and weights; AST gets its own front end."""
+    """Load config, extractor and weights."""
     from transformers import (
-        ASTFeatureExtractor,
         AutoConfig,
         AutoFeatureExtractor,
         AutoModelForAudioClassification,
@@ -127,16 +126,35 @@ def load_pretrained(spec: ModelSpec, device: torch.device) -> PretrainedListener
             config = AutoConfig.from_pretrained(spec.path, **common)
             extractor = AutoFeatureExtractor.from_pretrained(spec.path, **common)
             model = AutoModelForAudioClassification.from_pretrained(
-                spec.path, config=config, dtype=spec.torch_dtype(device), **common
+                spec.path, config=config, dtype=loading_dtype(spec, device), **common
             )
     except Exception as error:
         raise ModelError(explain(spec, error)) from error
     model = model.eval().to(device)
+    with quiet():
+        return listener_for(spec, model, extractor, device)
+
+
+def listener_for(spec: ModelSpec, model: Any, extractor: Any, device: torch.device) -> PretrainedListener:
+    """AST gets its own front end, and the engine that was asked for."""
+    from transformers import ASTFeatureExtractor
+
     if type(extractor) is ASTFeatureExtractor:
+        if spec.engine == "openvino":
+            from .openvino_engine import OpenvinoAstListener
+
+            return OpenvinoAstListener(model, extractor, device, spec.torch_dtype(device))
         from .ast import AstListener
 
         return AstListener(model, extractor, device)
+    if spec.engine != "torch":
+        raise ModelError(f"engine={spec.engine!r} runs AST; {spec.model!r} is a {model.config.model_type}.")
     return PretrainedListener(model, extractor, device)
+
+
+def loading_dtype(spec: ModelSpec, device: torch.device) -> torch.dtype:
+    """OpenVINO converts from float32 and rounds by itself."""
+    return spec.torch_dtype(device) if spec.engine == "torch" else torch.float32
 
 
 def config_labels(spec: ModelSpec) -> tuple[str, ...]:
@@ -171,8 +189,8 @@ def explain(spec: ModelSpec, error: Exception) -> str:
     else:
         remedy = (
             "Check the id and the network; for a private or gated model pass token=. Without network, run "
-            f"`hf-audio-tagger doctor --fetch {spec.model}` on a machine that has it and copy the cache, or name "
-            'a local folder. To try the package offline, model="demo" is packaged.'
+            f"`hf-audio-tagger doctor --fetch {spec.model}` where there is one and copy the cache, or name a "
+            'local folder. To try the package offline, model="demo" is packaged.'
         )
     return f"{asked} cannot be loaded: {reason} {remedy}"
 

@@ -1,0 +1,361 @@
+"""Sounds made from arithmetic alone, each under its AudioSet name.
+
+`synthesize(label, seconds, rate_hz, seed)` is pure: the same arguments give the same samples. A
+seed draws the pitch, the tempo, the level, where in its rhythm the sound begins, and the faint
+noise behind it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+Wave = np.ndarray  # (samples,) of float
+
+LOUDEST_DB, FAINTEST_DB = -1.0, -30.0  # peak level, against full scale
+BACKGROUND_DB = (-70.0, -45.0)  # noise behind a sound, against the sound's own peak
+FAINT_SILENCE_DB = (-100.0, -80.0)  # what a recorder hears of a silent room
+LOWEST_NOISE_HZ = 20.0  # below it coloured noise grows no further
+
+
+@dataclass(frozen=True)
+class Take:
+    """One recording to be made: how long, at which rate, and the dice for all the rest."""
+
+    samples: int
+    rate_hz: int
+    rng: np.random.Generator
+
+    @property
+    def seconds(self) -> float:
+        return self.samples / self.rate_hz
+
+    @property
+    def times(self) -> Wave:
+        return np.arange(self.samples) / self.rate_hz
+
+    def uniform(self, low: float, high: float) -> float:
+        return float(self.rng.uniform(low, high))
+
+    def pitch(self, low_hz: float, high_hz: float) -> float:
+        """A frequency between the two, every octave as likely as another."""
+        return float(np.exp(self.rng.uniform(np.log(low_hz), np.log(high_hz))))
+
+
+# Building blocks
+
+
+def _sine(cycles: Wave) -> Wave:
+    """sin(2 pi cycles). Whole cycles go first: float32 is ten times faster, and exact near 0."""
+    return np.sin((2 * np.pi * (cycles - np.floor(cycles))).astype(np.float32))
+
+
+def _tone(take: Take, frequency_hz: float | Wave) -> Wave:
+    """A sine from a random phase; the frequency may change with time."""
+    start = take.uniform(0, 1)
+    if isinstance(frequency_hz, np.ndarray):
+        return _sine(start + np.cumsum(frequency_hz) / take.rate_hz)
+    return _sine(start + frequency_hz * take.times)
+
+
+def _coloured_noise(take: Take, slope: float) -> Wave:
+    """Noise whose amplitude falls as frequency to the power of `slope`: 0 is white, 0.5 pink."""
+    noise = take.rng.standard_normal(take.samples, dtype=np.float32)
+    if slope == 0:
+        return noise
+    frequency_hz = np.fft.rfftfreq(take.samples, 1 / take.rate_hz).astype(np.float32)
+    response = np.maximum(frequency_hz, LOWEST_NOISE_HZ) ** np.float32(-slope)
+    return np.fft.irfft(np.fft.rfft(noise) * response, n=take.samples)
+
+
+def _gate(take: Take, period_seconds: float, duty: float) -> Wave:
+    """1 while on and 0 while off, from a random place in the rhythm, with 5 ms edges."""
+    place = (take.times / period_seconds + take.uniform(0, 1)) % 1.0
+    edge = 0.005 / period_seconds
+    return np.clip(np.minimum(place, duty - place) / edge, 0.0, 1.0)
+
+
+def _struck(rate_hz: int, seconds: float, partials: list[tuple[float, float, float]]) -> Wave:
+    """A struck thing: partials of (frequency in Hz, amplitude, seconds until 1/e), added up."""
+    times = np.arange(int(seconds * rate_hz)) / rate_hz
+    ring = sum(
+        (
+            amplitude * _sine(frequency_hz * times) * np.exp((-times / decay).astype(np.float32))
+            for frequency_hz, amplitude, decay in partials
+            if frequency_hz < 0.45 * rate_hz
+        ),
+        start=np.zeros(len(times)),
+    )
+    return ring * np.minimum(times / 0.001, 1.0)  # no harder an attack than 1 ms
+
+
+def _place(wave: Wave, event: Wave, start: int) -> None:
+    """Adds the event to the wave in place; what lies before or after the wave is cut."""
+    first, last = max(start, 0), min(start + len(event), len(wave))
+    if first < last:
+        wave[first:last] += event[first - start : last - start]
+
+
+def _repeat(take: Take, events: list[Wave], period_seconds: float, jitter: float = 0.0) -> Wave:
+    """The events in turn, one a period, from a random place in the rhythm."""
+    wave = np.zeros(take.samples)
+    longest = max(len(event) for event in events) / take.rate_hz
+    before = int(np.ceil(longest / period_seconds)) + 1
+    offset = take.uniform(0, 1)
+    for turn in range(-before, int(take.seconds / period_seconds) + 1):
+        beat = turn + offset + take.uniform(-jitter, jitter)
+        _place(wave, events[turn % len(events)], int(beat * period_seconds * take.rate_hz))
+    return wave
+
+
+# The sounds, one a function, in the order of their names
+
+
+def _beep(take: Take) -> Wave:
+    gate = _gate(take, period_seconds=take.uniform(0.25, 0.7), duty=take.uniform(0.3, 0.5))
+    return gate * _tone(take, take.pitch(900, 3000))
+
+
+def _busy_signal(take: Take) -> Wave:
+    detune = take.uniform(0.97, 1.03)
+    tones = _tone(take, 480 * detune) + _tone(take, 620 * detune)
+    return tones * _gate(take, period_seconds=take.uniform(0.9, 1.1), duty=0.5)
+
+
+def _chirp_tone(take: Take) -> Wave:
+    """Sweeps over several octaves, each in under a second."""
+    period = take.uniform(0.35, 1.0)
+    low_hz, high_hz = take.pitch(200, 600), take.pitch(3000, 6000)
+    place = (take.times / period + take.uniform(0, 1)) % 1.0
+    if take.rng.random() < 0.5:
+        place = 1.0 - place
+    return _tone(take, low_hz * (high_hz / low_hz) ** place)
+
+
+def _church_bell(take: Take) -> Wave:
+    hum_hz = take.pitch(110, 260)
+    ratios = (1.0, 2.0, 2.4, 3.0, 4.0, 5.35, 6.7, 8.2)  # hum, prime, minor third, fifth, nominal...
+    strike = _struck(
+        take.rate_hz,
+        seconds=5.0,
+        partials=[
+            (hum_hz * ratio * take.uniform(0.99, 1.01), take.uniform(0.4, 1.0), 2.5 / ratio**0.7)
+            for ratio in ratios
+        ],
+    )
+    return _repeat(take, [strike], period_seconds=take.uniform(0.9, 2.2), jitter=0.02)
+
+
+def _clicking(take: Take) -> Wave:
+    samples = int(take.uniform(0.002, 0.005) * take.rate_hz)
+    clicks = [
+        take.rng.standard_normal(samples) * np.exp(-np.arange(samples) / (samples / 4)) for _ in range(4)
+    ]
+    return _repeat(take, clicks, period_seconds=take.uniform(0.06, 0.18), jitter=0.2)
+
+
+def _cricket(take: Take) -> Wave:
+    """A burst of three or four pulses near 4.5 kHz, some times a second."""
+    pitch_hz = take.pitch(3800, 5200)
+    pulse_seconds, pulses = take.uniform(0.012, 0.022), int(take.rng.integers(3, 5))
+    times = np.arange(int(pulses * 2 * pulse_seconds * take.rate_hz)) / take.rate_hz
+    swell = np.maximum(np.sin(np.pi * times / pulse_seconds), 0.0)
+    burst = swell * np.sin(2 * np.pi * pitch_hz * times)
+    return _repeat(take, [burst], period_seconds=take.uniform(0.25, 0.6), jitter=0.05)
+
+
+def _dial_tone(take: Take) -> Wave:
+    detune = take.uniform(0.97, 1.03)
+    return _tone(take, 350 * detune) + _tone(take, 440 * detune)
+
+
+def _heartbeat(take: Take) -> Wave:
+    period = 60 / take.uniform(60, 110)
+    depth = take.uniform(0.85, 1.2)
+
+    def thud(frequency_hz: float) -> Wave:
+        partials = [(frequency_hz * ratio, 1.0 / ratio, 0.035) for ratio in (1.0, 1.5, 2.0)]
+        return _struck(take.rate_hz, 0.2, partials)
+
+    beat = np.zeros(int(0.6 * take.rate_hz))
+    _place(beat, thud(55 * depth), 0)
+    _place(beat, 0.7 * thud(75 * depth), int(period * 0.33 * take.rate_hz))
+    return _repeat(take, [beat], period, jitter=0.01)
+
+
+def _mains_hum(take: Take) -> Wave:
+    mains_hz = 50.0 if take.rng.random() < 0.5 else 60.0
+    harmonics = (1, 2, 3, 4, 5, 6, 8, 10)
+    hum = np.zeros(take.samples)
+    for harmonic in harmonics:
+        hum += take.uniform(0.4, 1.0) / harmonic**0.8 * _tone(take, mains_hz * harmonic)
+    return hum
+
+
+def _note(take: Take, pitch_hz: float, seconds: float) -> Wave:
+    partials = [(pitch_hz * k, 1.0 / k**1.3, seconds / (2.0 + 0.5 * k)) for k in range(1, 5)]
+    return _struck(take.rate_hz, 1.2 * seconds, partials)
+
+
+def _music(take: Take) -> Wave:
+    """A melody over the chords of a major key, one chord for every four notes."""
+    beat = 60 / take.uniform(90, 150)
+    tonic_hz = take.pitch(110, 220)
+    scale = (0, 2, 4, 5, 7, 9, 11)
+    wave = np.zeros(take.samples)
+
+    def degree_hz(degree: int) -> float:
+        octave, step = divmod(degree, len(scale))
+        return tonic_hz * 2 ** (octave + scale[step] / 12)
+
+    offset = take.uniform(-1, 0) * 4 * beat
+    for bar in range(int(take.seconds / (4 * beat)) + 2):
+        root = int(take.rng.choice((0, 3, 4, 5)))
+        start = int((offset + bar * 4 * beat) * take.rate_hz)
+        for degree in (root, root + 2, root + 4):
+            _place(wave, 0.5 * _note(take, degree_hz(degree), 4 * beat), start)
+        for step in range(4):
+            degree = 14 + root + int(take.rng.choice((-2, 0, 1, 2, 4)))
+            begin = start + int(step * beat * take.rate_hz)
+            _place(wave, 0.8 * _note(take, degree_hz(degree), beat), begin)
+    return wave
+
+
+def _pink_noise(take: Take) -> Wave:
+    return _coloured_noise(take, slope=0.5)
+
+
+def _silence(take: Take) -> Wave:
+    if take.rng.random() < 0.4:
+        return np.zeros(take.samples)
+    return _coloured_noise(take, slope=float(take.rng.choice((0.0, 0.5))))
+
+
+def _sine_wave(take: Take) -> Wave:
+    return _tone(take, take.pitch(150, 5000))
+
+
+def _siren(take: Take) -> Wave:
+    """A wail: slowly up and down, with the odd harmonics of a horn."""
+    low_hz, high_hz = take.pitch(450, 650), take.pitch(1100, 1600)
+    swing = 0.5 - 0.5 * np.cos(2 * np.pi * (take.times / take.uniform(2.0, 5.0) + take.uniform(0, 1)))
+    pitch_hz = low_hz * (high_hz / low_hz) ** swing
+    return sum(
+        (_tone(take, pitch_hz * harmonic) / harmonic for harmonic in (1, 3, 5)),
+        start=np.zeros(take.samples),
+    )
+
+
+def _syllable(take: Take, voice_hz: float, seconds: float) -> Wave:
+    """Voiced pulses with a gliding pitch, through three formants of a random vowel."""
+    samples = int(seconds * take.rate_hz)
+    glide = np.linspace(take.uniform(0.9, 1.15), take.uniform(0.8, 1.05), samples)
+    phase = np.cumsum(voice_hz * glide) / take.rate_hz
+    pulses = np.diff(np.floor(phase), prepend=0.0)
+    spectrum = np.fft.rfft(pulses)
+    frequency_hz = np.fft.rfftfreq(samples, 1 / take.rate_hz)
+    formants = ((take.uniform(300, 850), 90), (take.uniform(900, 2300), 120), (2700, 180))
+    response = sum(
+        (
+            strength / (1 + ((frequency_hz - centre_hz) / width_hz) ** 2)
+            for (centre_hz, width_hz), strength in zip(formants, (1.0, 0.6, 0.3), strict=True)
+        ),
+        start=np.zeros(len(frequency_hz)),
+    )
+    return np.fft.irfft(spectrum * response, n=samples) * np.hanning(samples) ** 0.5
+
+
+def _consonant(take: Take, seconds: float) -> Wave:
+    """A hiss of high frequencies: noise, differentiated."""
+    noise = take.rng.standard_normal(int(seconds * take.rate_hz))
+    return np.diff(noise, prepend=0.0) * np.hanning(len(noise))
+
+
+def _speech(take: Take) -> Wave:
+    """Syllables, four or five a second, some with a consonant, and a pause after a few."""
+    voice_hz = take.pitch(90, 230)
+    pace = take.uniform(0.85, 1.2)
+    wave = np.zeros(take.samples)
+    at = -take.uniform(0, 0.5)
+    while at < take.seconds:
+        if take.rng.random() < 0.4:
+            seconds = take.uniform(0.04, 0.09) * pace
+            hiss = _consonant(take, seconds)
+            _place(wave, 0.02 * hiss, int(at * take.rate_hz))
+            at += seconds
+        seconds = take.uniform(0.11, 0.26) * pace
+        vowel = _syllable(take, voice_hz * take.uniform(0.9, 1.12), seconds)
+        loudness = take.uniform(0.5, 1.0) / max(float(np.abs(vowel).max()), 1e-9)
+        _place(wave, 0.2 * loudness * vowel, int(at * take.rate_hz))
+        at += seconds + (take.uniform(0.2, 0.5) if take.rng.random() < 0.12 else 0.02)
+    return wave
+
+
+def _tick_tock(take: Take) -> Wave:
+    pitch_hz = take.pitch(1400, 2600)
+
+    def knock(frequency_hz: float) -> Wave:
+        partials = [(frequency_hz * ratio, 1.0 / ratio, 0.012) for ratio in (1.0, 1.6, 2.3)]
+        return _struck(take.rate_hz, 0.08, partials)
+
+    knocks = [knock(pitch_hz), 0.9 * knock(pitch_hz * take.uniform(0.6, 0.75))]
+    return _repeat(take, knocks, period_seconds=take.uniform(0.3, 0.6), jitter=0.01)
+
+
+def _white_noise(take: Take) -> Wave:
+    return _coloured_noise(take, slope=0.0)
+
+
+def _wind(take: Take) -> Wave:
+    """Low noise in gusts."""
+    rumble = _coloured_noise(take, slope=take.uniform(1.3, 1.7))
+    gusts = np.ones(take.samples)
+    for _ in range(3):
+        gusts += take.uniform(0.2, 0.45) * _tone(take, take.uniform(0.15, 0.8))
+    return rumble * np.maximum(gusts, 0.05)
+
+
+_SOUNDS: dict[str, Callable[[Take], Wave]] = {
+    "Beep, bleep": _beep,
+    "Busy signal": _busy_signal,
+    "Chirp tone": _chirp_tone,
+    "Church bell": _church_bell,
+    "Clicking": _clicking,
+    "Cricket": _cricket,
+    "Dial tone": _dial_tone,
+    "Heart sounds, heartbeat": _heartbeat,
+    "Mains hum": _mains_hum,
+    "Music": _music,
+    "Pink noise": _pink_noise,
+    "Silence": _silence,
+    "Sine wave": _sine_wave,
+    "Siren": _siren,
+    "Speech": _speech,
+    "Tick-tock": _tick_tock,
+    "White noise": _white_noise,
+    "Wind": _wind,
+}
+
+LABELS: tuple[str, ...] = tuple(_SOUNDS)
+
+_ALREADY_NOISE = {"Pink noise", "Silence", "White noise", "Wind"}
+
+
+def _gain(decibel: float) -> float:
+    return float(10 ** (decibel / 20))
+
+
+def synthesize(label: str, seconds: float, rate_hz: int, seed: int) -> np.ndarray:
+    """The sound as mono float32 in [-1, 1], `round(seconds * rate_hz)` samples of it."""
+    rng = np.random.default_rng((LABELS.index(label), seed))
+    take = Take(round(seconds * rate_hz), rate_hz, rng)
+    if take.samples == 0:
+        return np.zeros(0, np.float32)
+    wave = _SOUNDS[label](take)
+    wave = wave / max(float(np.abs(wave).max()), 1e-9)
+    if label not in _ALREADY_NOISE:
+        hiss = _coloured_noise(take, slope=float(rng.choice((0.0, 0.5))))
+        wave = wave + hiss / np.abs(hiss).max() * _gain(take.uniform(*BACKGROUND_DB))
+        wave = wave / np.abs(wave).max()
+    quiet_db, loud_db = FAINT_SILENCE_DB if label == "Silence" else (FAINTEST_DB, LOUDEST_DB)
+    return (wave * _gain(take.uniform(quiet_db, loud_db))).astype(np.float32)

@@ -1,0 +1,112 @@
+"""Short mp4 files: a tiny picture, and a sound, or none."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+import numpy as np
+
+from .sounds import synthesize
+
+NO_AUDIO = "EMPTY"  # expected of a video without an audio stream
+UNREADABLE = "UNREADABLE"  # expected of a broken file: an error, and no tag
+
+LAYOUTS = {1: "mono", 2: "stereo"}
+SILENT_VIDEO_SECONDS = 2.0
+
+_DEMO_CLIPS: tuple[tuple[str, float, int], ...] = (
+    ("Music", 8.0, 44_100),
+    ("Speech", 6.0, 48_000),
+    ("Siren", 10.0, 44_100),
+    ("Dial tone", 4.0, 48_000),
+    ("Church bell", 7.0, 44_100),
+    ("Cricket", 5.0, 48_000),
+    ("White noise", 4.0, 44_100),
+    ("Tick-tock", 6.0, 48_000),
+    ("Heart sounds, heartbeat", 9.0, 44_100),
+    ("Silence", 5.0, 48_000),
+)
+
+
+@dataclass(frozen=True)
+class DemoVideo:
+    """A file, and what a tagger should make of it: a label, `NO_AUDIO` or `UNREADABLE`."""
+
+    path: Path
+    expected: str
+
+
+def _picture(size: tuple[int, int], seed: int) -> np.ndarray:
+    """A gradient in two random colours: something to look at that costs nothing to encode."""
+    width, height = size
+    left, right = np.random.default_rng(seed).integers(0, 256, size=(2, 3))
+    blend = np.linspace(0.0, 1.0, width)[None, :, None]
+    row = left * (1 - blend) + right * blend
+    return np.ascontiguousarray(np.broadcast_to(row, (height, width, 3)).astype(np.uint8))
+
+
+def write_video(
+    path: str | Path | BinaryIO,
+    waveform: np.ndarray | None,
+    rate_hz: int,
+    *,
+    picture_seed: int = 0,
+    fps: int = 2,
+    size: tuple[int, int] = (64, 48),
+    seconds: float | None = None,
+) -> None:
+    """Writes an mp4 whose sound is `waveform`, (samples,) or (channels, samples), in AAC.
+
+    With None there is no audio stream. `seconds` is the length of the picture: as long as the
+    sound, unless told otherwise.
+    """
+    sound = None if waveform is None else np.atleast_2d(np.asarray(waveform, np.float32))
+    if seconds is None:
+        seconds = SILENT_VIDEO_SECONDS if sound is None else sound.shape[1] / rate_hz
+    if sound is not None and sound.shape[0] not in LAYOUTS:
+        raise ValueError(f"a waveform of {sound.shape[0]} channels: mono or stereo is written")
+    target = str(path) if isinstance(path, Path) else path
+    with av.open(target, "w", format="mp4") as container:
+        video = container.add_stream("mpeg4", rate=fps)
+        video.width, video.height = size
+        video.pix_fmt = "yuv420p"
+        # Streams are declared before the first packet: the header is written with it.
+        audio = None
+        if sound is not None:
+            audio = container.add_stream("aac", rate=rate_hz, layout=LAYOUTS[sound.shape[0]])
+            audio.bit_rate = 64_000 * sound.shape[0]
+            audio.options = {"aac_coder": "fast"}
+        picture = av.VideoFrame.from_ndarray(_picture(size, picture_seed), format="rgb24")
+        picture = picture.reformat(format="yuv420p")
+        for index in range(max(1, round(seconds * fps))):
+            picture.pts = index
+            container.mux(video.encode(picture))
+        container.mux(video.encode(None))
+        if sound is not None and audio is not None:
+            layout = LAYOUTS[sound.shape[0]]
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound), format="fltp", layout=layout)
+            frame.sample_rate = rate_hz
+            container.mux(audio.encode(frame))
+            container.mux(audio.encode(None))
+
+
+def write_demo_videos(folder: str | Path, seed: int = 0) -> list[DemoVideo]:
+    """Writes a dozen videos: ten sounds, one without an audio stream, one broken file."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    videos = []
+    for index, (label, seconds, rate_hz) in enumerate(_DEMO_CLIPS):
+        name = label.split(",")[0].lower().replace(" ", "-")
+        path = folder / f"{index:02d}-{name}.mp4"
+        sound = synthesize(label, seconds, rate_hz, seed)
+        write_video(path, sound, rate_hz, picture_seed=seed + index)
+        videos.append(DemoVideo(path, label))
+    no_audio = folder / f"{len(videos):02d}-no-audio.mp4"
+    write_video(no_audio, None, 44_100, picture_seed=seed + len(videos), seconds=4.0)
+    videos.append(DemoVideo(no_audio, NO_AUDIO))
+    # A download that broke off early: an mp4 keeps its index at the end, so nothing can be read.
+    broken = folder / f"{len(videos):02d}-broken.mp4"
+    broken.write_bytes(videos[0].path.read_bytes()[:2000])
+    videos.append(DemoVideo(broken, UNREADABLE))
+    return videos

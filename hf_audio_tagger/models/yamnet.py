@@ -1,0 +1,171 @@
+"""YAMNet: MobileNet v1 over log-mel patches, 3.7 million parameters, 521 classes of AudioSet."""
+
+import re
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from ..errors import ModelError
+from ..ontology import ontology
+from .logmel import PatchListener
+from .weights import Release, find_weights, loaded, read_state_dict
+
+RELEASE = Release(
+    model="yamnet",
+    files=("yamnet.pth", "yamnet.h5"),
+    sources=(
+        "https://github.com/w-hc/torch_audioset/releases/download/v0.1/yamnet.pth (PyTorch)",
+        "https://storage.googleapis.com/audioset/yamnet.h5 (Keras)",
+    ),
+)
+LOG_OFFSET = 0.001
+HOP_SAMPLES = 7_680  # 0.48 s: half a patch, as its authors' own inference has it
+CLASSES = 521
+EMBEDDING_SIZE = 1_024
+BATCH_NORM_EPSILON = 1e-4
+
+STEM_CHANNELS = 32
+# (stride, channels out) of the depthwise separable layers, layer2 to layer14
+SEPARABLE = (
+    (1, 64),
+    (2, 128),
+    (1, 128),
+    (2, 256),
+    (1, 256),
+    (2, 512),
+    *((1, 512),) * 5,
+    (2, 1024),
+    (1, 1024),
+)
+
+
+def load_yamnet(weights: str | Path | None, device: str, dtype: torch.dtype) -> PatchListener:
+    """YAMNet from `yamnet.pth` or Keras' `yamnet.h5`: a path, a URL, or None for the cache."""
+    path = find_weights(weights, RELEASE)
+    state = read_h5(path) if _is_h5(path) else read_state_dict(path)
+    network = prepared(loaded(Yamnet, state, path))
+    # Depthwise convolutions take half as long again with the channels outside.
+    network = network.to(torch.device(device), dtype).to(memory_format=torch.channels_last)
+    return PatchListener(
+        network=network,
+        log_offset=LOG_OFFSET,
+        labels=tuple(category.name for category in ontology.yamnet_classes()),
+        hop_samples=HOP_SAMPLES,
+        embedding_size=EMBEDDING_SIZE,
+        device=torch.device(device),
+        dtype=dtype,
+    )
+
+
+class Yamnet(nn.Module):
+    """Patches (n, 96, 64) to embeddings (n, 1024) and logits (n, 521)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer1 = nn.ModuleDict({"fused": ConvNormRelu(1, STEM_CHANNELS, kernel=3, stride=2)})
+        channels = STEM_CHANNELS
+        for number, (stride, out) in enumerate(SEPARABLE, start=2):
+            depthwise = ConvNormRelu(channels, channels, kernel=3, stride=stride, groups=channels)
+            pointwise = ConvNormRelu(channels, out, kernel=1)
+            layer = nn.ModuleDict({"depthwise_conv": depthwise, "pointwise_conv": pointwise})
+            self.add_module(f"layer{number}", layer)
+            channels = out
+        self.classifier = nn.Linear(channels, CLASSES)
+
+    def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        x = patches.flip(1, 2).unsqueeze(1)  # mirrored: see ConvNormRelu. The mean below does not care
+        for module in self.modules():  # in the order they were added
+            if isinstance(module, ConvNormRelu):
+                x = module(x)
+        embeddings = x.mean(dim=(2, 3))
+        return embeddings, self.classifier(embeddings)
+
+
+class ConvNormRelu(nn.Module):
+    """A convolution with TensorFlow's "same" padding as in a mirror, batch norm, ReLU.
+
+    With stride 2 on an even length (96 x 64 halves evenly all the way) TensorFlow pads one zero, at
+    the end. Torch pads both ends and then never reaches the last one: one zero, at the beginning.
+    So this network hears its patches backwards and upside down, with kernels turned likewise. To
+    pad by hand would copy the input of every strided layer, a quarter of the time.
+    """
+
+    def __init__(self, channels: int, out: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, out, kernel, stride, kernel // 2, groups=groups, bias=False)
+        self.bn: nn.Module = nn.BatchNorm2d(out, eps=BATCH_NORM_EPSILON)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(self.bn(self.conv(x)), inplace=True)
+
+
+def prepared(network: nn.Module) -> nn.Module:
+    """Published weights made ready: batch norms inside their convolutions, kernels mirrored."""
+    for module in network.modules():
+        if isinstance(module, ConvNormRelu) and isinstance(module.bn, nn.BatchNorm2d):
+            module.conv = fuse_conv_bn_eval(module.conv, module.bn)
+            module.conv.weight.data = module.conv.weight.data.flip(2, 3)
+            module.bn = nn.Identity()
+    return network
+
+
+H5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+# The end of a dataset's name: what precedes it differs between the versions of Keras.
+H5_NAME = re.compile(r"(layer\d+)/(conv|depthwise_conv|pointwise_conv)(?:/bn)?/(\w+)(?::0)?$")
+H5_LEAVES = {
+    "kernel": "conv.weight",
+    "depthwise_kernel": "conv.weight",
+    "gamma": "bn.weight",
+    "beta": "bn.bias",
+    "moving_mean": "bn.running_mean",
+    "moving_variance": "bn.running_var",
+}
+
+
+def _is_h5(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(H5_SIGNATURE)) == H5_SIGNATURE
+
+
+def read_h5(path: Path) -> dict[str, Tensor]:
+    """Keras' weights under the names, and in the order of axes, that `Yamnet` has."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise ModelError(f'{path} needs h5py: pip install "hf-audio-tagger[h5]"') from error
+
+    arrays: dict[str, Tensor] = {}
+
+    def keep(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):
+            arrays[name] = torch.from_numpy(item[()])
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(keep)
+    except (OSError, KeyError, RuntimeError, TypeError) as error:
+        raise ModelError(f"{path} cannot be read as HDF5: {error}") from error
+
+    state = dict(_from_keras(name, array) for name, array in arrays.items())
+    for name in [name for name in state if name.endswith("bn.bias")]:
+        # Trained without a scale.
+        state.setdefault(name.replace("bn.bias", "bn.weight"), torch.ones_like(state[name]))
+    return state
+
+
+def _from_keras(name: str, array: Tensor) -> tuple[str, Tensor]:
+    """One tensor under its own name. Unknown ones keep theirs, for the error to tell."""
+    if match := H5_NAME.search(name):
+        layer, part, leaf = match.groups()
+        if array.ndim == 4:  # (height, width, in, out); depthwise: (height, width, channels, 1)
+            array = array.permute(2, 3, 0, 1) if "depth" in part else array.permute(3, 2, 0, 1)
+        key = f"{layer}.{'fused' if part == 'conv' else part}.{H5_LEAVES.get(leaf, leaf)}"
+        return key, array.contiguous()
+    if array.ndim == 2 and "/kernel" in name:  # the one dense layer
+        return "classifier.weight", array.T.contiguous()
+    if array.ndim == 1 and "/bias" in name:
+        return "classifier.bias", array
+    return name, array

@@ -1,0 +1,253 @@
+"""Windows: which are heard, what they cost, and that the answer is transformers' own."""
+
+import io
+import subprocess
+import sys
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
+
+from hf_audio_tagger import build_tagger
+from hf_audio_tagger.cells import SamplesMedia
+from hf_audio_tagger.decode import SamplesSound
+from hf_audio_tagger.demo import CHECKPOINT
+from hf_audio_tagger.demo.sounds import LABELS, synthesize
+from hf_audio_tagger.demo.videos import write_video
+from hf_audio_tagger.listen import Plan, Window, sliding, spread_starts, windows_of
+from hf_audio_tagger.models import ModelSpec, listener
+
+WINDOW, HOP = 164_080, 163_840  # AST: 1,024 frames at 16 kHz, and the next 1,024
+
+
+def sequence(*labels: str, seconds: float = 10.0, rate_hz: int = 16_000) -> np.ndarray:
+    return np.concatenate(
+        [synthesize(label, seconds, rate_hz, 500 + seed) for seed, label in enumerate(labels)]
+    )
+
+
+def cell(waveform: np.ndarray, rate_hz: int = 16_000) -> dict[str, Any]:
+    return {"array": waveform, "sampling_rate": rate_hz}
+
+
+def transformers_scores(waveform: np.ndarray) -> np.ndarray:
+    """Sigmoids of the demo model by transformers alone."""
+    extractor = AutoFeatureExtractor.from_pretrained(CHECKPOINT)
+    model = AutoModelForAudioClassification.from_pretrained(CHECKPOINT).eval()
+    with torch.no_grad():
+        logits = model(**extractor(waveform, sampling_rate=16_000, return_tensors="pt")).logits
+    return torch.sigmoid(logits.double())[0].numpy()
+
+
+# --- what is heard
+
+
+def test_scores_are_a_straightforward_recomputation_with_transformers() -> None:
+    waveform = sequence("Siren", "Dial tone", "Clicking", seconds=9.0)
+    windows = [waveform[start : start + WINDOW] for start in range(0, len(waveform), HOP)]
+    scores = np.stack([transformers_scores(window) for window in windows])
+    tagger = build_tagger("demo", windows="all", top_k=len(LABELS), segments=True)
+    verdict = tagger.hear(cell(waveform))[0]
+    assert verdict.top is not None
+    assert verdict.segments is not None
+    mean = dict(zip(tagger.labels, scores.mean(axis=0), strict=True))
+    assert [label for label, _ in verdict.top] == sorted(mean, key=lambda label: -mean[label])
+    assert max(abs(score - mean[label]) for label, score in verdict.top) < 1e-4
+    leaders = [tagger.labels[int(row.argmax())] for row in scores]
+    assert [segment.label for segment in verdict.segments] == [label for label, _ in groupby(leaders)]
+    first = build_tagger("demo", top_k=len(LABELS)).hear(cell(waveform))[0]
+    assert first.top is not None
+    assert (
+        max(abs(score - dict(zip(tagger.labels, scores[0], strict=True))[name]) for name, score in first.top)
+        < 1e-4
+    )
+
+
+def test_two_sounds_give_two_segments_with_the_border_within_a_window(tmp_path: Path) -> None:
+    path = tmp_path / "two.mp4"
+    write_video(path, sequence("Siren", "White noise", rate_hz=44_100), 44_100)
+    verdict = build_tagger("demo", windows="all", segments=True).hear(path)[0]
+    assert verdict.segments is not None
+    assert [segment.label for segment in verdict.segments] == ["Siren", "White noise"]
+    siren, noise = verdict.segments
+    assert siren.start == 0
+    assert abs(siren.end - 10.0) < 10.24
+    assert siren.end == noise.start
+    assert abs(noise.end - 20.0) < 0.1
+    fine = build_tagger("demo", windows="all", hop_seconds=2.0, segments=True).hear(path)[0]
+    assert fine.segments is not None
+    assert {segment.label for segment in fine.segments} >= {"Siren", "White noise"}
+
+
+@pytest.mark.parametrize("seconds", [0.5, 5.0, 10.24, 10.255])
+def test_all_windows_of_a_clip_of_one_window_are_the_first(seconds: float) -> None:
+    waveform = synthesize("Music", seconds, 16_000, 3)
+    settings = {"top_k": 5, "embeddings": True}
+    heard = [build_tagger("demo", windows=w, **settings).hear(cell(waveform))[0] for w in ("first", "all", 3)]
+    for other in heard[1:]:
+        assert (other.tag, other.top) == (heard[0].tag, heard[0].top)
+        assert other.embedding is not None
+        assert np.array_equal(other.embedding, heard[0].embedding)
+
+
+def test_spread_windows_hear_all_of_the_clip() -> None:
+    labels = ("Siren", "White noise", "Dial tone", "Clicking", "Church bell")
+    waveform = sequence(*labels, seconds=20.0)
+    verdict = build_tagger("demo", windows=5, segments=True).hear(cell(waveform))[0]
+    assert verdict.segments is not None
+    assert tuple(segment.label for segment in verdict.segments) == labels
+    starts = [segment.start for segment in verdict.segments]
+    assert np.allclose(starts, [20 * n + 10 - WINDOW / 32_000 for n in range(5)], atol=0.01)
+
+
+def test_embeddings_are_the_mean_of_what_enters_the_classifier() -> None:
+    waveform = sequence("Siren", "Clicking", seconds=10.24)
+    model = AutoModelForAudioClassification.from_pretrained(CHECKPOINT).eval()
+    extractor = AutoFeatureExtractor.from_pretrained(CHECKPOINT)
+    pooled = []
+    for start in (0, HOP):
+        window = waveform[start : start + WINDOW]
+        with torch.no_grad():
+            inputs = extractor(window, sampling_rate=16_000, return_tensors="pt")
+            pooled.append(model.audio_spectrogram_transformer(**inputs).pooler_output[0].numpy())
+    embedding = build_tagger("demo", windows="all", embeddings=True).hear(cell(waveform))[0].embedding
+    assert embedding is not None
+    assert embedding.dtype == np.float32
+    assert np.abs(embedding - np.mean(pooled, axis=0)).max() < 1e-4
+
+
+# --- where windows lie
+
+
+@pytest.mark.parametrize(
+    ("length", "size", "hop", "expected"),
+    [
+        (5, 10, 10, [(0, 5)]),
+        (10, 10, 10, [(0, 10)]),
+        (25, 10, 10, [(0, 10), (10, 10), (20, 5)]),
+        (21, 10, 10, [(0, 10), (10, 10)]),  # one sample makes no frame of two
+        (25, 10, 5, [(0, 10), (5, 10), (10, 10), (15, 10)]),  # nothing unheard is left
+        (26, 10, 5, [(0, 10), (5, 10), (10, 10), (15, 10), (20, 6)]),
+        (30, 10, 15, [(0, 10), (15, 10)]),  # a gap between windows
+        (37, 10, 15, [(0, 10), (15, 10), (30, 7)]),
+        (1, 10, 10, [(0, 2)]),  # padded to a frame
+    ],
+)
+@pytest.mark.parametrize("block", [1, 3, 7, 100])
+def test_sliding_windows(
+    length: int, size: int, hop: int, expected: list[tuple[int, int]], block: int
+) -> None:
+    clip = np.arange(1, length + 1, dtype=np.float32)
+    blocks = [clip[start : start + block] for start in range(0, length, block)]
+    windows = list(sliding(blocks, size, hop, frame=2))
+    assert [(window.start_sample, len(window.samples)) for window in windows] == expected
+    for window in windows:
+        there = clip[window.start_sample : window.start_sample + len(window.samples)]
+        assert np.array_equal(window.samples[: len(there)], there)
+
+
+def test_spread_starts_lie_inside_and_in_order() -> None:
+    assert spread_starts(total=1000, size=100, hop=100, count=1) == [450]
+    assert spread_starts(total=1000, size=100, hop=100, count=10) is None
+    for count in (2, 3, 9):
+        starts = spread_starts(total=1000, size=100, hop=100, count=count)
+        assert starts is not None
+        assert len(starts) == count
+        assert starts == sorted(starts)
+        assert starts[0] >= 0
+        assert starts[-1] <= 900
+
+
+def plan(windows: str | int) -> Plan:
+    return Plan(windows, HOP, "mean", "auto", 16, 1)
+
+
+@pytest.mark.parametrize("rate_hz", [44_100, 48_000, 22_050, 11_025, 16_000, 8_000])
+def test_windows_are_cut_from_the_whole_clip_at_the_models_rate(rate_hz: int) -> None:
+    from torchaudio.functional import resample
+
+    waveform = sequence("Music", "Siren", seconds=13.0, rate_hz=rate_hz)
+    whole = resample(torch.from_numpy(waveform), rate_hz, 16_000).numpy()
+    sound = SamplesSound(SamplesMedia(waveform, rate_hz), "mean")
+    model = listener(ModelSpec("demo"))
+    for windows in ("first", "all", 2):
+        heard: list[Window] = list(windows_of(sound, model, plan(windows)))
+        assert len(heard) == {"first": 1, "all": 3, 2: 2}[windows]
+        for window in heard:
+            there = whole[window.start_sample : window.start_sample + WINDOW]
+            assert window.samples.shape == there.shape
+            assert np.abs(window.samples - there).max() < 5e-5
+
+
+# --- what it costs
+
+
+class CountedFile(io.BytesIO):
+    """Bytes that know how many of them were read."""
+
+    read_bytes = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self.read_bytes += len(data)
+        return data
+
+
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty minutes of sound in an mp4; one second of it is synthesized and told again and again."""
+    path = tmp_path_factory.mktemp("long") / "long.mp4"
+    second = synthesize("Siren", 2.0, 16_000, 1)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=16_000, layout="mono")
+        for _ in range(600):
+            frame = av.AudioFrame.from_ndarray(second[None], "fltp", "mono")
+            frame.sample_rate = 16_000
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(("windows", "share"), [("first", 0.1), (4, 0.3)])
+def test_only_what_is_heard_is_read(
+    long_clip: Path, windows: str | int, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import hf_audio_tagger.decode as decode
+
+    size = long_clip.stat().st_size
+    file = CountedFile(long_clip.read_bytes())
+    monkeypatch.setattr(decode, "source_of", lambda media: file)
+    verdict = build_tagger("demo", windows=windows, decoder="pyav").hear(long_clip)[0]
+    assert verdict.tag == "Siren"
+    assert 0 < file.read_bytes < share * size
+
+
+MEMORY = """
+import resource, sys
+from hf_audio_tagger import build_tagger
+
+def peak_mb():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+tagger = build_tagger("demo", windows="all", segments=True, decoder="pyav")
+tagger.hear(sys.argv[1])
+before = peak_mb()
+for path in sys.argv[2:]:
+    assert tagger.hear(path)[0].tag == "Siren"
+print(peak_mb() - before)
+"""
+
+
+@pytest.mark.timeout(120)
+def test_memory_is_bounded_by_windows_in_flight(long_clip: Path, tmp_path: Path) -> None:
+    """Twenty minutes at 16 kHz are 77 MB of samples: whoever held them all would be seen."""
+    short = tmp_path / "short.mp4"
+    write_video(short, synthesize("Siren", 200.0, 16_000, 1), 16_000)
+    command = [sys.executable, "-c", MEMORY, str(short), str(long_clip)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=True)
+    assert float(done.stdout.split()[-1]) < 60

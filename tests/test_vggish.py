@@ -1,0 +1,164 @@
+"""VGGish, with its classifier and without. Random weights, and a thin dense layer for speed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hf_audio_tagger.errors import ModelError
+from hf_audio_tagger.models import logmel, vggish
+from hf_audio_tagger.models.logmel import PatchListener, log_mel
+
+WINDOW = 15_600
+
+
+@pytest.fixture(autouse=True)
+def thin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vggish, "HIDDEN", 32)
+
+
+@pytest.fixture
+def network() -> vggish.Vggish:
+    torch.manual_seed(0)
+    network = vggish.Vggish(classifies=True)
+    for module in network.modules():  # as loud at the end as at the start
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+            torch.nn.init.kaiming_normal_(module.weight)
+    network.requires_grad_(False)
+    network.get_parameter("classifier.2.weight").mul_(0.1)  # logits of a few units, as real ones
+    return network.eval()
+
+
+@pytest.fixture
+def file(network: vggish.Vggish, tmp_path: Path) -> Path:
+    torch.save(network.state_dict(), tmp_path / "vggish_with_classifier.pth")
+    return tmp_path / "vggish_with_classifier.pth"
+
+
+@pytest.fixture
+def listener(file: Path) -> PatchListener:
+    return vggish.load_vggish(file, "cpu", torch.float32)
+
+
+@pytest.fixture
+def embedder(network: vggish.Vggish, tmp_path: Path) -> PatchListener:
+    """VGGish as its authors released it."""
+    state = network.state_dict()
+    bare = {k: v for k, v in state.items() if not k.startswith("classifier")}
+    torch.save(bare, tmp_path / "vggish_orig.pth")
+    return vggish.load_vggish(tmp_path / "vggish_orig.pth", "cpu", torch.float32)
+
+
+def noises(count: int) -> list[np.ndarray]:
+    random = np.random.default_rng(1)
+    return [(random.normal(size=WINDOW) * 0.1 * (i + 1)).astype(np.float32) for i in range(count)]
+
+
+def test_network_has_the_published_layout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # the full width
+    with torch.device("meta"):
+        shapes = {k: tuple(v.shape) for k, v in vggish.Vggish(classifies=True).state_dict().items()}
+    for layer, shape in {
+        "features.0": (64, 1, 3, 3),
+        "features.3": (128, 64, 3, 3),
+        "features.6": (256, 128, 3, 3),
+        "features.8": (256, 256, 3, 3),
+        "features.11": (512, 256, 3, 3),
+        "features.13": (512, 512, 3, 3),
+        "embeddings.0": (4096, 12288),
+        "embeddings.2": (4096, 4096),
+        "embeddings.4": (128, 4096),
+        "classifier.0": (100, 128),
+        "classifier.2": (527, 100),
+    }.items():
+        assert shapes.pop(f"{layer}.weight") == shape
+        assert shapes.pop(f"{layer}.bias") == shape[:1]
+    assert shapes == {}
+
+
+@pytest.mark.parametrize(("row", "column", "channel"), [(0, 0, 7), (0, 1, 0), (5, 2, 300)])
+def test_dense_layer_reads_rows_then_columns_then_channels(
+    network: vggish.Vggish, row: int, column: int, channel: int
+) -> None:
+    dense = network.embeddings[0]
+    assert isinstance(dense, torch.nn.Linear)
+    dense.weight.zero_()[0, (row * 4 + column) * 512 + channel] = 1  # 4 columns, 512 channels
+    dense.bias.zero_()
+    seen = []
+    dense.register_forward_hook(lambda module, given, result: seen.append(result.clone()))
+    patches = torch.randn(2, 96, 64, generator=torch.Generator().manual_seed(2))
+    network(patches)
+    pooled = network.features(patches[:, None])
+    assert pooled.shape == (2, 512, 6, 4)
+    torch.testing.assert_close(seen[0][:, 0], pooled[:, channel, row, column])
+
+
+def test_hear_follows_the_published_steps(network: vggish.Vggish, listener: PatchListener) -> None:
+    state, windows = network.state_dict(), noises(3)
+    heard = listener.hear(windows)
+    x = log_mel(torch.from_numpy(np.stack(windows)), 0.01)[:, None]
+    for conv in (0, 3, 6, 8, 11, 13):
+        weight, bias = state[f"features.{conv}.weight"], state[f"features.{conv}.bias"]
+        x = torch.relu(torch.nn.functional.conv2d(x, weight, bias, padding=1))
+        if conv not in (6, 11):
+            x = torch.nn.functional.max_pool2d(x, 2)
+    x = x.permute(0, 2, 3, 1).reshape(3, -1)
+    for dense in (0, 2, 4):
+        x = torch.relu(x @ state[f"embeddings.{dense}.weight"].T + state[f"embeddings.{dense}.bias"])
+    assert heard.embeddings is not None
+    assert heard.embeddings.shape == (3, 128)
+    np.testing.assert_allclose(heard.embeddings, x.numpy(), atol=1e-4)
+    x = torch.relu(x @ state["classifier.0.weight"].T + state["classifier.0.bias"])
+    logits = x @ state["classifier.2.weight"].T + state["classifier.2.bias"]
+    assert heard.logits.shape == (3, 527)
+    assert heard.logits.dtype == np.float32
+    np.testing.assert_allclose(heard.logits, logits.numpy(), atol=1e-4)
+    assert np.std(heard.logits, axis=0).max() > 0.05
+
+
+def test_labels_are_audiosets(listener: PatchListener) -> None:
+    assert (listener.labels[1], listener.labels[137]) == ("Male speech, man speaking", "Music")
+    assert len(listener.labels) == 527
+    assert listener.hop_samples == 15_360
+
+
+def test_without_a_classifier_there_are_embeddings_and_no_tags(
+    listener: PatchListener, embedder: PatchListener
+) -> None:
+    windows = noises(2)
+    heard = embedder.hear(windows)
+    assert embedder.labels == ()
+    assert heard.logits.shape == (2, 0)
+    np.testing.assert_array_equal(heard.embeddings, listener.hear(windows).embeddings)
+
+
+def test_half_a_classifier_is_refused(network: vggish.Vggish, tmp_path: Path) -> None:
+    state = network.state_dict()
+    del state["classifier.2.bias"]
+    torch.save(state, tmp_path / "half.pth")
+    with pytest.raises(ModelError, match=r"1 missing: classifier\.2\.bias"):
+        vggish.load_vggish(tmp_path / "half.pth", "cpu", torch.float32)
+
+
+def test_the_cache_folder_prefers_the_file_with_a_classifier(
+    file: Path, embedder: PatchListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_AUDIO_TAGGER_CACHE", str(file.parent))
+    assert len(vggish.load_vggish(None, "cpu", torch.float32).labels) == 527
+    file.unlink()
+    assert vggish.load_vggish(None, "cpu", torch.float32).labels == ()
+    (file.parent / "vggish_orig.pth").unlink()
+    with pytest.raises(ModelError, match=r'build_tagger\("vggish", weights="vggish_with_class'):
+        vggish.load_vggish(None, "cpu", torch.float32)
+
+
+def test_an_answer_does_not_depend_on_its_company(
+    listener: PatchListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logmel, "CPU_CHUNK", 4)
+    windows = noises(5)
+    windows[2] = windows[2][:3_000]
+    together = listener.hear(windows).logits
+    for window, row in zip(windows, together, strict=True):
+        np.testing.assert_allclose(listener.hear([window]).logits[0], row, atol=1e-5)
