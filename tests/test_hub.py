@@ -1,0 +1,479 @@
+"""Pushing to the Hub: the real client, over real HTTP, to a Hub on loopback (hub_server.py).
+
+huggingface_hub reads HF_ENDPOINT when it is imported, so that all pushes and loads happen in one process
+of their own (hub_client.py), once for this module. The tests look at what it saw and at what the Hub has.
+"""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+import yaml
+from datasets import Dataset, DatasetDict, Features, IterableDataset, List, Value, Video
+from hub_server import Hub, serve
+
+from hf_audio_tagger import build_tagger
+from hf_audio_tagger.card import Pushed, TagCounts, count_tags, describe, size_category, with_section
+from hf_audio_tagger.errors import ColumnError, SettingsError
+from hf_audio_tagger.hub import push
+from hf_audio_tagger.media_columns import keys_and_tags, shared_folder
+
+TOKEN = "hf_Recognizable0Token1That2Nobody3Has"
+TAGS = [["Siren"], ["Music"], ["EMPTY"], [None]]
+NAMES = ["siren.mp4", "music.mp4", "silent.mp4", "broken.mp4"]
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@dataclass(frozen=True)
+class Session:
+    """What the client saw, what the Hub was left with, and every place where a token could have gone."""
+
+    seen: dict[str, Any]
+    hub: Hub
+    printed: str
+    folder: Path
+
+    def __getitem__(self, scenario: str) -> Any:
+        found = self.seen[scenario]
+        assert "failed" not in found, found["failed"]
+        return found
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    folder = tmp_path_factory.mktemp("hub")
+    (folder / "clips").mkdir()
+    seen = folder / "seen.json"
+    with serve({TOKEN: "maker"}) as hub:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")} | {
+            "HF_ENDPOINT": hub.url,
+            "HF_HOME": str(folder / "home"),
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_VERBOSITY": "info",
+            "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+        }
+        client = Path(__file__).with_name("hub_client.py")
+        ran = subprocess.run(
+            [sys.executable, client, folder / "clips", seen, TOKEN],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=170,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr[-3000:]
+        yield Session(json.loads(seen.read_text()), hub, ran.stdout + ran.stderr, folder)
+
+
+def metadata(card: str) -> dict[str, Any]:
+    return yaml.safe_load(card.split("---\n")[1])
+
+
+def text(card: str) -> str:
+    return card.split("---\n", 2)[2]
+
+
+def table_rows(card: str) -> list[list[str]]:
+    lines = [line for line in card.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def test_what_is_loaded_back_equals_what_was_pushed(session: Session) -> None:
+    seen = session["embedded"]
+    assert seen["url"] == f"{session.hub.url}/datasets/maker/clips"
+    for loaded, sent in zip(seen["rows"], seen["sent"], strict=True):
+        name = Path(sent["video"]["path"]).name
+        assert loaded["video"] == {"bytes": seen["files"][name], "path": name}
+        assert {**loaded, "video": None} == {**sent, "video": None}
+    assert [row["video_audio_tags"] for row in seen["rows"]] == TAGS
+    assert "Video(decode=True" in seen["features"]
+
+
+def test_card_keeps_its_text_and_metadata(session: Session) -> None:
+    card = session["embedded"]["card"]
+    assert text(card).startswith("\n# Clips\n\nWritten by hand: keep *every* word,  and  spaces.\n")
+    kept = metadata(card)
+    assert kept["license"] == "cc-by-4.0"
+    assert kept["language"] == ["en"]
+    assert kept["owner_note"] == {"reviewed": True}
+    assert kept["tags"][0] == "birds"
+    assert kept["task_categories"] == ["video-classification", "audio-classification"]
+    assert kept["size_categories"] == ["n<1K"]
+    assert kept["configs"] == [
+        {"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*"}]}
+    ]
+    assert kept["dataset_info"]["splits"][0]["num_examples"] == 4
+
+
+def test_card_tells_model_settings_counts_and_tags(session: Session) -> None:
+    import hf_audio_tagger
+
+    rows = table_rows(session["embedded"]["card"])
+    assert ["Model", "demo"] in rows
+    assert ["Package", f"hf-audio-tagger {hf_audio_tagger.__version__}"] in rows
+    assert ["train", "4", "4", "2", "1", "1"] in rows
+    assert ["Music", "1", "25.0%"] in rows
+    assert ["Siren", "1", "25.0%"] in rows
+    assert ["`top_k`", "`2`"] in rows
+    assert ["`channels`", '`"mean"`'] in rows
+    assert not any("token" in row[0] for row in rows)
+
+
+def test_code_of_the_card_makes_the_same_tags(session: Session) -> None:
+    seen = session["embedded"]
+    assert seen["made_again"] == TAGS
+    added = '"video_audio_tags", "video_audio_top", "video_audio_error"'
+    assert f"ds.remove_columns([{added}])" in seen["card"], "else the pushed tags would be kept, not made"
+
+
+def test_the_same_push_again_makes_no_commit(session: Session) -> None:
+    seen = session["embedded"]
+    assert seen["commits"] == ["Upload dataset", "Describe the audio tags"]
+    assert seen["commits_of_same_again"] == []
+
+
+def test_push_with_other_settings_replaces_the_section_alone(session: Session) -> None:
+    seen = session["embedded"]
+    assert seen["commits_of_other_settings"] == ["Describe the audio tags"]
+    afterword = "\n## Citation\n\nAlso by hand, below the section.\n"
+    expected = seen["card"].replace("| `top_k` | `2` |", "| `top_k` | `7` |").replace("top_k=2", "top_k=7")
+    assert seen["card_of_other_settings"] == expected + afterword
+    assert text(expected).count("## Audio tags") == 1
+
+
+def test_only_tags_leaves_the_media_out(session: Session) -> None:
+    seen = session["only_tags"]
+    assert [row["video"] for row in seen["names"]] == NAMES
+    assert [row["video_audio_tags"] for row in seen["names"]] == TAGS
+    assert [row["id"] for row in seen["ids"]] == [0, 1, 2, 3]
+    assert not any("video" in row for row in seen["ids"])
+    assert [row["video"] for row in seen["chosen"]] == NAMES
+    assert not any("id" in row for row in seen["chosen"])
+    clip = (session.folder / "clips" / "siren.mp4").read_bytes()[:64]
+    for name in ("names", "ids", "chosen", "lists"):
+        repo = session.hub.repos[f"maker/{name}"]
+        assert repo.blobs
+        assert not any(clip in blob for blob in repo.blobs.values())
+    assert any(clip in blob for blob in session.hub.repos["maker/clips"].blobs.values())  # the search works
+
+
+def test_only_tags_keeps_names_of_lists_apart(session: Session) -> None:
+    rows = session["only_tags"]["lists"]
+    assert [row["videos"] for row in rows] == [["a/1.mp4", "b/1.mp4"], [], None]
+    assert not any("thumbnail" in row for row in rows)
+
+
+def test_code_beside_tags_alone_loads_other_videos(session: Session) -> None:
+    card = session["only_tags"]["card"]
+    python = card.split("```python\n")[1].split("```")[0]
+    ast.parse(python)
+    assert 'load_dataset("path/to/the/videos", split="train")' in python
+    assert "maker/names" not in python
+
+
+def test_paths_as_text_stay_text_unless_embedding_is_asked_for(session: Session) -> None:
+    seen, files = session["text_paths"], session["embedded"]["files"]
+    clips = session.folder / "clips"
+    assert [row["video"] for row in seen["text"]["rows"]] == [str(clips / name) for name in NAMES]
+    whole = [row["video"] for row in seen["made-whole"]["rows"]]
+    assert whole == [{"bytes": files[name], "path": name} for name in NAMES]
+    assert "'video': Video(" in seen["made-whole"]["features"]
+    lists = [[video["bytes"] for video in row["videos"]] for row in seen["lists-whole"]["rows"]]
+    assert lists == [[files["siren.mp4"], files["music.mp4"]], [files["silent.mp4"], files["broken.mp4"]]]
+    assert "'videos': List(Video(" in seen["lists-whole"]["features"]
+    assert seen["sounds-whole"]["rows"][0]["audio"] == {"bytes": files["siren.mp4"], "path": "siren.mp4"}
+    assert "'audio': Audio(" in seen["sounds-whole"]["features"]
+
+
+def test_videos_by_path_are_left_out_where_asked(session: Session) -> None:
+    seen = session["text_paths"]["by-path"]
+    clips = session.folder / "clips"
+    assert [row["video"] for row in seen["rows"]] == [
+        {"bytes": None, "path": str(clips / name)} for name in NAMES
+    ]
+    assert "'video': Video(" in seen["features"]
+
+
+def test_dataset_dict_and_a_config_beside_it(session: Session) -> None:
+    seen = session["splits"]
+    loaded = {split: [row["video_audio_tags"] for row in rows] for split, rows in seen["rows"].items()}
+    assert loaded == {"train": TAGS[:2], "test": TAGS[2:]}
+    assert [row["id"] for row in seen["text_rows"]] == [f"clip-{row:03}" for row in range(5)]
+    rows = table_rows(seen["card"])
+    assert ["train", "2", "2", "2", "0", "0"] in rows
+    assert ["test", "2", "2", "0", "1", "1"] in rows
+    assert ["all", "4", "4", "2", "1", "1"] in rows
+    assert ["validation", "5", "5", "5", "0", "0"] in rows
+    assert seen["card"].count("begin default") == seen["card"].count("begin text") == 1
+    assert "## Audio tags of `text`" in seen["card"]
+    assert seen["commits"] == ["Upload dataset", "Describe the audio tags"]
+
+
+def test_two_commits_whatever_the_number_of_shards(session: Session) -> None:
+    seen = session["shards"]
+    assert seen["usual"] < 60, "push_to_hub alone would make one commit here"
+    assert seen["commits"] == ["initial commit", "Upload dataset", "Describe the audio tags"]
+    assert seen["ids"] == [f"clip-{row:03}" for row in range(60)]
+    files = session.hub.repos["maker/shards"].branches["main"][-1].files
+    assert sum(path.endswith(".parquet") for path in files) == 60
+
+
+def test_a_push_that_broke_off_goes_on(session: Session) -> None:
+    steps = session["broken_off"]["steps"]
+    assert [step["failed"]["type"] for step in steps] == ["HubError", "HubError", "HubError", None]
+    for step in steps[:3]:
+        assert "Storage is full" in step["failed"]["message"]
+        assert "not sent again" in step["failed"]["message"]
+    assert [step["puts"] for step in steps] == [3, 3, 0, 0]
+    assert [step["commits"] for step in steps] == [
+        ["initial commit"],
+        [],
+        ["Upload dataset"],
+        ["Describe the audio tags"],
+    ]
+    assert [row["id"] for row in session["broken_off"]["rows"]] == [f"clip-{row:03}" for row in range(6)]
+
+
+def test_private_repository_and_a_branch(session: Session) -> None:
+    seen = session["private_branch"]
+    assert seen["is_private"]
+    assert seen["seen_by_strangers"] == "DatasetNotFoundError"
+    assert session.hub.repos["maker/clips"].private is False
+    assert (seen["main"], seen["v2"]) == (3, 5)
+    assert seen["url"] == f"{session.hub.url}/datasets/maker/private/tree/v2"
+    assert seen["commits"][-2:] == ["Two more clips", "Describe the audio tags"]
+    assert ["train", "5", "5", "5", "0", "0"] in table_rows(seen["card"])
+    assert ["train", "3", "3", "3", "0", "0"] in table_rows(seen["card_of_main"])
+
+
+def test_without_a_tagger_the_card_tells_counts_and_no_settings(session: Session) -> None:
+    card = session["without_tagger"]["card"]
+    assert ["train", "3", "3", "3", "0", "0"] in table_rows(card)
+    assert "Settings" not in card
+    assert "```" not in card
+
+
+@pytest.mark.parametrize(
+    ("case", "kind", "words"),
+    [
+        ("not logged in", "HubError", ("401", "hf auth login", "HF_TOKEN", "token=")),
+        ("wrong token", "HubError", ("401", "hf auth login")),
+        ("not mine", "HubError", ("403", "somebody/else", "write access")),
+        ("odd token", "SettingsError", ("token=",)),
+        ("echo", "HubError", ("400", "<token>")),
+        ("file gone", "HubError", ("gone.mp4", "embed_media=False", "only_tags=True")),
+        ("no network", "HubError", ("http://127.0.0.1:9", "cannot be reached", "network")),
+    ],
+)
+def test_refusals_say_what_to_do(session: Session, case: str, kind: str, words: tuple[str, ...]) -> None:
+    failed = session["refusals"][case]
+    assert failed["type"] == kind
+    for word in words:
+        assert word in failed["message"]
+
+
+def test_token_of_the_environment_and_one_with_a_newline(session: Session) -> None:
+    seen = session["refusals"]
+    assert seen["environment"]["url"].endswith("/datasets/maker/environment")
+    assert seen["newline"]["url"].endswith("/datasets/maker/newline")
+
+
+def test_token_is_nowhere(session: Session) -> None:
+    """Not in what was sent, but for the header it belongs in, nor kept, printed, raised or written."""
+    secret = TOKEN.encode()
+    assert session.hub.heard
+    assert session.hub.stored
+    assert not [request[:200] for request in session.hub.heard if secret in request]
+    assert not [content[:200] for content in session.hub.stored if secret in content]
+    assert "Traceback" in session.printed, "the refusals' tracebacks were printed"
+    assert TOKEN not in session.printed
+    files = [path for path in session.folder.rglob("*") if path.is_file()]
+    assert session.folder / "seen.json" in files  # errors, their reprs, and the tagger's
+    assert not [path for path in files if secret in path.read_bytes()]
+
+
+def rows(**columns: Any) -> Dataset:
+    return Dataset.from_dict({"video_audio_tags": [["Dog"], ["Cat"]], **columns})
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"ds": IterableDataset.from_generator(lambda: iter([{"a": 1}]))}, "IterableDataset"),
+        ({"ds": DatasetDict()}, "no splits"),
+        ({"ds": DatasetDict({"train": rows()}), "split": "train"}, "names its splits itself"),
+        ({"repo_id": "a/b/c"}, "user/name"),
+        ({"key_columns": ["id"]}, "only_tags=True"),
+        ({"only_tags": True, "key_columns": "id"}, "list of names"),
+        ({"only_tags": True, "embed_media": True}, "no media"),
+        ({"token": "two words"}, "token="),
+        ({"ds": rows().remove_columns("video_audio_tags")}, "no column 'video_audio_tags'"),
+        ({"ds": rows(video_audio_tags=[1, 2])}, "list of text"),
+        ({"only_tags": True}, "tells rows apart"),
+        ({"only_tags": True, "ds": rows(video=[b"1", b"2"])}, "'video' holds no names of files"),
+        ({"only_tags": True, "key_columns": ["nothing"]}, "'nothing'"),
+        ({"embed_media": True}, "no column of media"),
+    ],
+)
+def test_wrong_use_is_told_before_anything_is_sent(
+    options: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_ENDPOINT", "http://127.0.0.1:9")
+    arguments = {"ds": rows(), "repo_id": "maker/none", "token": "hf_none", **options}
+    with pytest.raises((SettingsError, ColumnError), match=words):
+        push(arguments.pop("ds"), arguments.pop("repo_id"), **arguments)
+
+
+def pushed(**changes: Any) -> Pushed:
+    values = {
+        "repo_id": "maker/clips",
+        "config_name": "default",
+        "split": "train",
+        "revision": None,
+        "tagger": build_tagger("demo"),
+        "tag_column": "video_audio_tags",
+        "added_columns": ("video_audio_tags",),
+        "counts": {"train": TagCounts(2, Counter({"Dog": 2}))},
+        "media": "embedded",
+    }
+    return Pushed(**{**values, **changes})
+
+
+def test_section_keeps_what_stands_around_it() -> None:
+    first = with_section("Before.\n", "default", "old")
+    edited = first + "\nAfter.\n"
+    again = with_section(edited, "default", "new \\1 text")
+    assert again == edited.replace("old", "new \\1 text")
+
+
+def test_a_marker_without_its_end_swallows_no_text() -> None:
+    begin = with_section("", "default", "old").strip().splitlines()[0]
+    broken = f"{begin}\n\nMine.\n"
+    mended = with_section(broken, "default", "new")
+    assert mended.startswith(broken)
+    assert with_section(mended, "default", "newer") == mended.replace("new\n", "newer\n")
+
+
+def test_line_breaks_of_the_card_are_kept() -> None:
+    card = "---\r\nlicense: mit\r\n---\r\n\r\n# Clips\r\n"
+    described = describe(card, pushed())
+    assert described.count("\n") == described.count("\r\n")
+    assert "# Clips\r\n" in described
+
+
+def test_tags_of_the_data_cannot_leave_their_cell() -> None:
+    tag = "a | b\n<!-- hf-audio-tagger: end default --> `x`"
+    card = describe("---\nlicense: mit\n---\n", pushed(counts={"train": TagCounts(1, Counter({tag: 1}))}))
+    assert card.count("<!-- hf-audio-tagger: end default -->") == 1
+    assert r"| a \| b \<!-- hf-audio-tagger: end default --\> \`x\` | 1 | 100.0% |" in card
+
+
+def test_what_could_be_secret_or_tells_of_the_machine_is_left_out(tmp_path: Path) -> None:
+    weights = tmp_path / "mine.h5"
+    weights.write_bytes(b"")
+    local = build_tagger("yamnet", weights=weights)
+    signed = build_tagger("yamnet", weights="https://user:word@example.org/yamnet.h5?signature=abc")
+    folder = build_tagger(tmp_path)
+    cards = [describe("---\n---\n", pushed(tagger=tagger)) for tagger in (local, signed, folder)]
+    assert 'weights="path/to/mine.h5"' in cards[0]
+    assert 'weights="https://example.org/yamnet.h5"' in cards[1]
+    assert f'build_tagger("path/to/{tmp_path.name}")' in cards[2]
+    for card in cards:
+        assert str(tmp_path) not in card
+        assert "signature" not in card
+        assert "word@" not in card
+
+
+def test_model_of_the_hub_is_linked_with_its_revision() -> None:
+    card = describe("---\n---\n", pushed(tagger=build_tagger(revision="abc123", top_k=3)))
+    model = "MIT/ast-finetuned-audioset-10-10-0.4593"
+    assert f"| Model | [{model}](https://huggingface.co/{model}) |" in card
+    assert '| Revision | `"abc123"` |' in card
+    assert 'build_tagger(revision="abc123", top_k=3)' in card
+
+
+def test_code_names_config_split_and_branch() -> None:
+    card = describe("---\n---\n", pushed(config_name="fr", split=None, revision="v2"))
+    assert 'load_dataset("maker/clips", "fr", revision="v2")' in card
+
+
+def test_metadata_that_is_a_single_word_becomes_a_list() -> None:
+    card = describe("---\ntags: birds\nsize_categories: n<1K\n---\n", pushed())
+    assert metadata(card)["tags"] == ["birds", "audio-tagging", "hf-audio-tagger"]
+
+
+@pytest.mark.parametrize(
+    ("count", "category"),
+    [
+        (0, "n<1K"),
+        (999, "n<1K"),
+        (1_000, "1K<n<10K"),
+        (123_456, "100K<n<1M"),
+        (2 * 10**9, "1B<n<10B"),
+        (10**13, "n>1T"),
+    ],
+)
+def test_size_categories(count: int, category: str) -> None:
+    assert size_category(count) == category
+
+
+def test_counts_agree_with_plain_python() -> None:
+    tags = [["Dog", "EMPTY"], [], ["Dog", None], ["Cat"], None] * 7
+    counts = count_tags(Dataset.from_dict({"t": tags}).select(range(3, 33)), "t")
+    flat = [tag for row in tags[3:33] for tag in row or []]
+    assert counts.tags == Counter(flat)
+    assert (counts.rows, counts.videos) == (30, len(flat))
+    assert counts.tagged == sum(tag not in (None, "EMPTY") for tag in flat)
+    assert counts.most_frequent(1) == [("Dog", flat.count("Dog"))]
+
+
+def test_failed_are_those_with_an_error_where_errors_are_recorded() -> None:
+    tags, errors = [["Dog", None], [None], ["EMPTY"]], [[None, "no file"], [None], [None]]
+    with_errors = Dataset.from_dict({"video_audio_tags": tags, "video_audio_error": errors})
+    assert count_tags(with_errors, "video_audio_tags").failed == 1
+    assert count_tags(with_errors.remove_columns("video_audio_error"), "video_audio_tags").failed == 2
+
+
+def test_column_of_nulls_has_no_tags() -> None:
+    assert count_tags(Dataset.from_dict({"t": [None, None]}), "t").videos == 0
+
+
+def test_names_of_files_lose_the_folder_that_all_splits_share() -> None:
+    features = Features({"video": Video(), "video_audio_tags": List(Value("string"))})
+    made = {
+        split: Dataset.from_dict(
+            {"video": [f"/home/me/{split}/1.mp4", None], "video_audio_tags": [["Dog"], []]}, features=features
+        )
+        for split in ("train", "test")
+    }
+    named = keys_and_tags(made, None, None, ["video_audio_tags"])
+    assert {split: list(dataset["video"]) for split, dataset in named.items()} == {
+        "train": ["train/1.mp4", None],
+        "test": ["test/1.mp4", None],
+    }
+    assert named["train"].column_names == ["video", "video_audio_tags"]
+
+
+@pytest.mark.parametrize(
+    ("paths", "folder"),
+    [
+        (["1.mp4"], ""),
+        (["/a/1.mp4"], "/a/"),
+        (["/a/bc/1.mp4", "/a/bd/1.mp4"], "/a/"),
+        (["hf://datasets/u/d/x/1.mp4", "hf://datasets/u/d/x/2.mp4"], "hf://datasets/u/d/x/"),
+        (["/a/1.mp4", "b.mp4"], ""),
+        (["/a/1", "/a/1"], "/a/"),
+    ],
+)
+def test_shared_folder(paths: list[str], folder: str) -> None:
+    assert shared_folder(paths) == folder
