@@ -1,0 +1,85 @@
+"""The files that a recipe's run leaves, as Data-Juicer lays them out.
+
+`res.jsonl` has the samples, without meta and stats unless they are to be kept; `res_stats.jsonl`
+beside it has meta and stats alone, line for line the same samples. What could not be read is listed
+in `res_failed.jsonl`, a file that Data-Juicer does not know, so that the others keep their format.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date, time
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+from ..errors import SettingsError
+from .contract import META, STATS, Failure
+
+ROWS_AT_A_TIME = 1000
+
+
+def export(samples: Dataset, path: Path, keep_stats: bool, failures: Sequence[Failure]) -> list[Path]:
+    """Write the files; the samples' own comes last, so that where it is new, all are."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stats_path = path.with_name(path.stem + "_stats.jsonl")
+    failed_path = path.with_name(path.stem + "_failed.jsonl")
+    extras = [name for name in (STATS, META) if name in samples.column_names]
+    written = []
+    if extras:
+        stats = samples.select_columns(extras)
+        written.append(replace(stats_path, lambda file: write_lines(rows_of(stats), file)))
+    failed_path.unlink(missing_ok=True)  # of a run before this one
+    if failures:
+        written.append(replace(failed_path, lambda file: write_lines(map(vars, failures), file)))
+    result = samples if keep_stats else samples.remove_columns(extras)
+    written.append(replace(path, lambda file: WRITERS[path.suffix.lower()](result, file)))
+    return written
+
+
+def replace(path: Path, write: Callable[[Path], Any]) -> Path:
+    """Write beside a file and put it in its place when it is whole."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        write(partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def rows_of(samples: Dataset) -> Iterator[dict[str, Any]]:
+    for start in range(0, len(samples), ROWS_AT_A_TIME):
+        columns = samples[start : start + ROWS_AT_A_TIME]
+        for values in zip(*columns.values(), strict=True):
+            yield dict(zip(columns, values, strict=True))
+
+
+def write_lines(rows: Iterable[dict[str, Any]], path: Path) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json_of(row) + "\n" for row in rows)
+
+
+def write_array(rows: Iterable[dict[str, Any]], path: Path) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write("[")
+        file.writelines(("" if place == 0 else ",\n") + json_of(row) for place, row in enumerate(rows))
+        file.write("]")
+
+
+def json_of(row: dict[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False, default=plain)
+
+
+def plain(value: Any) -> str:
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    raise SettingsError(f"JSON cannot hold a value of type {type(value).__name__}; export to .parquet.")
+
+
+WRITERS: dict[str, Callable[[Dataset, Path], Any]] = {
+    ".jsonl": lambda samples, path: write_lines(rows_of(samples), path),
+    ".json": lambda samples, path: write_array(rows_of(samples), path),
+    ".parquet": lambda samples, path: samples.to_parquet(path),
+}
