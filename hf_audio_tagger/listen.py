@@ -6,7 +6,7 @@ windows in flight, never by a clip's length.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,11 +16,12 @@ from math import ceil
 import numpy as np
 
 from .cells import Media
-from .decode import Sound, open_sound
+from .decode import open_sound
 from .errors import MediaError
 from .models.contract import Heard, Listener
 from .process import compute
 from .resample import Conversion, resample, resample_blocks
+from .sound import Sound, no_sound
 
 STRETCH_SECONDS = 10  # about what one clip takes from a micro-batch; `batch_size` counts these
 
@@ -61,7 +62,7 @@ class Ending:
     error: MediaError | None = None
 
 
-def hear(media: Sequence[Media], listener: Listener, plan: Plan) -> Iterator[Passage | Ending]:
+def hear(media: Iterable[Media], listener: Listener, plan: Plan) -> Generator[Passage | Ending, None, None]:
     """Passages of every clip, clip after clip, each clip closed by its ending."""
     waiting: list[tuple[int, list[Window]] | Ending] = []
     window_count = 0
@@ -110,7 +111,7 @@ def windows_per_batch(listener: Listener, plan: Plan) -> int:
 
 
 def decode_ahead(
-    media: Sequence[Media], listener: Listener, plan: Plan
+    media: Iterable[Media], listener: Listener, plan: Plan
 ) -> Iterator[tuple[int, list[Window]] | Ending]:
     """Decoded windows in the clips' order, while threads work on the clips behind.
 
@@ -147,18 +148,22 @@ def decoded_chunks(
     """One clip's windows in lists: a short one first, then whole batches; its ending last."""
     size = windows_per_stretch(listener, plan)
     try:
-        seeks = isinstance(plan.windows, int)
-        with open_sound(media, plan.decoder, plan.channels, seeks) as sound:
+        only_start = plan.windows == "first"
+        with open_sound(media, plan.decoder, plan.channels, only_start) as sound:
             if sound is None:
                 yield Ending(clip, silent=True)
                 return
             windows = windows_of(sound, listener, plan)
+            is_heard = False
             while chunk := list(islice(windows, size)):
+                is_heard = True
                 for window in chunk:
                     if not np.isfinite(window.samples).all():
                         raise MediaError(f"{media.name}: its samples are not all finite numbers.")
                 yield chunk
                 size = windows_per_batch(listener, plan)
+            if not is_heard:
+                raise no_sound(media.name)
     except MediaError as error:
         yield Ending(clip, error=error)
         return
@@ -174,7 +179,7 @@ def windows_of(sound: Sound, listener: Listener, plan: Plan) -> Iterator[Window]
     elif plan.windows == "all":
         starts = None
     else:
-        starts = spread_starts(total_samples(sound, rate_hz), size, hop, int(plan.windows))
+        starts = starts_in(sound, rate_hz, size, hop, int(plan.windows))
     if starts is None:
         yield from sliding(read(sound, rate_hz), size, hop, frame)
         return
@@ -184,11 +189,15 @@ def windows_of(sound: Sound, listener: Listener, plan: Plan) -> Iterator[Window]
             yield Window(start, at_least(np.concatenate(blocks), frame))
 
 
-def total_samples(sound: Sound, rate_hz: int) -> int:
-    """The clip's length at the model's rate; counted where the container does not tell it."""
+def starts_in(sound: Sound, rate_hz: int, size: int, hop: int, count: int) -> list[int] | None:
+    """Where windows begin that are spread over a clip, also where its container tells too long a length."""
     if sound.duration_seconds:
-        return ceil(sound.duration_seconds * rate_hz)
-    return ceil(sum(len(block) for block in sound.blocks()) * rate_hz / sound.rate_hz)
+        told = ceil(sound.duration_seconds * rate_hz)
+        starts = spread_starts(told, size, hop, count)
+        if starts is None or any(map(len, read(sound, rate_hz, max(0, told - rate_hz), rate_hz))):
+            return starts
+    counted = ceil(sum(len(block) for block in sound.blocks()) * rate_hz / sound.rate_hz)
+    return spread_starts(counted, size, hop, count)
 
 
 def spread_starts(total: int, size: int, hop: int, count: int) -> list[int] | None:
@@ -234,7 +243,7 @@ def sliding(blocks: Iterable[np.ndarray], size: int, hop: int, frame: int) -> It
         block, skip = block[skip:], max(0, skip - len(block))
         held = np.concatenate([held, block]) if len(held) else block
         while len(held) >= size:
-            yield Window(start, held[:size])
+            yield Window(start, held[:size].copy())  # a view would keep the whole block alive
             start += hop
             skip += max(0, hop - len(held))
             held = held[hop:]

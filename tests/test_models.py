@@ -267,3 +267,11 @@ def test_a_checkpoint_of_another_kind_is_refused(tmp_path: Path) -> None:
     transformers.BertConfig().save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="cannot be loaded"):
         build_tagger(tmp_path).tag({"array": noise(1.0, 1), "sampling_rate": 16_000})
+
+
+def test_a_checkpoint_without_a_trained_classifier_is_refused(ast_folder: Path, tmp_path: Path) -> None:
+    body = ASTForAudioClassification.from_pretrained(ast_folder).audio_spectrogram_transformer
+    body.save_pretrained(tmp_path)
+    ASTFeatureExtractor().save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"classifier.*not trained to classify"):
+        build_tagger(tmp_path).tag({"array": noise(1.0, 1), "sampling_rate": 16_000})

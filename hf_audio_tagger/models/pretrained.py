@@ -125,11 +125,22 @@ def load_pretrained(spec: ModelSpec, device: torch.device) -> PretrainedListener
         with quiet():
             config = AutoConfig.from_pretrained(spec.path, **common)
             extractor = AutoFeatureExtractor.from_pretrained(spec.path, **common)
-            model = AutoModelForAudioClassification.from_pretrained(
-                spec.path, config=config, dtype=loading_dtype(spec, device), **common
+            model, report = AutoModelForAudioClassification.from_pretrained(
+                spec.path,
+                config=config,
+                dtype=loading_dtype(spec, device),
+                output_loading_info=True,
+                **common,
             )
     except Exception as error:
         raise ModelError(explain(spec, error)) from error
+    if report["missing_keys"] or report["mismatched_keys"]:
+        # transformers would fill them at random, and every tag would be a guess.
+        lacking = ", ".join(sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))[:5])
+        raise ModelError(
+            f"The checkpoint {spec.model!r} has no trained weights for {lacking}: it was not trained to "
+            "classify audio. Name a checkpoint that was fine-tuned for it."
+        )
     model = model.eval().to(device)
     with quiet():
         return listener_for(spec, model, extractor, device)
@@ -197,12 +208,19 @@ def explain(spec: ModelSpec, error: Exception) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No loading bars or notes of transformers between the lines of a caller's progress bar."""
+    """No loading bars or notes of transformers between a caller's lines; a download's bar stays."""
+    from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars
     from transformers.utils import logging
 
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    verbosity, bars, no_downloads = (
+        logging.get_verbosity(),
+        logging.is_progress_bar_enabled(),
+        are_progress_bars_disabled(),
+    )
     logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # the Hub's bars with them
+    if not no_downloads:
+        enable_progress_bars()
     try:
         yield
     finally:
