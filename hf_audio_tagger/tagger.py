@@ -168,9 +168,9 @@ class Tagger:
         keys = [memo.key_of(one, identity) or object() for one in media]
         found = {key: memo.recall(key) for key in keys}
         missing = {key: one for key, one in zip(keys, media, strict=True) if found[key] is None}
-        for key, verdict in zip(missing, self._hear_new(list(missing.values()), rank), strict=True):
-            found[key] = verdict
-            memo.keep(key, verdict)
+        for key, new in zip(missing, self._hear_new(list(missing.values()), rank), strict=True):
+            found[key] = new
+            memo.keep(key, new)
         return [verdict for key in keys if (verdict := found[key]) is not None]
 
     def _hear_new(self, media: list[Media], rank: int | None) -> list[Verdict]:

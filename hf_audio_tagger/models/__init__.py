@@ -6,13 +6,15 @@ The loaded model is state of the process: loaded on the first call, kept, never 
 import os
 import threading
 from collections import OrderedDict
-
-import torch
+from typing import TYPE_CHECKING
 
 from ..ontology import ontology
 from ..process import pick_device, prepare_torch
 from .contract import Heard, Listener
 from .spec import ModelSpec
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["Heard", "Listener", "ModelSpec", "labels_of", "listener"]
 
@@ -24,6 +26,8 @@ _lock = threading.Lock()
 
 def listener(spec: ModelSpec, device: str | None = None, rank: int | None = None) -> Listener:
     """The model of this process for a spec, loaded when it is first asked for."""
+    import torch
+
     prepare_torch()
     chosen = pick_device(device, rank)
     key = (spec, chosen, spec.identity())
@@ -36,7 +40,7 @@ def listener(spec: ModelSpec, device: str | None = None, rank: int | None = None
         return _loaded[key]
 
 
-def load(spec: ModelSpec, device: torch.device) -> Listener:
+def load(spec: ModelSpec, device: "torch.device") -> Listener:
     """Load a model of whichever family its name says."""
     if spec.model == "yamnet":
         from .yamnet import load_yamnet
@@ -56,6 +60,8 @@ def labels_of(spec: ModelSpec) -> tuple[str, ...]:
     if spec.model == "yamnet":
         return tuple(category.name for category in ontology.yamnet_classes())
     if spec.model == "vggish":
+        import torch
+
         return load(spec, torch.device("cpu")).labels  # weights without a classifier have none
     from .pretrained import config_labels
 

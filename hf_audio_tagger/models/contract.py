@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Listener(Protocol):
     frame_samples: int  # the least that makes one analysis frame
     default_windows: str  # "first" or "all"
     embedding_size: int | None  # None: nothing is pooled before the classifier
-    device: torch.device
+    device: "torch.device"
 
     def hear(self, windows: Sequence[np.ndarray]) -> Heard:
         """Logits of mono float32 windows, each of `window_samples` or shorter at a clip's end.

@@ -1,0 +1,45 @@
+"""What an import costs, and what it does not bring along."""
+
+import subprocess
+import sys
+from typing import Any
+
+HEAVY = {"torch", "transformers", "datasets", "av", "numpy", "pyarrow", "matplotlib", "openvino"}
+
+
+def run(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_the_import_is_light() -> None:
+    code = (
+        "import sys, time; before = set(sys.modules); start = time.process_time();"
+        "import hf_audio_tagger; seconds = time.process_time() - start;"
+        f"print(seconds, *sorted({HEAVY} & (set(sys.modules) - before)))"
+    )
+    seconds, *heavy = min(run(code).split() for _ in range(3))
+    assert heavy == []
+    assert float(seconds) < 0.3
+
+
+def test_building_a_tagger_loads_no_model() -> None:
+    code = (
+        "import sys; from hf_audio_tagger import build_tagger; build_tagger();"
+        "print(*sorted({'torch', 'transformers', 'av'} & set(sys.modules)))"
+    )
+    assert run(code) == ""
+
+
+def test_every_public_name_is_there_and_documented() -> None:
+    import hf_audio_tagger
+
+    undocumented = []
+    for name in hf_audio_tagger.__all__:
+        thing: Any = getattr(hf_audio_tagger, name)
+        if not (thing.__doc__ or "").strip():
+            undocumented.append(name)
+    assert undocumented == []
+    assert set(hf_audio_tagger.__all__) <= set(dir(hf_audio_tagger))
