@@ -41,6 +41,14 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """The tests run side by side, and the demo model is quickest on one thread."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(autouse=True)
 def empty_memo() -> Iterator[None]:
     """Each test hears its clips itself."""

@@ -1,6 +1,7 @@
 """Windows: which are heard, what they cost, and that the answer is transformers' own."""
 
 import io
+import os
 import subprocess
 import sys
 from fractions import Fraction
@@ -257,5 +258,6 @@ def test_memory_is_bounded_by_windows_in_flight(long_clip: Path, tmp_path: Path)
     """An hour at 16 kHz is 230 MB of samples: whoever held them all would be seen."""
     short = write_repeated(tmp_path / "short.mp4", times=20)  # more than a batch of windows
     command = [sys.executable, "-c", MEMORY, str(short), str(long_clip)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=True)
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=True, env=one_thread)
     assert float(done.stdout.split()[-1]) < 150

@@ -1,0 +1,77 @@
+"""What the pictures have in common: colours by top category, their legend, and how a notebook shows them."""
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from io import BytesIO
+
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from ..ontology import ontology
+
+# Paul Tol's "muted" palette, which colour-blind readers can tell apart: https://personal.sron.nl/~pault/
+CATEGORY_COLOURS = {
+    "Human sounds": "#CC6677",
+    "Animal": "#DDCC77",
+    "Music": "#332288",
+    "Natural sounds": "#117733",
+    "Sounds of things": "#88CCEE",
+    "Source-ambiguous sounds": "#AA4499",
+    "Channel, environment and background": "#44AA99",
+}
+NOT_AUDIOSET = "not AudioSet's"
+NOT_AUDIOSET_COLOUR = "#4477AA"
+GREY = "#BBBBBB"
+
+LABEL_CHARACTERS = 40  # in a line; AudioSet's longest name has so many
+ROW_INCHES = 0.3  # of a bar or a lane with its label in one line
+LINE_INCHES = 0.18  # of a line of the longest label, where it has several
+LEGEND_COLUMNS = 3  # as many as fit with the longest names
+
+
+class Picture(Figure):
+    """A Figure that a notebook shows by itself, whether or not pyplot was imported there."""
+
+    def _repr_png_(self) -> bytes:
+        file = BytesIO()
+        self.savefig(file, format="png", bbox_inches="tight")
+        return file.getvalue()
+
+
+def category_of(label: str) -> str:
+    """The top category above a label, by its first parents; `NOT_AUDIOSET` where it has none.
+
+    >>> category_of("Bark")
+    'Animal'
+    """
+    if label not in ontology:
+        return NOT_AUDIOSET
+    category = ontology[label]
+    while category.parents:
+        category = category.parents[0]
+    return category.name
+
+
+def colour_of(category: str) -> str:
+    return CATEGORY_COLOURS.get(category, NOT_AUDIOSET_COLOUR)
+
+
+def wrapped(label: str) -> str:
+    """A long label in several lines, so that none is cut."""
+    return textwrap.fill(label, LABEL_CHARACTERS)
+
+
+def rows_inches(labels: Sequence[str], rows: float) -> float:
+    """The height of so many rows with these labels."""
+    lines = max((wrapped(label).count("\n") + 1 for label in labels), default=1)
+    return 0.2 + max(1, rows) * max(ROW_INCHES, LINE_INCHES * lines)
+
+
+def draw_legend(figure: Figure, labels: Iterable[str]) -> None:
+    """Below the axes: the categories of these labels. None where no label is AudioSet's."""
+    there = {category_of(label) for label in labels}
+    names = [name for name in (*CATEGORY_COLOURS, NOT_AUDIOSET) if name in there]
+    if names and names != [NOT_AUDIOSET]:
+        patches = [Patch(color=colour_of(name), label=name) for name in names]
+        columns = min(LEGEND_COLUMNS, len(patches))
+        figure.legend(handles=patches, loc="outside lower center", ncols=columns, frameon=False)
