@@ -8,7 +8,6 @@ these. Everything behind this file sees four kinds only.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,8 @@ class FileMedia:
 
     @property
     def name(self) -> str:
-        return self.path
+        """The path as Arrow can hold it in an error's text: Linux allows names that are no UTF-8."""
+        return self.path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class BytesMedia:
 
 @dataclass(frozen=True, eq=False)
 class SamplesMedia:
-    """Decoded sound: float samples, ``(samples,)`` or ``(channels, samples)``."""
+    """Decoded sound: floats, or integers of full scale, ``(samples,)`` or ``(channels, samples)``."""
 
     samples: np.ndarray
     rate_hz: int
@@ -90,7 +90,7 @@ def is_list_cell(value: Any) -> bool:
     """True for a list of videos. An array of numbers is one sound and is refused further on."""
     if isinstance(value, np.ndarray):
         return value.dtype == object or value.dtype.kind in "US"
-    return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray))
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray, memoryview))
 
 
 def is_file_struct(value: Any) -> bool:
@@ -105,8 +105,8 @@ def media_of_value(value: Any) -> Media:
     """One video or sound. What it cannot be is said in the error, with what it may be."""
     if is_null(value):
         return NullMedia()
-    if isinstance(value, (str, Path, os.PathLike)):
-        return FileMedia(os.fspath(value))
+    if isinstance(value, (str, os.PathLike)):
+        return FileMedia(os.fsdecode(value))
     if isinstance(value, (bytes, bytearray, memoryview)):
         return BytesMedia(bytes(value))
     if is_samples_struct(value):
@@ -120,7 +120,9 @@ def media_of_value(value: Any) -> Media:
         return DecoderMedia(value)
     raise ColumnError(
         f"A cell of type {type(value).__name__} is no video or sound. It may hold a path or URL, bytes, "
-        "{'path', 'bytes'}, {'array', 'sampling_rate'}, a decoder object of datasets, or a list of these."
+        "{'path', 'bytes'}, {'array', 'sampling_rate'}, a decoder object of datasets, or a list of these. "
+        "Where datasets or a transform decodes the column first, map over ds.with_format(None), "
+        "or over ds.decode(False) in streaming."
     )
 
 
@@ -129,17 +131,16 @@ def file_or_bytes(path: str | None, data: bytes | None) -> Media:
         return BytesMedia(bytes(data), name=path or "<bytes>")
     if path is None:
         return NullMedia()
-    return FileMedia(os.fspath(path))
+    return FileMedia(os.fsdecode(path))
 
 
-def samples_media(value: Mapping[str, Any]) -> SamplesMedia:
+def samples_media(value: Mapping[str, Any]) -> Media:
+    if value["array"] is None:
+        return NullMedia()
     samples = np.asarray(value["array"])
-    if samples.ndim not in (1, 2):
-        raise ColumnError(f"Samples have {samples.ndim} dimensions; one or two (channels, samples) are read.")
     if samples.ndim == 2 and samples.shape[0] > samples.shape[1]:
         samples = samples.T  # (samples, channels), as soundfile gives it
-    name = value.get("path") or "<samples>"
-    return SamplesMedia(samples, int(value["sampling_rate"]), name)
+    return SamplesMedia(samples, int(value["sampling_rate"] or 0), value.get("path") or "<samples>")
 
 
 def is_url(path: str) -> bool:

@@ -30,3 +30,7 @@ class MediaError(TaggerError, RuntimeError):
 
 class ProcessError(TaggerError, RuntimeError):
     """Processes and devices in a combination that cannot work, such as CUDA before a fork."""
+
+
+class RunError(TaggerError, RuntimeError):
+    """A long run that could not go on. Its message says why, and how to go on; what is done is kept."""

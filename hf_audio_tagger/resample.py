@@ -17,6 +17,11 @@ from torchaudio.transforms import Resample
 LOWPASS_FILTER_WIDTH = 6  # zero crossings to either side: torchaudio's default
 ROLLOFF = 0.99  # of the lower Nyquist frequency: torchaudio's default
 
+# torchaudio holds a filter for every output sample of a group. Rates with no common divisor, such as 44101
+# and 16000 Hz, have groups of a second, and their filters would take 5 GB.
+MOST_KERNEL_VALUES = 1 << 22
+SPARSE_VALUES = 1 << 20  # filter values at a time where no kernel is held
+
 
 class Conversion:
     """The arithmetic of one pair of rates. Immutable."""
@@ -24,8 +29,13 @@ class Conversion:
     def __init__(self, rate_in_hz: int, rate_out_hz: int) -> None:
         common = gcd(rate_in_hz, rate_out_hz)
         self.step_in, self.step_out = rate_in_hz // common, rate_out_hz // common
-        reach = ceil(LOWPASS_FILTER_WIDTH * self.step_in / (min(self.step_in, self.step_out) * ROLLOFF))
-        self.margin_groups = ceil(reach / self.step_in) + 1
+        self.cutoff = min(self.step_in, self.step_out) * ROLLOFF
+        self.reach = ceil(LOWPASS_FILTER_WIDTH * self.step_in / self.cutoff)  # source samples to either side
+        self.margin_groups = ceil(self.reach / self.step_in) + 1
+
+    @property
+    def kernel_values(self) -> int:
+        return self.step_out * (self.step_in + 2 * self.reach)
 
     @property
     def margin_in(self) -> int:
@@ -40,7 +50,7 @@ class Conversion:
         return (ceil(stop_out / self.step_out) + self.margin_groups) * self.step_in
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=16)
 def _kernel(rate_in_hz: int, rate_out_hz: int) -> Any:
     return Resample(rate_in_hz, rate_out_hz, lowpass_filter_width=LOWPASS_FILTER_WIDTH, rolloff=ROLLOFF)
 
@@ -49,8 +59,29 @@ def resample(samples: np.ndarray, rate_in_hz: int, rate_out_hz: int) -> np.ndarr
     """A whole mono signal at another rate."""
     if rate_in_hz == rate_out_hz or not len(samples):
         return samples
+    conversion = Conversion(rate_in_hz, rate_out_hz)
+    if conversion.kernel_values > MOST_KERNEL_VALUES:
+        return resample_sparsely(samples, conversion)
     with torch.inference_mode():
         return _kernel(rate_in_hz, rate_out_hz)(torch.from_numpy(np.ascontiguousarray(samples))).numpy()
+
+
+def resample_sparsely(samples: np.ndarray, conversion: Conversion) -> np.ndarray:
+    """torchaudio's windowed sinc, worked out for one output after the other: slower, and small."""
+    step_in, step_out, reach = conversion.step_in, conversion.step_out, conversion.reach
+    padded = np.pad(samples, (reach, reach + 2))
+    out = np.empty(ceil(len(samples) * step_out / step_in), np.float32)
+    taps = np.arange(2 * reach + 2)
+    size = max(1, SPARSE_VALUES // len(taps))
+    for begin in range(0, len(out), size):
+        places = np.arange(begin, min(begin + size, len(out)), dtype=np.int64) * step_in
+        first, phase = places // step_out, places % step_out  # the source sample at or before each output
+        # How far each tap lies from its output, in zero crossings of the filter.
+        distance = ((taps - reach) - phase[:, None] / step_out) * (conversion.cutoff / step_in)
+        window = np.cos(np.clip(distance / LOWPASS_FILTER_WIDTH, -1, 1) * (np.pi / 2)) ** 2
+        weights = np.sinc(distance) * window * (conversion.cutoff / step_in)
+        out[begin : begin + size] = np.einsum("ij,ij->i", weights, padded[first[:, None] + taps])
+    return out
 
 
 def resample_blocks(blocks: Iterable[np.ndarray], rate_in_hz: int, rate_out_hz: int) -> Iterator[np.ndarray]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -29,11 +30,11 @@ KINDS = {
     kind.name: kind
     for kind in (
         Kind("mp4", "aac", "fltp", False, with_picture=True),
-        Kind("webm", "libopus", "s16", False, with_picture=False),
+        Kind("webm", "libopus", "s16", False),
         Kind("mkv", "ac3", "fltp", False, with_picture=True),
         Kind("avi", "libmp3lame", "s16p", False, with_picture=True),
         Kind("mov", "pcm_s16le", "s16", True, with_picture=True),
-        Kind("ogg", "libvorbis", "fltp", False),
+        Kind("ogg", "vorbis", "fltp", False),
         Kind("mp3", "libmp3lame", "s16p", False),
         Kind("flac", "flac", "s16", True),
         Kind("wav", "pcm_u8", "u8", True),
@@ -46,7 +47,7 @@ KINDS = {
 
 
 def tones(seconds: float, rate_hz: int, channels: int = 1, seed: int = 0) -> np.ndarray:
-    """``(channels, samples)``: a sweep and three tones under 3 kHz in each channel, that every codec keeps."""
+    """``(channels, samples)``: three tones and a sweep under 3 kHz in each channel: all codecs keep them."""
     random = np.random.default_rng(seed)
     time = np.arange(round(seconds * rate_hz)) / rate_hz
     top_hz = min(3000.0, rate_hz / 4)
@@ -69,22 +70,25 @@ def write_sound(
     starts_seconds: float = 0.0,
     container_format: str | None = None,
 ) -> Path:
-    """A file whose audio streams are `tracks`, each ``(channels, samples)``, with a picture where it has one."""
+    """A file whose audio streams are `tracks`, each ``(channels, samples)``, with a picture or without."""
     with av.open(str(path), "w", format=container_format) as container:
         picture = container.add_stream("mpeg4", rate=5) if kind.with_picture else None
         if picture is not None:
             picture.width, picture.height, picture.pix_fmt = 64, 48, "yuv420p"
         streams = []
         for track in tracks:
-            stream = container.add_stream(kind.codec, rate=rate_hz, layout=LAYOUTS[len(track)])
+            stream: Any = container.add_stream(kind.codec, rate=rate_hz, layout=LAYOUTS[len(track)])
             stream.codec_context.format = kind.sample_format
+            stream.codec_context.options = {"strict": "experimental"}  # FFmpeg's own vorbis encoder
             if not kind.is_exact:
                 stream.bit_rate = (64_000 if rate_hz < 16_000 else 128_000) * min(2, len(track))
             streams.append(stream)
         if picture is not None:
             seconds = starts_seconds + max(track.shape[1] for track in tracks) / rate_hz
             for index in range(max(1, round(seconds * 5))):
-                frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), index % 200, np.uint8), format="rgb24")
+                frame = av.VideoFrame.from_ndarray(
+                    np.full((48, 64, 3), index % 200, np.uint8), format="rgb24"
+                )
                 frame = frame.reformat(format="yuv420p")
                 frame.pts = index
                 container.mux(picture.encode(frame))

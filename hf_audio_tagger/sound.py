@@ -1,0 +1,52 @@
+"""What an opened clip's sound is to everything behind it, and the arithmetic that all decoders share."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+
+from .errors import MediaError
+
+RATES_HZ = range(1_000, 768_001)  # what sound is recorded at; resampling from a wild rate takes gigabytes
+BLOCK_VALUES = 1 << 20  # samples times channels decoded at a time, 10 s of stereo: all the memory there is
+
+
+class Sound(Protocol):
+    """An opened clip's first audio stream."""
+
+    rate_hz: int
+    duration_seconds: float | None  # None: the container does not tell
+
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+        """Mono float32 from source sample `start` up to `stop` or the end, a few seconds at a time."""
+        ...
+
+
+def to_mono(samples: np.ndarray, channels: str) -> np.ndarray:
+    """``(channels, samples)`` of floats or integers → ``(samples,)`` of float32 in [-1, 1]."""
+    if channels == "first":
+        samples = samples[:1]
+    if samples.dtype.kind == "u":  # unsigned: silence is in the middle
+        middle = (int(np.iinfo(samples.dtype).max) + 1) // 2
+        samples = samples.astype(np.float32) / middle - 1
+    elif samples.dtype.kind == "i":
+        samples = samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min)
+    mono = samples[0] if len(samples) == 1 else samples.mean(axis=0, dtype=np.float32)
+    return np.ascontiguousarray(mono, dtype=np.float32)
+
+
+def checked_rate(rate_hz: int | None, name: str) -> int:
+    if rate_hz is None or rate_hz not in RATES_HZ:
+        raise MediaError(
+            f"{name}: its sample rate is {rate_hz} Hz; {RATES_HZ[0]} to {RATES_HZ[-1]} are read."
+        )
+    return rate_hz
+
+
+def no_sound(name: str) -> MediaError:
+    return MediaError(f"{name}: it has an audio stream, but no sound can be decoded from it.")
+
+
+def in_blocks(samples: np.ndarray) -> Iterator[np.ndarray]:
+    for offset in range(0, len(samples), BLOCK_VALUES):
+        yield samples[offset : offset + BLOCK_VALUES]

@@ -1,0 +1,400 @@
+"""Decoders: what was put into a file comes out of it, whatever the container, codec, rate and layout."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from sound_files import KINDS, Kind, aligned, lag_of, tones, write_sound
+
+from hf_audio_tagger import build_tagger
+from hf_audio_tagger.cells import BytesMedia, FileMedia, Media, media_of_cell
+from hf_audio_tagger.decode import open_sound, why_not
+from hf_audio_tagger.demo.sounds import synthesize
+from hf_audio_tagger.demo.videos import write_video
+from hf_audio_tagger.errors import MediaError, SettingsError
+
+FRAME = 2400  # samples: the longest priming of the codecs here is under this
+MP4, WAV = KINDS["mp4-aac"], KINDS["wav-pcm_s16le"]
+needs_torchcodec = pytest.mark.skipif(bool(why_not("torchcodec")), reason="torchcodec does not load")
+needs_decord = pytest.mark.skipif(bool(why_not("decord")), reason="decord does not load")
+OTHERS = [
+    pytest.param("torchcodec", marks=needs_torchcodec),
+    pytest.param("auto"),
+]
+
+
+def hear(source: Path | bytes | Media, decoder: str = "pyav", channels: str = "mean") -> np.ndarray:
+    """The whole sound of a file."""
+    media = source if not isinstance(source, (Path, bytes)) else media_of_cell(source)[0]
+    with open_sound(media, decoder, channels) as sound:
+        assert sound is not None
+        return np.concatenate(list(sound.blocks()))
+
+
+def rate_of(path: Path, decoder: str = "pyav") -> int:
+    with open_sound(FileMedia(str(path)), decoder) as sound:
+        assert sound is not None
+        return sound.rate_hz
+
+
+def relative_error(heard: np.ndarray, made: np.ndarray, rate_hz: int) -> float:
+    """What is wrong in the middle, relative to the sound: codecs fade in and out at the edges."""
+    heard, made = aligned(heard, made, FRAME)
+    edge = rate_hz // 20
+    heard, made = heard[edge:-edge], made[edge:-edge]
+    return float(np.sqrt(np.mean((heard - made) ** 2) / np.mean(made**2)))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("decode")
+
+
+CASES = [
+    (name, rate_hz, channels)
+    for name, rates_hz, channels in (
+        ("mp4-aac", (8_000, 44_100, 96_000), 2),
+        ("webm-libopus", (48_000,), 2),
+        ("mkv-ac3", (48_000,), 6),
+        ("avi-libmp3lame", (44_100,), 2),
+        ("mov-pcm_s16le", (22_050,), 2),
+        ("ogg-vorbis", (44_100,), 2),
+        ("mp3-libmp3lame", (32_000,), 1),
+        ("flac-flac", (11_025, 96_000), 2),
+        ("wav-pcm_u8", (8_000,), 1),
+        ("wav-pcm_s16le", (16_000,), 2),
+        ("wav-pcm_s32le", (44_100,), 2),
+        ("wav-pcm_f32le", (48_000,), 2),
+        ("wav-pcm_f64le", (96_000,), 1),
+    )
+    for rate_hz in rates_hz
+]
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: f"{case[0]}-{case[1]}")
+def stored(request: pytest.FixtureRequest, folder: Path) -> tuple[Path, np.ndarray, int, Kind]:
+    name, rate_hz, channels = request.param
+    made = tones(1.5, rate_hz, channels, seed=rate_hz)
+    if channels == 6:
+        made[3] = 0.0  # the channel for low tones keeps only those
+    if name == "ogg-vorbis":
+        made[1] = made[0]  # FFmpeg's encoder spoils what differs between channels
+    kind = KINDS[name]
+    return (
+        write_sound(folder / f"{name}-{rate_hz}.{kind.extension}", made, rate_hz=rate_hz, kind=kind),
+        made,
+        rate_hz,
+        kind,
+    )
+
+
+def test_the_sound_is_what_was_put_in(stored: tuple[Path, np.ndarray, int, Kind]) -> None:
+    path, made, rate_hz, kind = stored
+    heard = hear(path)
+    assert heard.dtype == np.float32
+    assert rate_of(path) == rate_hz
+    if kind.is_exact:
+        step = 2**-7 if kind.sample_format == "u8" else 2**-15
+        assert heard.shape == made.shape[1:]
+        np.testing.assert_allclose(heard, made.mean(axis=0), atol=step)
+    else:
+        assert abs(len(heard) - made.shape[1]) <= 2 * FRAME
+        assert relative_error(heard, made.mean(axis=0), rate_hz) < 0.06
+
+
+def test_the_first_channel_alone(stored: tuple[Path, np.ndarray, int, Kind]) -> None:
+    path, made, rate_hz, _ = stored
+    assert relative_error(hear(path, channels="first"), made[0], rate_hz) < 0.06
+
+
+@needs_torchcodec
+def test_torchcodec_hears_the_same(stored: tuple[Path, np.ndarray, int, Kind]) -> None:
+    path, _, rate_hz, _ = stored
+    one, other = hear(path, "pyav"), hear(path, "torchcodec")
+    assert rate_of(path, "torchcodec") == rate_hz
+    assert abs(lag_of(one, other, FRAME)) < FRAME
+    one, other = aligned(one, other, FRAME)
+    np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+@needs_decord
+@pytest.mark.parametrize("channels", [1, 2])
+def test_decord_gives_the_mean_of_mp4(folder: Path, channels: int) -> None:
+    made = tones(2.0, 44_100, channels)
+    path = write_sound(folder / f"decord{channels}.mp4", made, rate_hz=44_100, kind=MP4)
+    heard = hear(path, "decord")
+    assert relative_error(heard, made.mean(axis=0), 44_100) < 0.02
+    one, other = aligned(heard, hear(path), FRAME)
+    np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+@needs_decord
+def test_decord_refuses_what_it_does_wrong(folder: Path) -> None:
+    surround = write_sound(folder / "5.1.mkv", tones(0.5, 48_000, 6), rate_hz=48_000, kind=KINDS["mkv-ac3"])
+    with pytest.raises(MediaError, match=r"5\.1\.mkv.*6 channels.*pyav"):
+        hear(surround, "decord")
+    stereo = write_sound(folder / "stereo.mp4", tones(0.5, 44_100, 2), rate_hz=44_100, kind=MP4)
+    with pytest.raises(MediaError, match=r"stereo\.mp4.*first of 2 channels"):
+        hear(stereo, "decord", channels="first")
+
+
+@pytest.mark.parametrize("decoder", ["pyav", *OTHERS, pytest.param("decord", marks=needs_decord)])
+def test_the_tag_is_the_same_with_every_decoder(folder: Path, decoder: str) -> None:
+    videos = []
+    for label in ("Siren", "White noise", "Dial tone"):
+        videos.append(folder / f"{label}.mp4")
+        write_video(videos[-1], synthesize(label, 4.0, 44_100, 7), 44_100)
+    assert build_tagger("demo", decoder=decoder).tag(videos) == ["Siren", "White noise", "Dial tone"]
+
+
+@pytest.mark.parametrize("decoder", ["pyav", *OTHERS, pytest.param("decord", marks=needs_decord)])
+def test_twenty_milliseconds_are_heard(folder: Path, decoder: str) -> None:
+    path = write_sound(folder / "short.mp4", tones(0.02, 44_100), rate_hz=44_100, kind=MP4)
+    assert len(hear(path, decoder)) >= 882
+    assert build_tagger("demo", decoder=decoder).tag(path) in build_tagger("demo").labels
+
+
+LATE = [
+    Kind("mp4", "aac", "fltp", False, with_picture=True),
+    Kind("mkv", "aac", "fltp", False, with_picture=True),
+    Kind("mov", "pcm_s16le", "s16", True, with_picture=True),
+    Kind("webm", "libopus", "s16", False),
+]
+
+
+@pytest.mark.parametrize("decoder", ["pyav", *OTHERS])
+@pytest.mark.parametrize("kind", LATE, ids=lambda kind: kind.name)
+def test_time_zero_is_the_first_sample(folder: Path, kind: Kind, decoder: str) -> None:
+    rate_hz = 48_000
+    made = tones(2.0, rate_hz)
+    path = folder / f"late-{kind.name}.{kind.extension}"
+    write_sound(path, made, rate_hz=rate_hz, kind=kind, starts_seconds=3.0)
+    heard = hear(path, decoder)
+    assert abs(lag_of(heard, made[0], 3 * rate_hz)) <= FRAME
+    with open_sound(FileMedia(str(path)), decoder, only_start=True) as sound:
+        assert sound is not None
+        beginning = np.concatenate(list(sound.blocks(0, rate_hz)))
+    np.testing.assert_allclose(beginning, heard[:rate_hz], atol=1e-3)
+
+
+@pytest.mark.parametrize("decoder", ["pyav", *OTHERS, pytest.param("decord", marks=needs_decord)])
+def test_the_first_of_two_streams_is_heard(folder: Path, decoder: str) -> None:
+    # The second is louder and has the higher rate of bits, which FFmpeg's own choice prefers.
+    first, second = tones(2.0, 44_100, 1, seed=1) * 0.5, tones(2.0, 44_100, 2, seed=2)
+    path = write_sound(folder / "two.mp4", first, second, rate_hz=44_100, kind=MP4)
+    assert relative_error(hear(path, decoder), first[0], 44_100) < 0.02
+
+
+@pytest.mark.parametrize("decoder", ["pyav", *OTHERS])
+def test_bytes_sound_as_the_file_does(folder: Path, decoder: str) -> None:
+    path = write_sound(folder / "bytes.mp4", tones(1.0, 44_100), rate_hz=44_100, kind=MP4)
+    np.testing.assert_array_equal(hear(path.read_bytes(), decoder), hear(path, decoder))
+
+
+class CountingFile(io.BytesIO):
+    """Counts the bytes that are read out of it."""
+
+    count = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self.count += len(data)
+        return data
+
+
+@pytest.fixture(scope="module")
+def long_clips(folder: Path) -> Callable[[str], tuple[Path, int]]:
+    """Half a minute in a container, made when it is first asked for."""
+    made: dict[str, tuple[Path, int]] = {}
+    kinds = {kind.name: kind for kind in (*KINDS.values(), *LATE, Kind("mkv", "libmp3lame", "s16p", False))}
+
+    def make(name: str) -> tuple[Path, int]:
+        if name not in made:
+            kind = kinds[name]
+            rate_hz = 48_000 if kind.codec == "libopus" else 44_100
+            sound = tones(21.3, rate_hz, 1, seed=3)
+            if kind.codec == "vorbis":
+                sound = np.repeat(sound, 2, axis=0)  # FFmpeg encodes stereo only
+            made[name] = (
+                write_sound(folder / f"long-{name}.{kind.extension}", sound, rate_hz=rate_hz, kind=kind),
+                rate_hz,
+            )
+        return made[name]
+
+    return make
+
+
+SOUGHT = [
+    "mp4-aac",
+    "mkv-aac",
+    "mkv-libmp3lame",
+    "webm-libopus",
+    "avi-libmp3lame",
+    "mov-pcm_s16le",
+    "ogg-vorbis",
+    "mp3-libmp3lame",
+    "flac-flac",
+    "wav-pcm_s16le",
+]
+
+
+@pytest.mark.parametrize("name", SOUGHT)
+@pytest.mark.parametrize("decoder", ["pyav", *OTHERS])
+def test_seeking_equals_walking(
+    long_clips: Callable[[str], tuple[Path, int]], name: str, decoder: str
+) -> None:
+    path, rate_hz = long_clips(name)
+    whole = hear(path, decoder)
+    with open_sound(FileMedia(str(path)), decoder) as sound:
+        assert sound is not None
+        for start_seconds in (5, 12.34567, 17, 20.9, 0.3, 21.2, 0, 60):
+            start = round(start_seconds * rate_hz)
+            part = np.concatenate([np.zeros(0, np.float32), *sound.blocks(start, start + rate_hz)])
+            # AAC fills bands with random noise, which is another one where the beginning is heard again.
+            atol = 5e-3 if start_seconds == 0 else 1e-4
+            expected = whole[start : start + rate_hz]
+            np.testing.assert_allclose(part, expected, atol=atol, err_msg=str(start_seconds))
+
+
+@pytest.mark.parametrize("name", ["mp4-aac", "mkv-aac", "ogg-vorbis", "wav-pcm_s16le"])
+def test_only_what_is_heard_is_read(
+    long_clips: Callable[[str], tuple[Path, int]], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, rate_hz = long_clips(name)
+    size = path.stat().st_size
+    file = CountingFile(path.read_bytes())
+    monkeypatch.setattr("hf_audio_tagger.decode.source_of", lambda media: file)
+    with open_sound(FileMedia("counted"), "auto", only_start=True) as sound:
+        assert sound is not None
+        heard = sum(len(block) for block in sound.blocks(0, 2 * rate_hz))
+    assert heard == 2 * rate_hz
+    assert file.count < 0.1 * size + 150_000
+
+
+@needs_torchcodec
+def test_torchcodec_decodes_only_the_beginning(long_clips: Callable[[str], tuple[Path, int]]) -> None:
+    """Its own decoder is asked for the window and no more."""
+    import torchcodec.decoders
+
+    path, rate_hz = long_clips("mp4-aac")
+    decoder = torchcodec.decoders.AudioDecoder(str(path))
+    asked: list[float] = []
+
+    class Watched:
+        metadata = decoder.metadata
+
+        def get_samples_played_in_range(self, start: float, stop: float | None) -> object:
+            asked.append(np.inf if stop is None else stop)
+            return decoder.get_samples_played_in_range(start, stop)
+
+    with open_sound(media_of_cell(Watched())[0]) as sound:
+        assert sound is not None
+        heard = np.concatenate(list(sound.blocks(0, rate_hz)))
+        assert len(heard) == rate_hz
+        assert [stop < 1.5 for stop in asked] == [True]
+        # The rest is decoded once, however often it is asked for: no block begins again at the clip's start.
+        blocks = list(sound.blocks())
+        parts = [np.concatenate(list(sound.blocks(at, at + rate_hz))) for at in (0, 5 * rate_hz, 9 * rate_hz)]
+    assert len(asked) == 2
+    whole = decoder.get_all_samples().data.numpy().mean(axis=0)
+    np.testing.assert_allclose(np.concatenate(blocks)[4096:], whole[4096:], atol=1e-5)
+    for part, at in zip(parts, (0, 5 * rate_hz, 9 * rate_hz), strict=True):
+        np.testing.assert_array_equal(part, np.concatenate(blocks)[at : at + rate_hz])
+
+
+def test_blocks_are_bounded(
+    long_clips: Callable[[str], tuple[Path, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = long_clips("mp4-aac")
+    monkeypatch.setattr("hf_audio_tagger.pyav.BLOCK_VALUES", 10_000)
+    with open_sound(FileMedia(str(path)), "pyav") as sound:
+        assert sound is not None
+        blocks = list(sound.blocks())
+    assert max(map(len, blocks)) < 12_000
+    np.testing.assert_array_equal(np.concatenate(blocks), hear(path))
+
+
+def two_in_one(folder: Path, kind: Kind, one: tuple[int, int], other: tuple[int, int]) -> Path:
+    """A stream that changes: two files of a kind without a header, one behind the other."""
+    parts = []
+    for place, (rate_hz, channels) in enumerate((one, other)):
+        part = folder / f"part{place}.{kind.extension}"
+        container_format = "adts" if kind.extension == "aac" else None
+        made = tones(1.0, rate_hz, channels)
+        write_sound(part, made, rate_hz=rate_hz, kind=kind, container_format=container_format)
+        parts.append(part.read_bytes())
+    path = folder / f"changes-{one}-{other}.{kind.extension}"
+    path.write_bytes(b"".join(parts))
+    return path
+
+
+AAC = Kind("aac", "aac", "fltp", False)
+
+
+def test_a_rate_that_changes_is_told(folder: Path) -> None:
+    path = two_in_one(folder, AAC, (44_100, 1), (22_050, 1))
+    with pytest.raises(MediaError, match=r"changes.*44100 to 22050"):
+        hear(path)
+
+
+@pytest.mark.parametrize("decoder", ["pyav", "auto"])
+def test_channels_may_change(folder: Path, decoder: str) -> None:
+    path = two_in_one(folder, AAC, (44_100, 1), (44_100, 2))
+    heard = hear(path, decoder)
+    second = tones(1.0, 44_100, 2).mean(axis=0)
+    assert len(heard) >= 2 * 44_100
+    assert relative_error(heard[-len(second) - 1024 :], second, 44_100) < 0.1
+
+
+@needs_torchcodec
+def test_what_torchcodec_gives_up_on_is_heard_by_auto(folder: Path) -> None:
+    data = bytearray(
+        write_sound(
+            folder / "damaged.mp3", tones(2.0, 44_100), rate_hz=44_100, kind=KINDS["mp3-libmp3lame"]
+        ).read_bytes()
+    )
+    random = np.random.default_rng(0)
+    for start in range(5_000, len(data) - 100, 1_500):
+        data[start : start + 40] = random.bytes(40)
+    with pytest.raises(MediaError, match=r"torchcodec cannot decode"):
+        hear(bytes(data), "torchcodec")
+    with open_sound(BytesMedia(bytes(data)), "auto", only_start=True) as sound:
+        assert sound is not None
+        heard = np.concatenate(list(sound.blocks(0, 40_000)))
+    np.testing.assert_array_equal(heard, hear(bytes(data), "pyav")[:40_000])
+
+
+def test_an_unknown_decoder_is_refused_when_the_tagger_is_built() -> None:
+    with pytest.raises(SettingsError, match=r"decoder='ffmpeg'.*torchcodec.*pyav"):
+        build_tagger("demo", decoder="ffmpeg")
+
+
+def test_windows_of_a_clip_that_claims_to_be_longer(folder: Path) -> None:
+    """ADTS has no length: FFmpeg guesses one from the first frames, here three times too long."""
+    quiet, loud = np.zeros((1, 44_100), np.float32), tones(6.0, 44_100)
+    loud[:, 44_100:] += 0.1 * np.random.default_rng(0).standard_normal(loud[:, 44_100:].shape).astype(
+        np.float32
+    )
+    made = np.concatenate([quiet, loud], axis=1)
+    path = write_sound(folder / "guess.aac", made, rate_hz=44_100, kind=AAC, container_format="adts")
+    with av.open(str(path)) as container:
+        told = float(container.streams.audio[0].duration * container.streams.audio[0].time_base)
+    tagger = build_tagger("demo", windows=2, segments=True, hop_seconds=None)
+    verdict = tagger.hear(path)[0]
+    assert verdict.tag in tagger.labels
+    assert verdict.segments is not None
+    assert verdict.segments[-1].end <= 7.2 < max(told, 8)
+
+
+def test_samples_of_integers_and_channels() -> None:
+    floats = tones(0.5, 16_000, 2)
+    heard = hear(media_of_cell({"array": floats, "sampling_rate": 16_000})[0])
+    np.testing.assert_allclose(heard, floats.mean(axis=0), atol=1e-7)
+    for dtype, scale, middle in ((np.int16, 2**15, 0), (np.int32, 2**31, 0), (np.uint8, 2**7, 2**7)):
+        stored = np.round(floats.astype(np.float64) * scale + middle).astype(dtype)
+        for array in (stored, stored.T):
+            heard = hear(media_of_cell({"array": array, "sampling_rate": 16_000})[0])
+            np.testing.assert_allclose(heard, floats.mean(axis=0), atol=1.5 / scale + 1e-6)
