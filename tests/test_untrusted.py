@@ -170,6 +170,10 @@ def test_the_trap_works(trap: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(trap)
     (trap / "clip.mp4").write_bytes(disguised(TEXTS["ffconcat"], trap, "http://127.0.0.1:1"))
     untouched(trap / "secret.mp4")
+    untouched(trap / "clip.mp4")
+    (trap / "clip.mp4").read_bytes()
+    if not touched(trap / "clip.mp4"):
+        pytest.skip("this file system does not note when a file is read")
     with av.open(str(trap / "clip.mp4")) as container:
         assert container.streams.audio
     assert touched(trap / "secret.mp4")
