@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .errors import MediaError as MediaError
     from .errors import ModelError as ModelError
     from .errors import ProcessError as ProcessError
+    from .errors import RunError as RunError
     from .errors import SettingsError as SettingsError
     from .errors import TaggerError as TaggerError
     from .hub import HubError as HubError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .questions import has_sound as has_sound
     from .questions import lacks_sound as lacks_sound
     from .questions import roll_up as roll_up
+    from .runs import tag_dataset as tag_dataset
     from .tagger import Tagger as Tagger
     from .tagger import build_tagger as build_tagger
 
@@ -42,6 +44,7 @@ _HOMES = {
     "lacks_sound": "questions",
     "roll_up": "questions",
     "push": "hub",
+    "tag_dataset": "runs",
     "HubError": "hub",
     "TaggerError": "errors",
     "SettingsError": "errors",
@@ -49,6 +52,7 @@ _HOMES = {
     "ModelError": "errors",
     "MediaError": "errors",
     "ProcessError": "errors",
+    "RunError": "errors",
 }
 
 __all__ = [*_HOMES, "ontology"]

@@ -1,0 +1,99 @@
+"""A bar for a whole run: rows done, rate of this run, time left, failures."""
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from ..runs import Plan, Watcher
+from ..runs import Progress as Reached
+
+LINE_SECONDS = 60  # between two lines where there is no terminal to draw on, as in a job's log
+
+
+class Bar(Watcher):
+    """Shows the settings when the plan stands, then how far the run is."""
+
+    def __init__(self, console: Console, settings: Callable[[Plan], RenderableType]) -> None:
+        self.console, self.settings = console, settings
+        self.progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[rows]}"),
+            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[left]}", style="cyan"),
+            TextColumn("{task.fields[failed]}", style="red"),
+            TimeElapsedColumn(),
+            console=console,
+        )
+        self.task: TaskID | None = None
+        self.last_line = time.monotonic()
+
+    def __enter__(self) -> "Bar":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        self.progress.stop()
+
+    def planned(self, plan: Plan) -> None:
+        self.console.print(self.settings(plan))
+        self.task = self.progress.add_task(
+            "Tagging", total=plan.total_rows, completed=plan.done_rows, rate="", left="", failed="", rows=""
+        )
+        self.show(Reached(plan.done_rows, plan.failed_rows, 0, plan.total_rows, 0.0))
+        self.progress.start()
+
+    def progressed(self, progress: Reached) -> None:
+        self.show(progress)
+        if not self.console.is_terminal and time.monotonic() - self.last_line > LINE_SECONDS:
+            self.last_line = time.monotonic()
+            self.console.print(" ".join(filter(None, words(progress).values())), markup=False)
+
+    def stopping(self) -> None:
+        self.describe("Stopping; the rows at hand are finished. Ctrl-C again ends at once")
+
+    def finishing(self, what: str) -> None:
+        self.progress.stop()  # a push has bars of its own
+        self.console.print(what, style="dim", markup=False, soft_wrap=True)
+
+    def show(self, progress: Reached) -> None:
+        if self.task is not None:
+            fields: dict[str, Any] = {"completed": progress.done_rows, **words(progress)}
+            self.progress.update(self.task, **fields)
+
+    def describe(self, what: str) -> None:
+        if self.task is not None:
+            self.progress.update(self.task, description=what)
+
+
+def words(progress: Reached) -> dict[str, str]:
+    """Rows, rate, time left and failures in words."""
+    total = "" if progress.total_rows is None else f"/{progress.total_rows:,}"
+    rate = progress.rows_per_second
+    left = ""
+    if progress.total_rows is not None and rate > 0 and progress.done_rows < progress.total_rows:
+        left = duration((progress.total_rows - progress.done_rows) / rate) + " left"
+    return {
+        "rows": f"{progress.done_rows:,}{total} rows",
+        "rate": f"{rate:,.1f} rows/s" if rate else "",
+        "left": left,
+        "failed": f"{progress.failed_rows:,} failed" if progress.failed_rows else "",
+    }
+
+
+def duration(seconds: float) -> str:
+    """A time to wait, in the two units that tell most.
+
+    >>> duration(93_784)
+    '1d 2h'
+    """
+    minutes, whole_seconds = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (whole_seconds, "s")]
+    first = next((place for place, (count, _) in enumerate(parts) if count), len(parts) - 1)
+    return " ".join(f"{count}{unit}" for count, unit in parts[first : first + 2])

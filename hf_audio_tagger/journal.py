@@ -1,0 +1,63 @@
+"""What was said of each clip of a collection, a line each, written while a run goes on."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .cells import BytesMedia, FileMedia, Media, SamplesMedia, is_url
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the journal: what was said of one clip."""
+
+    name: str  # of its file, without extension
+    id: str | int
+    content: str | None  # by which a file that has changed is told
+    patches: int = 0  # 0: it has no sound
+    step_seconds: float = 0.0  # from one patch's start to the next one's
+    patch_seconds: float = 0.0
+    end_seconds: float = 0.0  # of its last patch
+    error: str | None = None
+
+
+def append_line(path: Path, values: Mapping[str, Any] | None = None) -> None:
+    """One write, which workers that append to the same file do not tear."""
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(handle, b"\n" if values is None else json.dumps(values).encode() + b"\n")
+    finally:
+        os.close(handle)
+
+
+def read_journal(path: Path) -> dict[str, Entry]:
+    """The last that was said of each file, by its name in lower case: some file systems know no other."""
+    entries = {}
+    if path.exists():
+        with open(path, "rb") as file:
+            for line in file:
+                try:
+                    entry = Entry(**json.loads(line))
+                except (ValueError, TypeError):
+                    continue  # empty, or torn by the end of a run
+                entries[entry.name.lower()] = entry
+    return entries
+
+
+def content_of(media: Media) -> str | None:
+    """What tells a clip's content from another's: a file's size and time of change, or a digest."""
+    if isinstance(media, FileMedia) and not is_url(media.path):
+        try:
+            info = os.stat(media.path)
+        except (OSError, ValueError):
+            return None
+        return f"{info.st_size} bytes of {info.st_mtime_ns}"
+    if isinstance(media, BytesMedia):
+        return hashlib.blake2b(media.data, digest_size=16).hexdigest()
+    if isinstance(media, SamplesMedia):
+        return hashlib.blake2b(media.samples.tobytes(), digest_size=16).hexdigest()
+    return None

@@ -1,0 +1,127 @@
+"""What a run came to: rows, tags and failures, counted from its shards."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .cells import is_file_struct
+from .columns import error_column
+from .rows import pick_column
+from .run_folder import RunFolder
+from .shards import read_batches, read_columns, shard_index, shard_paths, write_file
+from .tagger import Tagger
+from .tags import EMPTY
+
+MOST_TAGS = 10
+BATCH_ROWS = 256
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Counts of rows. Each is tagged, EMPTY (nothing but clips without sound), without videos, or failed."""
+
+    dest: str
+    rows: int
+    tagged: int
+    empty: int
+    without_videos: int
+    failed: int
+    heard_now: int  # rows of this run; the others were there
+    seconds: float  # of this run
+    clips_per_second: float  # in this run, from its first row to its last
+    most_frequent: tuple[tuple[str, int], ...]  # tags of videos, without EMPTY
+    failures: str | None  # the file that lists them
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `json.dumps`."""
+        return {**asdict(self), "most_frequent": dict(self.most_frequent)}
+
+
+@dataclass(frozen=True)
+class Failure:
+    row: int
+    video: int  # its place in the row
+    path: str | None
+    error: str
+
+
+def summarize(
+    folder: RunFolder,
+    tagger: Tagger,
+    shard_rows: int,
+    heard_now: int = 0,
+    seconds: float = 0.0,
+    rate: float = 0.0,
+) -> Summary:
+    """Count the shards' rows and list the failures in their file."""
+    errors = error_column(tagger.tag_column).name
+    kinds: Counter[str] = Counter()
+    tags: Counter[str] = Counter()
+    failures: list[Failure] = []
+    row_count = 0
+    for path in shard_paths(folder.shards):
+        table = read_columns(path, [tagger.tag_column, errors])
+        tag_cells = table[tagger.tag_column].to_pylist()
+        error_cells = table[errors].to_pylist() if errors in table.column_names else [None] * len(table)
+        for row_tags, row_errors in zip(tag_cells, error_cells, strict=True):
+            kinds[kind_of(row_tags or [], row_errors or [])] += 1
+            tags.update(tag for tag in row_tags or [] if tag not in (None, EMPTY))
+        if any(one is not None for cell in error_cells for one in cell or []):
+            first_row = shard_index(path) * shard_rows  # shards before it may be short or lacking still
+            failures.extend(failures_in(path, tagger, errors, first_row))
+        row_count += len(table)
+    return Summary(
+        dest=folder.dest,
+        rows=row_count,
+        tagged=kinds["tagged"],
+        empty=kinds["empty"],
+        without_videos=kinds["without_videos"],
+        failed=kinds["failed"],
+        heard_now=heard_now,
+        seconds=round(seconds, 3),
+        clips_per_second=round(rate, 3),
+        most_frequent=tuple(sorted(tags.items(), key=lambda one: (-one[1], one[0]))[:MOST_TAGS]),
+        failures=list_failures(folder.failures, failures),
+    )
+
+
+def kind_of(tags: list[str | None], errors: list[str | None]) -> str:
+    if any(error is not None for error in errors):
+        return "failed"
+    if not tags:
+        return "without_videos"
+    return "empty" if all(tag == EMPTY for tag in tags) else "tagged"
+
+
+def failures_in(path: Path, tagger: Tagger, errors: str, first_row: int) -> Iterator[Failure]:
+    """Each video of a shard that failed, by what its row calls it."""
+    for table in read_batches(path, BATCH_ROWS):
+        column = pick_column(table.column_names, tagger.column)
+        for place, row_errors in enumerate(table[errors].to_pylist()):
+            if not any(error is not None for error in row_errors or []):
+                continue
+            cell = table[column][place].as_py()
+            videos = cell if isinstance(cell, list) else [cell]
+            for number, error in enumerate(row_errors):
+                if error is not None:
+                    yield Failure(first_row + place, number, name_of(videos[number]), error)
+        first_row += len(table)
+
+
+def name_of(cell: Any) -> str | None:
+    if isinstance(cell, str):
+        return cell
+    return cell.get("path") if is_file_struct(cell) else None
+
+
+def list_failures(path: Path, failures: list[Failure]) -> str | None:
+    """Write a line for each, or no file where there are none."""
+    if not failures:
+        path.unlink(missing_ok=True)
+        return None
+    lines = [json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in failures]
+    write_file(path, "".join(lines).encode())
+    return str(path)

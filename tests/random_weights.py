@@ -1,0 +1,80 @@
+"""YAMNet and VGGish with seeded random weights, in the layout of their release files."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hf_audio_tagger.models import vggish, yamnet
+from hf_audio_tagger.models.logmel import log_mel
+
+RATE_HZ = 16_000
+PATCH_SAMPLES = 15_600  # 0.975 s
+YAMNET_HOP_SAMPLES = 7_680  # 0.48 s
+
+
+def yamnet_network(seed: int = 0) -> torch.nn.Module:
+    """What the weights of `write_yamnet` make. That it computes what YAMNet does is tested elsewhere."""
+    return yamnet.prepared(unprepared_yamnet(seed))
+
+
+def unprepared_yamnet(seed: int) -> yamnet.Yamnet:
+    """Random weights under which the sound survives all layers, and different ones get different classes."""
+    torch.manual_seed(seed)
+    network = yamnet.Yamnet()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+            torch.nn.init.uniform_(module.weight, 0.8, 1.5)
+            torch.nn.init.uniform_(module.bias, -0.2, 0.4)
+    torch.nn.init.normal_(network.classifier.weight, std=0.3)
+    with torch.no_grad():
+        network(4 * torch.randn(8, 96, 64) - 3)  # in training mode: sets the running statistics
+    return network.eval().requires_grad_(False)
+
+
+def write_yamnet(path: Path, seed: int = 0) -> Path:
+    torch.save(unprepared_yamnet(seed).state_dict(), path)
+    return path
+
+
+def vggish_network(classifies: bool = True) -> vggish.Vggish:
+    """Call it with `vggish.HIDDEN` made small: the full width takes 280 MB."""
+    torch.manual_seed(1)
+    network = vggish.Vggish(classifies=classifies)
+    for module in network.modules():  # as loud at the end as at the start
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+            torch.nn.init.kaiming_normal_(module.weight)
+    return network.eval().requires_grad_(False)
+
+
+def write_vggish(path: Path, classifies: bool = True) -> Path:
+    torch.save(vggish_network(classifies).state_dict(), path)
+    return path
+
+
+def patches_of(sound: np.ndarray, hop: int = YAMNET_HOP_SAMPLES) -> np.ndarray:
+    """All patches of a clip, the last one filled up with silence, (patches, 15600).
+
+    One more begins as long as some of the clip was in none before.
+    """
+    starts = [0]
+    while starts[-1] + PATCH_SAMPLES < len(sound):
+        starts.append(starts[-1] + hop)
+    if len(starts) > 1 and len(sound) - starts[-1] < 400:
+        starts.pop()  # it would not make one frame
+    patches = np.zeros((len(starts), PATCH_SAMPLES), np.float32)
+    for patch, start in zip(patches, starts, strict=True):
+        part = sound[start : start + PATCH_SAMPLES]
+        patch[: len(part)] = part
+    return patches
+
+
+def answers(network: torch.nn.Module, patches: np.ndarray, offset: float) -> tuple[np.ndarray, np.ndarray]:
+    """Embeddings and logits of patches, straight from the network."""
+    embeddings, logits = network(log_mel(torch.from_numpy(patches), offset))
+    return embeddings.numpy(), logits.numpy()
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logits.astype(np.float64)))
