@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .collection import export_predictions as export_predictions
+    from .collection.moments import top_moments as top_moments
+    from .collection.predictions import load_predictions as load_predictions
     from .errors import ColumnError as ColumnError
     from .errors import MediaError as MediaError
     from .errors import ModelError as ModelError
@@ -22,9 +24,7 @@ if TYPE_CHECKING:
     from .errors import TaggerError as TaggerError
     from .hub import HubError as HubError
     from .hub import push as push
-    from .moments import top_moments as top_moments
     from .ontology import ontology as ontology
-    from .predictions import load_predictions as load_predictions
     from .questions import has_sound as has_sound
     from .questions import lacks_sound as lacks_sound
     from .questions import roll_up as roll_up
@@ -38,8 +38,8 @@ _HOMES = {
     "build_tagger": "tagger",
     "Tagger": "tagger",
     "export_predictions": "collection",
-    "load_predictions": "predictions",
-    "top_moments": "moments",
+    "load_predictions": "collection.predictions",
+    "top_moments": "collection.moments",
     "has_sound": "questions",
     "lacks_sound": "questions",
     "roll_up": "questions",

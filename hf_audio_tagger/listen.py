@@ -17,11 +17,11 @@ import numpy as np
 
 from .cells import Media
 from .decode import open_sound
+from .decode.resample import Conversion, resample, resample_blocks
+from .decode.sound import Sound, no_sound
 from .errors import MediaError
 from .models.contract import Heard, Listener
 from .process import compute
-from .resample import Conversion, resample, resample_blocks
-from .sound import Sound, no_sound
 
 STRETCH_SECONDS = 10  # about what one clip takes from a micro-batch; `batch_size` counts these
 

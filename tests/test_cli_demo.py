@@ -68,6 +68,8 @@ def failing_app(error: BaseException) -> typer.Typer:
 def test_an_error_of_ours_is_one_red_line_without_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
     message = "clips/a [x].mp4: it is no readable media file (Invalid data found when processing input)."
     done = CliRunner().invoke(failing_app(MediaError(message.replace(" (", "\n("))), ["fail"])
     assert done.exit_code == 1

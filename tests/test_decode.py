@@ -309,7 +309,7 @@ def test_blocks_are_bounded(
     long_clips: Callable[[str], tuple[Path, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, _ = long_clips("mp4-aac")
-    monkeypatch.setattr("hf_audio_tagger.pyav.BLOCK_VALUES", 10_000)
+    monkeypatch.setattr("hf_audio_tagger.decode.pyav.BLOCK_VALUES", 10_000)
     with open_sound(FileMedia(str(path)), "pyav") as sound:
         assert sound is not None
         blocks = list(sound.blocks())

@@ -21,8 +21,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from hf_audio_tagger import build_tagger, doctor, libraries, model_files
+from hf_audio_tagger import build_tagger, doctor
 from hf_audio_tagger.cli import app
+from hf_audio_tagger.doctor import libraries, model_files
 from hf_audio_tagger.errors import ModelError
 
 COMMAND = [sys.executable, "-m", "hf_audio_tagger"]

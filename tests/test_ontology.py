@@ -32,8 +32,7 @@ def names(categories):
 def test_every_fact_is_the_published_one():
     published = json.loads(Path(FACTS, "ontology.json").read_text("utf-8"))
     assert [(one.id, one.name, one.child_ids, one.restrictions) for one in ontology] == [
-        (one["id"], one["name"], tuple(one["child_ids"]), frozenset(one["restrictions"]))
-        for one in published
+        (one["id"], one["name"], tuple(one["child_ids"]), frozenset(one["restrictions"])) for one in published
     ]
     for one in published:
         above = [other["id"] for other in published if one["id"] in other["child_ids"]]
@@ -45,8 +44,7 @@ def test_every_class_has_the_published_name_and_indices():
     with Path(FACTS, "classes.tsv").open(encoding="utf-8", newline="") as file:
         published = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     assert [
-        (one.id, one.name, one.audioset_index, one.yamnet_index)
-        for one in ontology.audioset_classes()
+        (one.id, one.name, one.audioset_index, one.yamnet_index) for one in ontology.audioset_classes()
     ] == [
         (
             one["mid"],
@@ -119,8 +117,11 @@ def test_a_category_is_found_by_name_and_by_id():
     dog = ontology["Dog"]
     assert dog is ontology["/m/0bt9lr"]
     assert (dog.id, dog.name) == ("/m/0bt9lr", "Dog")
-    assert "Dog" in ontology and "/m/0bt9lr" in ontology and dog in ontology
-    assert "dog" not in ontology and None not in ontology
+    assert "Dog" in ontology
+    assert "/m/0bt9lr" in ontology
+    assert dog in ontology
+    assert "dog" not in ontology
+    assert None not in ontology
     assert repr(dog) == "Category(id='/m/0bt9lr', name='Dog')"
 
 
@@ -176,7 +177,8 @@ def test_find_puts_the_nearest_name_first():
     assert car[0] == "Car"
     assert car.index("Car alarm") < car.index("Scary music")
     assert ontology.find("no such sound") == ()
-    assert names(ontology.find("(")) and len(ontology.find("")) == 632
+    assert names(ontology.find("("))
+    assert len(ontology.find("")) == 632
 
 
 def test_the_tree_is_printed_by_indentation():
@@ -236,7 +238,8 @@ def test_the_module_is_the_ontology_however_it_is_imported():
 def test_categories_are_equal_by_id_and_cannot_be_changed():
     dog = ontology["Dog"]
     twin = Category(dog.id, "Hound", (), (), frozenset(), None, None)
-    assert twin == dog and hash(twin) == hash(dog)
+    assert twin == dog
+    assert hash(twin) == hash(dog)
     with pytest.raises(AttributeError):
         dog.name = "Hound"
 

@@ -20,12 +20,12 @@ import pytest
 import torch
 from datasets import Dataset, Features, List, Value, Video, load_dataset
 
-from hf_audio_tagger import build_tagger, memo, process, run_folder, runs, shards
+from hf_audio_tagger import build_tagger, memo, process, runs
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import MediaError, RunError, SettingsError
-from hf_audio_tagger.runs import Plan, Progress, Watcher, load_result, tag_dataset
-from hf_audio_tagger.sources import open_source
+from hf_audio_tagger.runs import Plan, Progress, Watcher, load_result, run_folder, shards, tag_dataset
+from hf_audio_tagger.runs.sources import open_source
 
 pytestmark = pytest.mark.timeout(120)
 

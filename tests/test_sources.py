@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Audio, Dataset, DatasetDict, List, Value, Video
 
-from hf_audio_tagger.sources import Source, SourceError, open_source
+from hf_audio_tagger.runs.sources import Source, SourceError, open_source
 
 pytestmark = pytest.mark.timeout(60)
 

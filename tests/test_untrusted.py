@@ -184,7 +184,7 @@ def test_the_guard_holds_without_the_look_at_the_text(
     trap: Path, server: str, decoder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """FFmpeg's own lists of formats and protocols are a second wall behind the first."""
-    monkeypatch.setattr("hf_audio_tagger.safe.refuse_playlist", lambda *_: None)
+    monkeypatch.setattr("hf_audio_tagger.decode.safe.refuse_playlist", lambda *_: None)
     test_texts_open_nothing(trap, server, "path", decoder, False, monkeypatch)
 
 

@@ -95,7 +95,7 @@ def count(number: int, thing: str) -> str:
 
 def fetch_model(model: str, revision: str | None) -> None:
     """Download, and say how the model comes from here to a machine without network."""
-    from .. import model_files
+    from ..doctor import model_files
 
     note(f"Fetching {model} from {model_files.hub_host()}")
     snapshot = model_files.fetch(model, revision)

@@ -85,8 +85,8 @@ def label(
     quiet_libraries(hub_bars=True)
     with exit_codes(context):
         from .. import build_tagger, export_predictions
-        from ..sources import open_source
-        from ..workers import default_num_proc
+        from ..runs.sources import open_source
+        from ..runs.workers import default_num_proc
         from .progress import Bar
 
         tagger = build_tagger(

@@ -16,7 +16,7 @@ from .console import fail, note, quiet_libraries, stderr, stdout
 
 if TYPE_CHECKING:
     from ..runs import Summary
-    from ..sources import Source
+    from ..runs.sources import Source
     from ..tagger import Tagger
 
 STOPPED, SOME_FAILED, INTERRUPTED = 2, 3, 130  # exit codes beside 0 and 1
@@ -153,7 +153,7 @@ def tag(
     quiet_libraries(hub_bars=True)  # a dataset or model may take long to fetch; workers print to a log
     with exit_codes(context):
         from .. import build_tagger
-        from ..sources import open_source
+        from ..runs.sources import open_source
 
         tagger = build_tagger(
             model,
@@ -239,7 +239,7 @@ def push_options(
 def run(source: "Source", out: str, tagger: "Tagger", *, num_proc: int | None, **how: Any) -> "Summary":
     """The run, with a bar. Ctrl-C and SIGTERM end it alike, and what was heard is kept."""
     from ..runs import tag_dataset
-    from ..workers import default_num_proc
+    from ..runs.workers import default_num_proc
     from .progress import Bar
 
     if num_proc is None:
@@ -272,7 +272,7 @@ def settings_table(
 ) -> Table:
     """The resolved settings. A token is never among them."""
     from ..rows import pick_column
-    from ..run_folder import settings_of
+    from ..runs.run_folder import settings_of
 
     settings = {**settings_of(tagger), "device": tagger.device, "batch_size": tagger.batch_size}
     settings["column"] = pick_column(list(source.features), tagger.column)

@@ -50,10 +50,9 @@ class ModelSpec:
     def identity(self) -> tuple[object, ...]:
         """What can change an answer. Local files count by content, a Hub id by its revision."""
         return (
-            "demo" if self.model == "demo" else self.path,
+            self.model if self.model in WEIGHT_FAMILIES else folder_digest(self.path) or self.path,
             self.revision,
             self.trust_remote_code,
-            folder_digest(self.path) if self.model not in WEIGHT_FAMILIES else None,
             file_digest(os.path.expanduser(self.weights)) if self.weights else None,
             self.dtype,
             self.engine,

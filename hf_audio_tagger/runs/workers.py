@@ -21,9 +21,9 @@ from multiprocessing.process import BaseProcess, parent_process
 from pathlib import Path
 from typing import Any
 
-from .errors import RunError, TaggerError
+from ..errors import RunError, TaggerError
+from ..tagger import transportable
 from .jobs import Heard, Job, Report, StoppedError
-from .tagger import transportable
 
 MOST_DEATHS = 2  # of workers over one job
 STOP = "stop"

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 from datasets import ClassLabel, Dataset, Features, Json, List, Value
 
-from .errors import SettingsError
-from .ontology import ontology
-from .shards import replace_file, sync, temporary_path
-from .sources import digest_of
-from .tags import scores_of
+from ..errors import SettingsError
+from ..ontology import ontology
+from ..runs.shards import replace_file, sync, temporary_path
+from ..runs.sources import digest_of
+from ..tags import scores_of
 
 INDEX_NAME = "audio_pred.json"
 ARRAYS_NAME = "audio_pred"

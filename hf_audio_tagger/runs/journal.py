@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .cells import BytesMedia, FileMedia, Media, SamplesMedia, is_url
+from ..cells import BytesMedia, FileMedia, Media, SamplesMedia, is_url
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from . import __version__
-from .errors import RunError, SettingsError
+from .. import __version__
+from ..errors import RunError, SettingsError
+from ..tagger import WITHOUT_EFFECT, Tagger
 from .plain_rows import write_lines
 from .shards import (
     read_batches,
@@ -37,7 +38,6 @@ from .shards import (
     write_file,
 )
 from .sources import Source, digest_of
-from .tagger import WITHOUT_EFFECT, Tagger
 
 FORMAT = 1  # of this folder
 LOCK_WAIT_SECONDS = 3.0  # workers of a run that was just killed may take a moment to go
@@ -100,7 +100,7 @@ def run_folder(dest: str | os.PathLike[str]) -> RunFolder:
         match = HUB_DEST.fullmatch(name)
         if match is None:
             raise SettingsError(f"{name}: on the Hub, DEST is hf://datasets/user/name or .../name@branch.")
-        from .models.weights import cache_folder
+        from ..models.weights import cache_folder
 
         key = name.removeprefix("hf://datasets/").strip("/").replace("/", "--")
         state = cache_folder() / "runs" / key

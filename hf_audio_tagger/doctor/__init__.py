@@ -17,7 +17,8 @@ from typing import Literal
 
 from packaging.specifiers import SpecifierSet
 
-from . import __version__, model_files
+from .. import __version__
+from . import model_files
 from .libraries import brief, import_trouble, install, installed_version, requirements
 
 # "error": tagging cannot work. "warning": something is broken that one can do without.
@@ -140,7 +141,7 @@ def tone_clip() -> bytes:
 
     import numpy as np
 
-    from .demo.videos import write_video
+    from ..demo.videos import write_video
 
     file = io.BytesIO()
     times = np.arange(int(TONE_SECONDS * CLIP_RATE_HZ)) / CLIP_RATE_HZ
@@ -153,8 +154,8 @@ def why_deaf(name: str, clip: bytes) -> str | None:
     try:
         import numpy as np
 
-        from .cells import BytesMedia
-        from .decode import open_sound
+        from ..cells import BytesMedia
+        from ..decode import open_sound
 
         with open_sound(BytesMedia(clip), decoder=name) as sound:
             if sound is None:
@@ -289,7 +290,7 @@ def has_nvidia_driver() -> bool:
 def cuda_device(index: int) -> Finding:
     import torch
 
-    from .models.spec import has_native_bfloat16
+    from ..models.spec import has_native_bfloat16
 
     device = torch.device("cuda", index)
     try:
@@ -323,9 +324,9 @@ def packaged_model() -> Finding:
     try:
         import io
 
-        from . import build_tagger
-        from .demo.sounds import synthesize
-        from .demo.videos import write_video
+        from .. import build_tagger
+        from ..demo.sounds import synthesize
+        from ..demo.videos import write_video
 
         file = io.BytesIO()
         write_video(file, synthesize(label, 4.0, CLIP_RATE_HZ, seed=0), CLIP_RATE_HZ)
@@ -340,8 +341,8 @@ def packaged_model() -> Finding:
 def wanted_model(model: str | None, revision: str | None = None) -> Finding:
     """Whether a model is at hand, or can be had from the Hub."""
     try:
-        from .models.spec import WEIGHT_FAMILIES
-        from .tagger import DEFAULT_MODEL
+        from ..models.spec import WEIGHT_FAMILIES
+        from ..tagger import DEFAULT_MODEL
     except Exception as error:  # the libraries do not load
         return Finding("model", "error", f"unknown: {brief(error)}", FIRST_THINGS_FIRST)
     model = model or DEFAULT_MODEL
@@ -363,8 +364,8 @@ def wanted_model(model: str | None, revision: str | None = None) -> Finding:
 def weights_file(family: str) -> Finding:
     """YAMNet and VGGish take their weights from one file."""
     try:
-        from .models import vggish, yamnet
-        from .models.weights import find_weights
+        from ..models import vggish, yamnet
+        from ..models.weights import find_weights
 
         path = find_weights(None, {"yamnet": yamnet, "vggish": vggish}[family].RELEASE)
     except Exception as error:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .errors import MediaError
+from ..errors import MediaError
 
 RATES_HZ = range(1_000, 768_001)  # what sound is recorded at; resampling from a wild rate takes gigabytes
 BLOCK_VALUES = 1 << 20  # samples times channels decoded at a time, 10 s of stereo: all the memory there is

@@ -15,8 +15,8 @@ from typing import Any
 import av.container
 import numpy as np
 
-from .cells import DecoderMedia, Media, NullMedia, SamplesMedia
-from .errors import MediaError, SettingsError
+from ..cells import DecoderMedia, Media, NullMedia, SamplesMedia
+from ..errors import MediaError, SettingsError
 from .pyav import PyavSound
 from .safe import Source, one_line, open_container, source_of
 from .sound import Sound, checked_rate, in_blocks, no_sound, to_mono

@@ -17,8 +17,8 @@ import av
 import av.container
 import av.error
 
-from .cells import BytesMedia, FileMedia, is_url
-from .errors import MediaError
+from ..cells import BytesMedia, FileMedia, is_url
+from ..errors import MediaError
 
 # Containers whose sound lies in the file itself. Left out on purpose: concat, hls, dash, imf and other
 # playlists, sdp, rtsp and rtp (network), image2 and lavfi (paths and filter graphs by name), and formats

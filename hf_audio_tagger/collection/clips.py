@@ -8,13 +8,13 @@ import pyarrow as pa
 from datasets import Dataset
 from datasets.features.features import decode_nested_example
 
-from .cells import Media, media_of_cell
-from .errors import ColumnError, SettingsError
+from ..cells import Media, media_of_cell
+from ..errors import ColumnError, SettingsError
+from ..hub.media_columns import paths_of
+from ..rows import pick_column
+from ..runs.sources import Source
+from ..tagger import Tagger
 from .file_names import safe_names
-from .media_columns import paths_of
-from .rows import pick_column
-from .sources import Source
-from .tagger import Tagger
 
 ID_COLUMNS = ("id", "file_name")  # what a row is called, else its file's path
 META_COLUMN = "meta"

@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
 
-from .errors import ModelError
+from ..errors import ModelError
 from .libraries import brief
 
 CONFIGS = ("config.json", "preprocessor_config.json", "processor_config.json")

@@ -9,7 +9,7 @@ import av.error
 import numpy as np
 from av.stream import Discard
 
-from .errors import MediaError
+from ..errors import MediaError
 from .safe import one_line
 from .sound import BLOCK_VALUES, checked_rate, no_sound, to_mono
 

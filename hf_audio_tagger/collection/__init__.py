@@ -20,22 +20,30 @@ from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset
 
-from .cells import Media
+from ..cells import Media
+from ..errors import ModelError, SettingsError
+from ..runs import Allowance, Plan, RunTally, Watcher, check_counts, disk_errors
+from ..runs.jobs import Heard, Job, Report, StoppedError
+from ..runs.journal import Entry, append_line, content_of, read_journal
+from ..runs.run_folder import (
+    RunFolder,
+    differences,
+    fingerprint_of,
+    locked,
+    record_of,
+    run_folder,
+    settings_of,
+)
+from ..runs.shards import remove_leftovers, write_file
+from ..runs.sources import Source, open_source
+from ..runs.workers import run_here, run_in_processes
+from ..tagger import TAG_COLUMN, Tagger, build_tagger
 from .clips import Collection
-from .errors import ModelError, SettingsError
-from .jobs import Heard, Job, Report, StoppedError
-from .journal import Entry, append_line, content_of, read_journal
 from .predictions import ARRAYS_NAME, INDEX_NAME, ArrayWriter, array_path, log_odds, write_index
-from .run_folder import RunFolder, differences, fingerprint_of, locked, record_of, run_folder, settings_of
-from .runs import Allowance, Plan, RunTally, Watcher, check_counts, disk_errors
-from .shards import remove_leftovers, write_file
-from .sources import Source, open_source
-from .tagger import TAG_COLUMN, Tagger, build_tagger
-from .workers import run_here, run_in_processes
 
 if TYPE_CHECKING:
-    from .listen import Ending, Passage
-    from .models.contract import Listener
+    from ..listen import Ending, Passage
+    from ..models.contract import Listener
 
 FAILURES_NAME = "audio_failures.jsonl"
 SETTINGS_NAME, JOURNAL_NAME = "label.json", "label.jsonl"  # in the folder of states
@@ -142,8 +150,8 @@ class Labeller:
     todo: tuple[int, ...]  # rows; a job is some of these
 
     def __call__(self, job: Job, rank: int | None, report: Report, is_stopped: Callable[[], bool]) -> None:
-        from .listen import hear
-        from .models import listener as listener_of
+        from ..listen import hear
+        from ..models import listener as listener_of
 
         listener = listener_of(self.tagger.spec, self.tagger.device, rank)
         plan = self.tagger._plan(listener)
@@ -176,7 +184,7 @@ class Labeller:
         is_stopped: Callable[[], bool],
     ) -> Entry | None:
         """One clip's patches into its file, as they are heard. None behind the last clip."""
-        from .listen import Ending
+        from ..listen import Ending
 
         event = next(events, None)
         if event is None:

@@ -34,15 +34,15 @@ from typing import Any
 
 from datasets import Dataset, IterableDataset
 
-from .errors import RunError, SettingsError
+from ..errors import RunError, SettingsError
+from ..rows import pick_column
+from ..tagger import Tagger, build_tagger
 from .jobs import Heard, Job, ShardTagger, tag_rows
 from .plain_rows import plain_features, plain_table
-from .rows import pick_column
 from .run_folder import Record, RunFolder, begin, join_shards, locked, record_of, run_folder
 from .shards import Footer, read_footer, shard_path, shard_paths
 from .sources import Source, open_source
 from .summary import Summary, summarize
-from .tagger import Tagger, build_tagger
 from .workers import run_here, run_in_processes
 
 SHARD_ROWS = 1_000
@@ -366,7 +366,7 @@ def result_of(folder: RunFolder) -> Dataset:
 
 def push_result(folder: RunFolder, tagger: Tagger, how: Mapping[str, Any]) -> str:
     """Push what a run made."""
-    from .hub import push
+    from ..hub import push
 
     options = dict(how)
     return push(result_of(folder), options.pop("repo_id"), tagger=tagger, token=tagger.token, **options)

@@ -7,8 +7,8 @@ import pyarrow as pa
 from datasets import Audio, Dataset, LargeList, List, Value, Video
 from datasets.features.features import require_decoding
 
-from .cells import COLUMNS
-from .errors import ColumnError, SettingsError
+from ..cells import COLUMNS
+from ..errors import ColumnError, SettingsError
 
 Splits = dict[str, Dataset]
 READ_AT_ONCE = 1_000  # rows

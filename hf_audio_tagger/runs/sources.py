@@ -29,8 +29,8 @@ from datasets import (
     load_from_disk,
 )
 
-from .cells import is_file_struct, is_url
-from .errors import SettingsError
+from ..cells import is_file_struct, is_url
+from ..errors import SettingsError
 
 BUILDERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}  # by a file's suffix
 KINDS = (

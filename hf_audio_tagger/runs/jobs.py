@@ -13,14 +13,14 @@ from pathlib import Path
 import pyarrow as pa
 from datasets import Features
 
-from . import memo
-from .columns import error_column
+from .. import memo
+from ..columns import error_column
+from ..process import pick_device
+from ..rows import pick_column
+from ..tagger import Tagger
 from .plain_rows import plain_features, plain_table
-from .process import pick_device
-from .rows import pick_column
 from .shards import Footer, ShardWriter, failed_rows, read_batches, read_columns, read_footer, shard_path
 from .sources import Source, State
-from .tagger import Tagger
 
 BATCHES_AHEAD = 16  # micro-batches in a batch on a GPU, so that decoding keeps ahead of it; 1 on a CPU
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from datasets import Audio, Dataset, List, Video, concatenate_datasets
 
-from .cells import is_url
+from ..cells import is_url
 from .sources import (
     BUILDERS,
     KINDS,

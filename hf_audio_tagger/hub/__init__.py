@@ -19,12 +19,12 @@ from datasets import Dataset, DatasetDict
 from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
 
-from . import __version__
+from .. import __version__
+from ..columns import embedding_column, error_column, segments_column, tag_column, top_column
+from ..errors import SettingsError, TaggerError
+from ..tagger import TAG_COLUMN, Tagger
 from .card import Pushed, count_tags, describe
-from .columns import embedding_column, error_column, segments_column, tag_column, top_column
-from .errors import SettingsError, TaggerError
 from .media_columns import Splits, keys_and_tags, kind_of_media, with_typed_paths
-from .tagger import TAG_COLUMN, Tagger
 
 CARD = "README.md"
 CARD_MESSAGE = "Describe the audio tags"

@@ -19,12 +19,12 @@ import pyarrow.compute as pc
 from datasets import Dataset
 from huggingface_hub import DatasetCard
 
-from . import __version__
-from .cells import is_url
-from .columns import error_column
-from .errors import ColumnError
-from .tagger import DEFAULT_MODEL, WITHOUT_EFFECT, Tagger
-from .tags import EMPTY
+from .. import __version__
+from ..cells import is_url
+from ..columns import error_column
+from ..errors import ColumnError
+from ..tagger import DEFAULT_MODEL, WITHOUT_EFFECT, Tagger
+from ..tags import EMPTY
 
 MOST_FREQUENT = 20
 COUNTED_AT_ONCE = 10_000  # rows

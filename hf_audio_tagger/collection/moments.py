@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from datasets import ClassLabel, Dataset, List
 
-from .errors import ColumnError, SettingsError
-from .ontology import Category, UnknownCategoryError, ontology
+from ..errors import ColumnError, SettingsError
+from ..ontology import Category, UnknownCategoryError, ontology
 
 POOLED_PATCHES = 5
 CLIPS_AT_ONCE = 16

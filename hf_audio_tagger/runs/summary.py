@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .cells import is_file_struct
-from .columns import error_column
-from .rows import pick_column
+from ..cells import is_file_struct
+from ..columns import error_column
+from ..rows import pick_column
+from ..tagger import Tagger
+from ..tags import EMPTY
 from .run_folder import RunFolder
 from .shards import read_batches, read_columns, shard_index, shard_paths, write_file
-from .tagger import Tagger
-from .tags import EMPTY
 
 MOST_TAGS = 10
 BATCH_ROWS = 256
