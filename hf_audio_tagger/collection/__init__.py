@@ -29,9 +29,9 @@ from ..runs.run_folder import (
     RunFolder,
     differences,
     fingerprint_of,
+    folder_for,
     locked,
     record_of,
-    run_folder,
     settings_of,
 )
 from ..runs.shards import remove_leftovers, write_file
@@ -106,7 +106,7 @@ def export_predictions(
     collection = Collection(
         ds if isinstance(ds, Source) else open_source(ds, token=tagger.token), tagger, id_column, meta_column
     )
-    place = run_folder(folder)
+    place = folder_for(folder)
     if place.file is not None or place.repo_id is not None:
         raise SettingsError(f"{place.dest}: predictions go to a folder on this disk.")
     listening = listening_of(tagger)

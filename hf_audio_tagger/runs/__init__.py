@@ -39,7 +39,7 @@ from ..rows import pick_column
 from ..tagger import Tagger, build_tagger
 from .jobs import Heard, Job, ShardTagger, tag_rows
 from .plain_rows import plain_features, plain_table
-from .run_folder import Record, RunFolder, begin, join_shards, locked, record_of, run_folder
+from .run_folder import Record, RunFolder, begin, folder_for, join_shards, locked, record_of
 from .shards import Footer, read_footer, shard_path, shard_paths
 from .sources import Source, open_source
 from .summary import Summary, summarize
@@ -118,7 +118,7 @@ def tag_dataset(
     opened = source if isinstance(source, Source) else open_source(source, token=tagger.token)
     failures_allowed = Allowance.of(max_failures)
     check_counts(num_proc=num_proc, shard_rows=shard_rows, limit=limit)
-    folder = run_folder(dest)
+    folder = folder_for(dest)
     if opened.row_count == 0:
         raise SettingsError(f"{opened.name} holds no rows.")
     if opened.is_stream and num_proc is not None and num_proc > 1:
@@ -352,7 +352,7 @@ def preview(source: Source, tagger: Tagger) -> dict[str, Any]:
 
 def load_result(dest: str | os.PathLike[str]) -> Dataset:
     """The rows of a run as a dataset, whatever form DEST has."""
-    return result_of(run_folder(dest))
+    return result_of(folder_for(dest))
 
 
 def result_of(folder: RunFolder) -> Dataset:

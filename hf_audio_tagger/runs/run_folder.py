@@ -89,10 +89,10 @@ class RunFolder:
         return self.file is None or self.file.suffix != ".jsonl"
 
 
-def run_folder(dest: str | os.PathLike[str]) -> RunFolder:
+def folder_for(dest: str | os.PathLike[str]) -> RunFolder:
     """Tell a folder, a file and the Hub apart; nothing is touched.
 
-    >>> run_folder("out/tags.jsonl").state.name
+    >>> folder_for("out/tags.jsonl").state.name
     '.tags.jsonl.hf_audio_tagger'
     """
     name = os.fspath(dest)
