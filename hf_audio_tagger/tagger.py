@@ -190,7 +190,7 @@ class Tagger:
             )
         verdicts: list[Verdict] = []
         tally = Tally(listener.labels, listener.multi_label, self.segments)
-        with closing(hear(media, listener, self._plan(listener))) as events:
+        with closing(hear(media, listener, self.plan(listener))) as events:
             for event in events:
                 if not isinstance(event, Ending):
                     tally.add(
@@ -215,7 +215,8 @@ class Tagger:
             )
         return tally.verdict(self.top_k, self.threshold)
 
-    def _plan(self, listener: "Listener") -> "Plan":
+    def plan(self, listener: "Listener") -> "Plan":
+        """How this tagger listens with a loaded model: its settings, or the model's own where it has none."""
         from .listen import Plan
 
         hop_samples = listener.hop_samples

@@ -154,7 +154,7 @@ class Labeller:
         from ..models import listener as listener_of
 
         listener = listener_of(self.tagger.spec, self.tagger.device, rank)
-        plan = self.tagger._plan(listener)
+        plan = self.tagger.plan(listener)
         step_seconds = plan.hop_samples / listener.rate_hz
         patch_seconds = listener.window_samples / listener.rate_hz
         rows = self.todo[job.start : job.stop]

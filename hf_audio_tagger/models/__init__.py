@@ -6,8 +6,9 @@ The loaded model is state of the process: loaded on the first call, kept, never 
 import os
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..errors import ModelError
 from ..ontology import ontology
 from ..process import pick_device, prepare_torch
 from .contract import Heard, Listener
@@ -50,9 +51,27 @@ def load(spec: ModelSpec, device: "torch.device") -> Listener:
         from .vggish import load_vggish
 
         return load_vggish(spec.weights, str(device), spec.torch_dtype(device))
-    from .pretrained import load_pretrained
+    from .pretrained import load_pretrained, quiet
 
-    return load_pretrained(spec, device)
+    model, extractor = load_pretrained(spec, device)
+    with quiet():
+        return pretrained_listener(spec, model, extractor, device)
+
+
+def pretrained_listener(spec: ModelSpec, model: Any, extractor: Any, device: "torch.device") -> Listener:
+    """AST gets its own front end, and the engine that was asked for."""
+    from transformers import ASTFeatureExtractor
+
+    from .ast import AstListener
+    from .openvino_engine import OpenvinoAstListener
+    from .pretrained import PretrainedListener
+
+    is_ast = type(extractor) is ASTFeatureExtractor
+    if spec.engine == "openvino" and not is_ast:
+        raise ModelError(f"engine='openvino' runs AST; {spec.model!r} is a {model.config.model_type}.")
+    if spec.engine == "openvino":
+        return OpenvinoAstListener(model, extractor, device, spec.torch_dtype(device))
+    return AstListener(model, extractor, device) if is_ast else PretrainedListener(model, extractor, device)
 
 
 def labels_of(spec: ModelSpec) -> tuple[str, ...]:

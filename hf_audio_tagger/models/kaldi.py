@@ -43,7 +43,8 @@ class FilterBank:
         frames = frames - frames.mean(dim=-1, keepdim=True)
         previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
         frames = (frames - PREEMPHASIS * previous) * self.taper
-        power = torch.fft.rfft(frames, n=self.fft_samples).abs().square()
+        spectrum = torch.fft.rfft(frames, n=self.fft_samples)
+        power = spectrum.real.square() + spectrum.imag.square()  # `abs` would take a quarter of all this
         return (power @ self.mel).clamp_min(torch.finfo(torch.float32).eps).log()
 
 

@@ -112,8 +112,8 @@ def embedding_size_of(classifier: Any) -> int | None:
     return None
 
 
-def load_pretrained(spec: ModelSpec, device: torch.device) -> PretrainedListener:
-    """Load config, extractor and weights."""
+def load_pretrained(spec: ModelSpec, device: torch.device) -> tuple[Any, Any]:
+    """A checkpoint's model and its feature extractor."""
     from transformers import (
         AutoConfig,
         AutoFeatureExtractor,
@@ -141,26 +141,7 @@ def load_pretrained(spec: ModelSpec, device: torch.device) -> PretrainedListener
             f"The checkpoint {spec.model!r} has no trained weights for {lacking}: it was not trained to "
             "classify audio. Name a checkpoint that was fine-tuned for it."
         )
-    model = model.eval().to(device)
-    with quiet():
-        return listener_for(spec, model, extractor, device)
-
-
-def listener_for(spec: ModelSpec, model: Any, extractor: Any, device: torch.device) -> PretrainedListener:
-    """AST gets its own front end, and the engine that was asked for."""
-    from transformers import ASTFeatureExtractor
-
-    if type(extractor) is ASTFeatureExtractor:
-        if spec.engine == "openvino":
-            from .openvino_engine import OpenvinoAstListener
-
-            return OpenvinoAstListener(model, extractor, device, spec.torch_dtype(device))
-        from .ast import AstListener
-
-        return AstListener(model, extractor, device)
-    if spec.engine != "torch":
-        raise ModelError(f"engine={spec.engine!r} runs AST; {spec.model!r} is a {model.config.model_type}.")
-    return PretrainedListener(model, extractor, device)
+    return model.eval().to(device), extractor
 
 
 def loading_dtype(spec: ModelSpec, device: torch.device) -> torch.dtype:
