@@ -1,0 +1,27 @@
+"""The cases, in the order that they run."""
+
+from .against_peers import bfloat16, clips, hour, overhead, repeats
+from .bench import Bench, Case
+from .flat import decode, leak, rows, startup, workers
+from .gpu import gpu
+from .patches import yamnet
+
+__all__ = ["CASES", "Bench", "Case"]
+
+CASES = {
+    case.name: case
+    for case in (
+        Case("startup", "importing and building load nothing heavy", startup),
+        Case("decode", "10.24 s of sound from an mp4 file", decode),
+        Case("clips", "12 to 50 s clips, AST-base, float32", clips),
+        Case("bfloat16", "the same clips, bfloat16", bfloat16),
+        Case("overhead", "the pipeline's time over its model's", overhead),
+        Case("hour", "one video of an hour, AST-base, float32", hour),
+        Case("repeats", "each video in five rows, AST-base, float32", repeats),
+        Case("leak", "memory over 2,000 clips, demo model", leak),
+        Case("rows", "10,000 rows over 1,000, demo model, nothing remembered", rows),
+        Case("workers", "processes and threads, AST-base, float32", workers),
+        Case("yamnet", "YAMNet over the whole of an hour", yamnet),
+        Case("gpu", "AST-base on a GPU", gpu),
+    )
+}

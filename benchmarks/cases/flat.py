@@ -1,0 +1,157 @@
+"""What must stay flat: memory over clips, cost over rows, decoding, workers, start-up."""
+
+import json
+import subprocess
+import sys
+from contextlib import ExitStack
+from statistics import fmean, median
+
+from ..child import ROOT, Subject, ask_in_turn, start
+from ..outcome import Figure, Outcome, Row
+from .bench import Bench
+
+SETTLED_CLIPS = 200  # libraries, caches and the memo have filled by then
+CLIPS_AT_ONCE = 50
+
+STARTUP_ROUNDS = 5
+IMPORT = """
+import json, sys, time
+started = time.perf_counter()
+{statement}
+seconds = time.perf_counter() - started
+heavy = [name for name in ("torch", "transformers", "datasets", "av", "numpy") if name in sys.modules]
+print(json.dumps([seconds, heavy]))
+"""
+
+
+def leak(bench: Bench) -> Outcome:
+    clips = bench.materials.tiny_clips(bench.scale.tiny_clips)
+    rows: list[Row] = []
+    figures = []
+    for decoder in ("auto", "pyav"):
+        with ExitStack() as stack:
+            child = start(bench.ours(model="demo", decoder=decoder), bench.materials.logs, stack)
+            resident = {
+                first + CLIPS_AT_ONCE: child.ask({"videos": clips[first : first + CLIPS_AT_ONCE]}).said[
+                    "resident_mb"
+                ]
+                for first in range(0, len(clips), CLIPS_AT_ONCE)
+            }
+        later = {count: mb for count, mb in resident.items() if count >= SETTLED_CLIPS}
+        growth = max(later.values()) - later[SETTLED_CLIPS]
+        figures.append(
+            Figure(
+                f"growth after the first {SETTLED_CLIPS} of {len(clips)}, {decoder}", growth, "MB", at_most=30
+            )
+        )
+        shown = [count for count in later if count % (len(clips) // 5) == 0 or count == SETTLED_CLIPS]
+        rows.append({"decoder": decoder, **{f"MB after {count}": round(later[count]) for count in shown}})
+    return Outcome(rows, figures)
+
+
+def decode(bench: Bench) -> Outcome:
+    """The safety probe, 10.24 s of sound and the resampler: what a clip costs before the model."""
+    source = bench.materials.clip(50, seed=3)
+    videos = bench.materials.copies(source, 10 * bench.scale.clips)
+    names = {
+        f"{decoder}, {threads} thread{'s' * (threads > 1)}": (decoder, threads)
+        for decoder in ("torchcodec", "pyav")
+        for threads in (1, 2)
+    }
+    subjects = {
+        name: Subject("first_window", {"decoder": decoder, "threads": threads, "warm": source})
+        for name, (decoder, threads) in names.items()
+    }
+    runs = ask_in_turn(subjects, {"videos": videos}, 2 * bench.scale.rounds + 1, bench.materials.logs)
+    rows: list[Row] = [
+        {
+            "decoder": name,
+            "ms a clip": 1000 * runs.seconds(name) / len(videos),
+            "best round, ms a clip": 1000 * min(one.seconds for one in answers) / len(videos),
+            "CPU ms a clip": 1000 * min(one.cpu_seconds for one in answers) / len(videos),
+        }
+        for name, answers in runs.answers.items()
+    ]
+    fast = "torchcodec, 2 threads"
+    figures = []
+    if fast in runs.answers:
+        figures = [
+            Figure(f"10.24 s of a 50 s mp4, {fast}", 1000 * runs.seconds(fast) / len(videos), "ms", at_most=8)
+        ]
+    return Outcome(rows, figures, runs.notes())
+
+
+def rows(bench: Bench) -> Outcome:
+    """Ten times the rows, ten times the time: nothing is quadratic, and no cache grows."""
+    few, many = bench.scale.rows, 10 * bench.scale.rows
+    with ExitStack() as stack:
+        child = start(Subject("many_rows", {}), bench.materials.logs, stack)
+        # Few rows before and after many: the machine's drift falls on both.
+        asked = (few, few, many, few, few)
+        answers = [child.ask({"rows": count}) for count in asked]
+    seconds = {
+        count: fmean(answer.seconds for answer, rows in zip(answers, asked, strict=True) if rows == count)
+        for count in (few, many)
+    }
+    ratio = seconds[many] / seconds[few]
+    table: list[Row] = [
+        {"rows": count, "seconds": taken, "ms a row": 1000 * taken / count}
+        for count, taken in seconds.items()
+    ]
+    return Outcome(table, [Figure(f"cost of {many} rows over {few}", ratio, "times", at_most=10.5)])
+
+
+def workers(bench: Bench) -> Outcome:
+    """`num_proc` and threads. The slope between few and many clips is the speed, the rest is the start."""
+    clips = bench.materials.clips(bench.scale.clips)
+    few, many = clips[:2], clips * 2 if len(clips) < 4 else clips
+    ways = {
+        "one process, 2 threads": (None, "2"),
+        "one process, 1 thread": (None, "1"),
+        "num_proc=2, a thread each": (2, "1"),
+        "num_proc=2, 2 threads each": (2, "2"),
+        "num_proc=2, as it chooses": (2, ""),
+    }
+    table: list[Row] = []
+    for name, (num_proc, threads) in ways.items():
+        ours = bench.ours()
+        subject = Subject(
+            "tagger",
+            {"tagger": ours.settings["tagger"], "num_proc": num_proc},
+            environment={"OMP_NUM_THREADS": threads},
+        )
+        with ExitStack() as stack:
+            child = start(subject, bench.materials.logs, stack)
+            child.ask({"videos": few})  # the file system's cache, and in one process the model
+            short, long = child.ask({"videos": few}).seconds, child.ask({"videos": many}).seconds
+        slope = max(long - short, 1e-9) / (len(many) - len(few))
+        table.append(
+            {
+                "how": name,
+                "clips a second": 1 / slope,
+                "s to start": max(0.0, short - slope * len(few)),
+                f"s for {len(many)} clips": long,
+            }
+        )
+    return Outcome(table)
+
+
+def startup(bench: Bench) -> Outcome:
+    statements = {
+        "import hf_audio_tagger": "import hf_audio_tagger",
+        "from hf_audio_tagger import build_tagger; build_tagger()": (
+            "from hf_audio_tagger import build_tagger; build_tagger()"
+        ),
+        "import torch (to compare)": "import torch",
+    }
+    table: list[Row] = []
+    for name, statement in statements.items():
+        code = IMPORT.format(statement=statement)
+        answers = [
+            json.loads(subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True))
+            for _ in range(STARTUP_ROUNDS)
+        ]
+        loaded = ", ".join(answers[0][1]) or "none"
+        table.append({"what": name, "s": median(answer[0] for answer in answers), "heavy libraries": loaded})
+    seconds = float(table[0]["s"] or 0)
+    return Outcome(table, [Figure("import hf_audio_tagger", seconds, "s", at_most=0.3)])

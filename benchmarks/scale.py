@@ -1,0 +1,22 @@
+"""How much is measured: more rounds and more clips for a result, fewer for a look."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scale:
+    name: str
+    rounds: int  # each asks every subject once
+    clips: int  # of 12 to 50 s
+    videos: int  # of the same, each in several rows
+    hour_seconds: int
+    tiny_clips: int
+    rows: int  # of the shorter of two tables; the longer has ten times as many
+    patches: int  # of YAMNet
+    model: str  # which of `materials`' random checkpoints
+
+
+FULL = Scale("full", 3, 8, 4, 3600, 2000, 1000, 1200, "ast-base")
+QUICK = Scale("quick", 1, 4, 3, 3600, 2000, 200, 600, "ast-base")
+# Everything runs, in seconds; the figures mean nothing and are not written.
+TINY = Scale("tiny", 2, 2, 2, 60, 250, 40, 40, "ast-tiny")

@@ -1,0 +1,1 @@
+"""The measured things, a process each: ``python -m benchmarks.subjects.NAME '{settings}'``."""

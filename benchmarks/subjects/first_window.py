@@ -1,0 +1,46 @@
+"""Decoding alone: the first 10.24 s of each video at 16 kHz, through the package's own pipeline."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks.subjects.serving import Job, Run, serve
+from hf_audio_tagger.cells import FileMedia
+from hf_audio_tagger.listen import Ending, Plan, decode_ahead
+
+WINDOW_SECONDS = 10.24
+
+
+@dataclass(frozen=True)
+class Ears:
+    """What the pipeline asks of a model before the model hears anything."""
+
+    rate_hz: int = 16_000
+    window_samples: int = round(WINDOW_SECONDS * 16_000)
+    frame_samples: int = 400
+
+
+def decoded(videos: Sequence[str], decoder: str = "auto", threads: int = 2) -> list[np.ndarray]:
+    ears: Any = Ears()
+    plan = Plan("first", ears.window_samples, "first", decoder, batch_size=16, decode_threads=threads)
+    windows = []
+    for event in decode_ahead([FileMedia(video) for video in videos], ears, plan):
+        if not isinstance(event, Ending):
+            windows += [window.samples for window in event[1]]
+        elif event.error is not None:
+            raise event.error
+    return windows
+
+
+def prepare(settings: Job) -> Run:
+    def run(job: Job) -> Job:
+        return {"windows": len(decoded(job["videos"], settings["decoder"], settings["threads"]))}
+
+    run({"videos": [settings["warm"]]})
+    return run
+
+
+if __name__ == "__main__":
+    serve(prepare)

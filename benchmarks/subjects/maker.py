@@ -1,0 +1,150 @@
+"""Makes media and weights: not measured, but in a process of its own, so that the parent stays small."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.stream import VideoStream
+
+from benchmarks.subjects.serving import Job, Run, serve
+from hf_audio_tagger.demo.sounds import LABELS, synthesize
+from hf_audio_tagger.demo.videos import write_video
+
+RATE_HZ = 44_100
+SEED = 20_261
+AUDIO_BITS_PER_SECOND = 128_000
+FPS, WIDTH, HEIGHT = 25, 320, 180
+
+
+def prepare(_: Job) -> Run:
+    return lambda job: MAKERS[job.pop("kind")](**job) or {}
+
+
+def make_clip(path: str, seconds: int, codec: str, seed: int) -> None:
+    """Moving stripes, and another sound in each channel that changes every few seconds."""
+    rng = np.random.default_rng((SEED, seed))
+    labels = rng.permutation(LABELS)
+    pieces = [seconds / 4] * 4
+
+    def channel(offset: int) -> np.ndarray:
+        parts = [
+            synthesize(labels[(index + offset) % len(labels)], piece, RATE_HZ, seed)
+            for index, piece in enumerate(pieces)
+        ]
+        return np.concatenate(parts)
+
+    sound = np.stack([channel(0), channel(2)])
+    with av.open(path, "w", format="mp4") as container:
+        video = container.add_stream(codec, rate=FPS)
+        assert isinstance(video, VideoStream)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        if codec == "libx264":
+            video.options = {"preset": "ultrafast"}
+        audio = container.add_stream("aac", rate=RATE_HZ, layout="stereo")
+        audio.bit_rate = AUDIO_BITS_PER_SECOND
+        for index in range(seconds * FPS):
+            picture = av.VideoFrame.from_ndarray(stripes(index), format="gray").reformat(format="yuv420p")
+            picture.pts = index
+            container.mux(video.encode(picture))
+        container.mux(video.encode(None))
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound), format="fltp", layout="stereo")
+        frame.sample_rate = RATE_HZ
+        container.mux(audio.encode(frame))
+        container.mux(audio.encode(None))
+
+
+def stripes(index: int) -> np.ndarray:
+    line = 128 + 100 * np.sin((np.arange(WIDTH) + 3 * index) / 20)
+    return np.ascontiguousarray(np.broadcast_to(line, (HEIGHT, WIDTH)).astype(np.uint8))
+
+
+def make_long(path: str, minute: str, seconds: int) -> None:
+    """The packets of a minute over and over: an hour is not encoded, only written."""
+    with av.open(path, "w", format="mp4") as target:
+        ends: dict[int, int] = {}
+        targets = {}
+        for turn in range(max(1, seconds // 60)):
+            with av.open(minute) as source:
+                streams = [source.streams.video[0], source.streams.audio[0]]
+                if turn == 0:
+                    targets = {stream.index: target.add_stream_from_template(stream) for stream in streams}
+                begins = dict(ends)
+                for packet in source.demux(streams):
+                    if packet.dts is None or packet.pts is None or packet.duration is None:
+                        continue  # the end of a stream
+                    index, begin = packet.stream.index, begins.get(packet.stream.index, 0)
+                    packet.pts, packet.dts = packet.pts + begin, packet.dts + begin
+                    ends[index] = max(ends.get(index, 0), packet.dts + packet.duration)
+                    packet.stream = targets[index]
+                    target.mux(packet)
+
+
+def make_tiny(path: str, count: int) -> None:
+    folder = Path(path)
+    folder.mkdir()
+    for index in range(count):
+        sound = synthesize(LABELS[index % len(LABELS)], 1 + index % 5 / 2, RATE_HZ, SEED + index)
+        write_video(folder / f"{index:05d}.mp4", sound, RATE_HZ, picture_seed=index)
+
+
+def make_copies(path: str, source: str, count: int) -> None:
+    folder = Path(path)
+    folder.mkdir()
+    for index in range(count):
+        os.link(source, folder / f"{index:05d}.mp4")
+
+
+def make_ast(path: str, size: str) -> None:
+    """Random weights, and a classifier that is drawn wide and centred: clips differ in their tag."""
+    import torch
+    from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
+
+    from hf_audio_tagger import ontology
+
+    torch.manual_seed(SEED)
+    config = ASTConfig(num_labels=527)  # type: ignore[call-arg]  # an argument of every config
+    if size == "ast-tiny":
+        config.hidden_size, config.num_hidden_layers, config.num_attention_heads = 48, 2, 2
+    config.id2label = {index: kind.name for index, kind in enumerate(ontology.audioset_classes())}
+    config.label2id = {name: index for index, name in config.id2label.items()}
+    model = ASTForAudioClassification(config).eval()
+    extractor = ASTFeatureExtractor()
+    with torch.no_grad():
+        model.classifier.dense.weight.normal_()
+        # Random layers give all sounds nearly one state; what they share would decide every tag.
+        sounds = [synthesize(label, 10.0, extractor.sampling_rate, SEED) for label in LABELS[::3]]
+        features = extractor(sounds, sampling_rate=extractor.sampling_rate, return_tensors="pt")
+        model.classifier.dense.bias.sub_(model(**features).logits.mean(0))
+    model.save_pretrained(path)
+    extractor.save_pretrained(path)
+
+
+def make_yamnet(path: str) -> None:
+    """Random weights in the layout of the release, under which the signal survives every layer."""
+    import torch
+
+    from hf_audio_tagger.models.yamnet import Yamnet
+
+    torch.manual_seed(SEED)
+    network = Yamnet()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        network(torch.randn(8, 96, 64))  # in training mode: sets the running statistics
+    torch.save(network.state_dict(), path)
+
+
+MAKERS: dict[str, Callable[..., None]] = {
+    "clip": make_clip,
+    "long": make_long,
+    "tiny": make_tiny,
+    "copies": make_copies,
+    "ast": make_ast,
+    "yamnet": make_yamnet,
+}
+
+if __name__ == "__main__":
+    serve(prepare)

@@ -1,0 +1,61 @@
+"""The child's side of a measurement: jobs come in as lines of JSON, answers go out likewise.
+
+Nothing but the standard library: the peer's environment runs this too.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+Job = dict[str, Any]
+Run = Callable[[Job], dict[str, Any]]
+
+KIB_PER_UNIT = 1 / 1024 if sys.platform == "darwin" else 1  # macOS counts bytes
+
+
+def serve(prepare: Callable[[Job], Run]) -> None:
+    """Prepare (load, warm up), say so, then do jobs until the input ends.
+
+    An answer has what the job said, its time and the memory's peak. A job that times a part of itself
+    says its own "seconds".
+    """
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what libraries print is no answer
+
+    def answer(said: Job) -> None:
+        answers.write(json.dumps(said) + "\n")
+
+    try:
+        run = prepare(json.loads(sys.argv[1]))
+        answer({"ready": True})
+        for line in sys.stdin:
+            job = json.loads(line)
+            cpu_before, started = cpu_seconds(), time.perf_counter()
+            said = run(job)
+            taken = {"seconds": time.perf_counter() - started, "cpu_seconds": cpu_seconds() - cpu_before}
+            answer({**taken, "peak_mb": peak_mb(), **said})
+    except Exception as error:
+        answer({"failed": f"{type(error).__name__}: {error}"[:500]})
+        raise
+
+
+def cpu_seconds() -> float:
+    """Of every thread of this process and of children that ended."""
+    return sum(os.times()[:4])
+
+
+def peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB_PER_UNIT / 1024
+
+
+def resident_mb() -> float:
+    """What is in memory now; the peak where the system does not tell."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    except OSError:
+        return peak_mb()

@@ -1,0 +1,64 @@
+"""YAMNet over a long video: all of it, and its parts alone."""
+
+import time
+from collections.abc import Iterator
+from itertools import chain, islice
+from pathlib import Path
+
+import torch
+
+from benchmarks.subjects.serving import Job, Run, serve
+from hf_audio_tagger import build_tagger, memo
+from hf_audio_tagger.cells import FileMedia
+from hf_audio_tagger.listen import Ending, Window, decode_ahead, windows_per_batch
+from hf_audio_tagger.models import listener as listener_of
+from hf_audio_tagger.models.logmel import PatchListener, log_mel
+from hf_audio_tagger.models.weights import loaded, read_state_dict
+from hf_audio_tagger.models.yamnet import Yamnet
+
+
+def prepare(settings: Job) -> Run:
+    tagger = build_tagger("yamnet", weights=settings["weights"], device="cpu")
+    listener = listener_of(tagger.spec, "cpu")
+    assert isinstance(listener, PatchListener)
+    plan = tagger._plan(listener)
+    # The release's network as it is, each batch norm apart. Unprepared it answers wrongly, at the same cost.
+    weights = Path(settings["weights"])
+    plain = loaded(Yamnet, read_state_dict(weights), weights)
+
+    def windows_of(video: str) -> Iterator[Window]:
+        events = decode_ahead([FileMedia(video)], listener, plan)
+        return chain.from_iterable(event[1] for event in events if not isinstance(event, Ending))
+
+    def whole(job: Job) -> Job:
+        memo.forget()
+        return {"tag": tagger.tag(job["video"])}
+
+    def decoding(job: Job) -> Job:
+        return {"patches": sum(1 for _ in windows_of(job["video"]))}
+
+    def model(job: Job) -> Job:
+        """Patches a second, as the tagger hears them and one patch after the other."""
+        patches = [window.samples for window in islice(windows_of(job["video"]), job["patches"])]
+        size = windows_per_batch(listener, plan)
+        started = time.perf_counter()
+        for start in range(0, len(patches), size):
+            listener.hear(patches[start : start + size])
+        between = time.perf_counter()
+        with torch.inference_mode():
+            for patch in patches:
+                sound = torch.from_numpy(patch)[None]
+                plain(log_mel(sound, listener.log_offset))[1].numpy()
+        ended = time.perf_counter()
+        return {
+            "batched_a_second": len(patches) / (between - started),
+            "one_by_one_a_second": len(patches) / (ended - between),
+        }
+
+    parts = {"whole": whole, "decoding": decoding, "model": model}
+    tagger.tag(settings["warm"])
+    return lambda job: parts[job["part"]](job)
+
+
+if __name__ == "__main__":
+    serve(prepare)
