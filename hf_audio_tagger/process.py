@@ -91,6 +91,7 @@ def prepare_torch() -> None:
         torch.set_num_threads(1)
     elif is_worker():
         torch.set_num_threads(core_share())
+    torch.get_num_threads()  # this thread's own count is fixed now, whatever others set for themselves
 
 
 @cache
@@ -107,6 +108,20 @@ def compute(function: Callable[[], Result]) -> Result:
     """Run the model's work where this process may use several threads."""
     thread = compute_thread()
     return function() if thread is None else thread.submit(function).result()
+
+
+def use_one_thread() -> None:
+    """In a thread that resamples: the cores are the model's, and a short signal gains nothing from two."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def keep_thread_count() -> None:
+    """Undo what `use_one_thread` left behind: the count that threads to come would begin with."""
+    import torch
+
+    torch.set_num_threads(torch.get_num_threads())
 
 
 def check_rank(rank: object) -> None:

@@ -395,7 +395,7 @@ def test_memory_does_not_grow_with_a_files_length(tmp_path: Path, tagger: Tagger
     )
     patches, grown_mb = ran.stdout.split()
     assert int(patches) == 749
-    assert float(grown_mb) < 25  # four minutes more are 46 MB as decoded, and 15 MB as heard
+    assert float(grown_mb) < 35  # four minutes more are 46 MB as decoded, and 15 MB as heard
 
 
 # Reading them

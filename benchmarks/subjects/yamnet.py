@@ -21,7 +21,7 @@ def prepare(settings: Job) -> Run:
     tagger = build_tagger("yamnet", weights=settings["weights"], device="cpu")
     listener = listener_of(tagger.spec, "cpu")
     assert isinstance(listener, PatchListener)
-    plan = tagger._plan(listener)
+    plan = tagger.plan(listener)
     # The release's network as it is, each batch norm apart. Unprepared it answers wrongly, at the same cost.
     weights = Path(settings["weights"])
     plain = loaded(Yamnet, read_state_dict(weights), weights)

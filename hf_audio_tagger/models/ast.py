@@ -42,4 +42,4 @@ class AstListener(PretrainedListener):
         energies = torch.nn.functional.pad(energies, (0, 0, 0, self.frames - energies.shape[1]))
         if self.extractor.do_normalize:
             energies = (energies - self.extractor.mean) / (self.extractor.std * 2)
-        return {"input_values": energies.to(self.model.dtype)}
+        return {"input_values": energies.to(self.dtype)}

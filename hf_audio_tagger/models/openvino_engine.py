@@ -27,6 +27,7 @@ class OpenvinoAstListener(AstListener):
     def __init__(self, model: Any, extractor: Any, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__(model, extractor, device)
         self.network = compiled(model, (self.frames, extractor.num_mel_bins), device, dtype)
+        del self.model  # its weights are in the compiled network, and once is enough
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> Heard:
         refuse_after_fork()  # the parent's compiled network came along with the fork

@@ -30,6 +30,7 @@ class PretrainedListener:
 
     def __init__(self, model: Any, extractor: Any, device: torch.device) -> None:
         self.model, self.extractor, self.device = model, extractor, device
+        self.dtype = model.dtype
         self.labels = names_of(model.config)
         self.multi_label = is_multi_label(model.config, self.labels)
         self.rate_hz = int(extractor.sampling_rate)
@@ -66,9 +67,8 @@ class PretrainedListener:
     def features(self, windows: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
         """What the model takes, on its device."""
         inputs = self.extractor(list(windows), sampling_rate=self.rate_hz, return_tensors="pt")
-        dtype = self.model.dtype
         return {
-            name: value.to(self.device, dtype if value.is_floating_point() else None)
+            name: value.to(self.device, self.dtype if value.is_floating_point() else None)
             for name, value in inputs.items()
         }
 
