@@ -21,7 +21,7 @@ from .decode.resample import Conversion, resample, resample_blocks
 from .decode.sound import Sound, no_sound
 from .errors import MediaError
 from .models.contract import Heard, Listener
-from .process import compute, keep_thread_count, use_one_thread
+from .process import compute, fixed_thread_count, restore_thread_count, use_one_thread
 
 STRETCH_SECONDS = 10  # about what one clip takes from a micro-batch; `batch_size` counts these
 
@@ -120,6 +120,7 @@ def decode_ahead(
     """
     clips = iter(enumerate(media))
     ahead: deque[tuple[int, Iterator[list[Window] | Ending], Future[list[Window] | Ending]]] = deque()
+    threads = fixed_thread_count()
     pool = ThreadPoolExecutor(plan.decode_threads, thread_name_prefix="decode", initializer=use_one_thread)
     try:
         while True:
@@ -138,7 +139,7 @@ def decode_ahead(
                 yield clip, chunk
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-        keep_thread_count()
+        restore_thread_count(threads)
         for _, chunks, _ in ahead:
             chunks.close()  # type: ignore[attr-defined]  # a generator: closes its file
 

@@ -91,7 +91,6 @@ def prepare_torch() -> None:
         torch.set_num_threads(1)
     elif is_worker():
         torch.set_num_threads(core_share())
-    torch.get_num_threads()  # this thread's own count is fixed now, whatever others set for themselves
 
 
 @cache
@@ -117,11 +116,18 @@ def use_one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def keep_thread_count() -> None:
+def fixed_thread_count() -> int:
+    """This thread's count, which is its own from now on: asked before others set theirs to one."""
+    import torch
+
+    return torch.get_num_threads()
+
+
+def restore_thread_count(count: int) -> None:
     """Undo what `use_one_thread` left behind: the count that threads to come would begin with."""
     import torch
 
-    torch.set_num_threads(torch.get_num_threads())
+    torch.set_num_threads(count)
 
 
 def check_rank(rank: object) -> None:

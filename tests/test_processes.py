@@ -208,3 +208,20 @@ def test_the_model_is_loaded_once_in_a_process(clips: Clips, monkeypatch: pytest
     tagger.tag({"array": np.zeros(16_000, np.float32), "sampling_rate": 16_000})
     build_tagger("demo", top_k=3).tag(clips["Clicking"])
     assert len(loads) == 1
+
+
+def test_decode_threads_leave_the_callers_thread_count_alone(clips: Clips) -> None:
+    """In a fresh thread, whose count nobody has asked for before, and for threads to come."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    tagger = build_tagger("demo", batch_size=2)
+    tagger.tag(clips["Clicking"])
+    torch.set_num_threads(2)
+    try:
+        with ThreadPoolExecutor(1) as fresh:
+            fresh.submit(tagger.tag, [clips[label] for label in LABELS]).result()
+            assert fresh.submit(torch.get_num_threads).result() == 2
+        with ThreadPoolExecutor(1) as later:
+            assert later.submit(torch.get_num_threads).result() == 2
+    finally:
+        torch.set_num_threads(1)
