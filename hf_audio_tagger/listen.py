@@ -7,7 +7,7 @@ windows in flight, never by a clip's length.
 
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -18,10 +18,10 @@ import numpy as np
 from .cells import Media
 from .decode import open_sound
 from .decode.resample import Conversion, resample, resample_blocks
-from .decode.sound import Sound, no_sound
+from .decode.sound import Sound, joined, no_sound
 from .errors import MediaError
 from .models.contract import Heard, Listener
-from .process import compute, fixed_thread_count, restore_thread_count, use_one_thread
+from .process import compute, one_thread_each
 
 STRETCH_SECONDS = 10  # about what one clip takes from a micro-batch; `batch_size` counts these
 
@@ -82,20 +82,19 @@ def heard(
     """The events with their windows heard, at most `full` windows at a time in the model."""
     windows = [window.samples for event in events if not isinstance(event, Ending) for window in event[1]]
     parts = [compute(partial(listener.hear, windows[i : i + full])) for i in range(0, len(windows), full)]
-    if parts:
-        logits = np.concatenate([part.logits for part in parts])
-        pooled = [part.embeddings for part in parts if part.embeddings is not None]
-        embeddings = np.concatenate(pooled) if pooled else None
+    answers = Heard.joined(parts) if parts else None  # nothing but endings
     position = 0
     for event in events:
         if isinstance(event, Ending):
             yield event
             continue
         clip, clip_windows = event
+        assert answers is not None
         rows = slice(position, position + len(clip_windows))
         position = rows.stop
-        spans = [span_of(window, listener.rate_hz) for window in clip_windows]
-        yield Passage(clip, spans, Heard(logits[rows], None if embeddings is None else embeddings[rows]))
+        yield Passage(
+            clip, [span_of(window, listener.rate_hz) for window in clip_windows], answers.rows(rows)
+        )
 
 
 def span_of(window: Window, rate_hz: int) -> tuple[float, float]:
@@ -120,26 +119,23 @@ def decode_ahead(
     """
     clips = iter(enumerate(media))
     ahead: deque[tuple[int, Iterator[list[Window] | Ending], Future[list[Window] | Ending]]] = deque()
-    threads = fixed_thread_count()
-    pool = ThreadPoolExecutor(plan.decode_threads, thread_name_prefix="decode", initializer=use_one_thread)
     try:
-        while True:
-            for clip, one in islice(clips, 2 * plan.batch_size - len(ahead)):
-                chunks = decoded_chunks(clip, one, listener, plan)
-                ahead.append((clip, chunks, pool.submit(next, chunks)))
-            if not ahead:
-                return
-            clip, chunks, future = ahead[0]
-            chunk = future.result()
-            if isinstance(chunk, Ending):
-                ahead.popleft()
-                yield chunk
-            else:
-                ahead[0] = (clip, chunks, pool.submit(next, chunks))
-                yield clip, chunk
+        with one_thread_each(plan.decode_threads, "decode") as pool:
+            while True:
+                for clip, one in islice(clips, 2 * plan.batch_size - len(ahead)):
+                    chunks = decoded_chunks(clip, one, listener, plan)
+                    ahead.append((clip, chunks, pool.submit(next, chunks)))
+                if not ahead:
+                    return
+                clip, chunks, future = ahead[0]
+                chunk = future.result()
+                if isinstance(chunk, Ending):
+                    ahead.popleft()
+                    yield chunk
+                else:
+                    ahead[0] = (clip, chunks, pool.submit(next, chunks))
+                    yield clip, chunk
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        restore_thread_count(threads)
         for _, chunks, _ in ahead:
             chunks.close()  # type: ignore[attr-defined]  # a generator: closes its file
 
@@ -188,7 +184,7 @@ def windows_of(sound: Sound, listener: Listener, plan: Plan) -> Iterator[Window]
     for start in starts:
         blocks = list(read(sound, rate_hz, start, size))
         if blocks:
-            yield Window(start, at_least(np.concatenate(blocks), frame))
+            yield Window(start, at_least(joined(blocks), frame))
 
 
 def starts_in(sound: Sound, rate_hz: int, size: int, hop: int, count: int) -> list[int] | None:
@@ -226,7 +222,7 @@ def read(sound: Sound, rate_hz: int, start: int = 0, count: int | None = None) -
     source = list(sound.blocks(first, conversion.stop_in(start + count)))
     if not source:
         return
-    samples = resample(np.concatenate(source), sound.rate_hz, rate_hz)
+    samples = resample(joined(source), sound.rate_hz, rate_hz)
     skip = start - first // conversion.step_in * conversion.step_out
     samples = samples[skip : skip + count]
     if len(samples):

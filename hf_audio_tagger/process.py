@@ -9,14 +9,16 @@ import multiprocessing
 import os
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
 from .errors import ProcessError, SettingsError
 
+Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 _forked = False
@@ -109,25 +111,34 @@ def compute(function: Callable[[], Result]) -> Result:
     return function() if thread is None else thread.submit(function).result()
 
 
-def use_one_thread() -> None:
-    """In a thread that resamples: the cores are the model's, and a short signal gains nothing from two."""
+def on_every_core(function: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
+    """`function` of each part: a core to a part while every core has one, then all cores to each of the rest.
+
+    Cores that work apart wait for nobody; together they meet at the end of every layer.
+    """
     import torch
 
-    torch.set_num_threads(1)
+    threads = torch.get_num_threads()
+    apart = len(parts) // threads * threads if threads > 1 else 0
+    done: list[Result] = []
+    if apart:
+        with one_thread_each(threads, "model") as pool:
+            done = list(pool.map(function, parts[:apart]))
+    return done + [function(part) for part in parts[apart:]]
 
 
-def fixed_thread_count() -> int:
-    """This thread's count, which is its own from now on: asked before others set theirs to one."""
+@contextmanager
+def one_thread_each(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """Threads that compute on a core each. The caller, and the threads it starts later, keep their count."""
     import torch
 
-    return torch.get_num_threads()
-
-
-def restore_thread_count(count: int) -> None:
-    """Undo what `use_one_thread` left behind: the count that threads to come would begin with."""
-    import torch
-
-    torch.set_num_threads(count)
+    threads = torch.get_num_threads()  # asking fixes it: this thread's count is its own from now on
+    pool = ThreadPoolExecutor(count, name, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        torch.set_num_threads(threads)
 
 
 def check_rank(rank: object) -> None:

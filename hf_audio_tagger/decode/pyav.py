@@ -11,9 +11,12 @@ from av.stream import Discard
 
 from ..errors import MediaError
 from .safe import one_line
-from .sound import BLOCK_VALUES, checked_rate, no_sound, to_mono
+from .sound import checked_rate, joined, no_sound, to_mono
 
 SEEK_BACK_SECONDS = 0.5  # codecs need a run-up (opus 80 ms, mp3 its bit reservoir) to sound right
+# Samples times channels joined at a time, 3 s of stereo. Larger blocks take new memory for each, and the
+# system's handing it out cost more than the decoding.
+BLOCK_VALUES = 1 << 18
 UNSOUGHT_FORMATS = ("ogg",)  # after a seek, times in Ogg can be wrong by a page: it is walked through
 SAMPLE_TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 
@@ -151,9 +154,9 @@ def mono_of_frames(frames: list[Any], channels: str) -> np.ndarray:
         wanted = 1 if channels == "first" else count
         planes: list[list[np.ndarray]] = [[] for _ in range(wanted if is_planar else 1)]
         for frame in alike:
-            for plane, joined in zip(frame.planes, planes, strict=False):
-                joined.append(np.frombuffer(plane, dtype, frame.samples * values))
-        joined_planes = [np.concatenate(plane) for plane in planes]
-        samples = np.stack(joined_planes) if is_planar else joined_planes[0].reshape(-1, count).T
+            for plane, pieces in zip(frame.planes, planes, strict=False):
+                pieces.append(np.frombuffer(plane, dtype, frame.samples * values))
+        flat = np.concatenate([piece for pieces in planes for piece in pieces])
+        samples = flat.reshape(len(planes), -1) if is_planar else flat.reshape(-1, count).T
         parts.append(to_mono(samples, channels))
-    return np.concatenate(parts)
+    return joined(parts)

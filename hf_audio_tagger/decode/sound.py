@@ -1,6 +1,6 @@
 """What an opened clip's sound is to everything behind it, and the arithmetic that all decoders share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from ..errors import MediaError
 
 RATES_HZ = range(1_000, 768_001)  # what sound is recorded at; resampling from a wild rate takes gigabytes
-BLOCK_VALUES = 1 << 20  # samples times channels decoded at a time, 10 s of stereo: all the memory there is
+BLOCK_VALUES = 1 << 20  # samples at a time of a sound that is in memory already
 
 
 class Sound(Protocol):
@@ -45,6 +45,11 @@ def checked_rate(rate_hz: int | None, name: str) -> int:
 
 def no_sound(name: str) -> MediaError:
     return MediaError(f"{name}: it has an audio stream, but no sound can be decoded from it.")
+
+
+def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Parts as one array. A lone one is not copied."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def in_blocks(samples: np.ndarray) -> Iterator[np.ndarray]:

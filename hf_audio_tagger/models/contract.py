@@ -17,6 +17,19 @@ class Heard:
     logits: np.ndarray  # float32 (windows, classes)
     embeddings: np.ndarray | None  # float32 (windows, embedding_size): what enters the classifier
 
+    @classmethod
+    def joined(cls, parts: Sequence["Heard"]) -> "Heard":
+        """What was said of windows that were heard a few at a time."""
+        if len(parts) == 1:
+            return parts[0]
+        pooled = [part.embeddings for part in parts if part.embeddings is not None]
+        logits = [part.logits for part in parts]
+        return cls(np.concatenate(logits), np.concatenate(pooled) if pooled else None)
+
+    def rows(self, rows: slice) -> "Heard":
+        """What it says of some of the windows."""
+        return Heard(self.logits[rows], None if self.embeddings is None else self.embeddings[rows])
+
 
 class Listener(Protocol):
     """A loaded model with its front end. One window in, one row of logits out."""
