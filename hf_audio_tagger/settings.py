@@ -59,8 +59,6 @@ def check_combinations(tagger: "Tagger") -> None:
             raise SettingsError(f"weights= goes with model={families}; {tagger.model!r} brings its own.")
         if not is_url(tagger.weights) and not os.path.isfile(os.path.expanduser(tagger.weights)):
             raise SettingsError(f"weights={tagger.weights!r}: there is no such file.")
-    if tagger.model in WEIGHT_FAMILIES and tagger.engine != "torch":
-        raise SettingsError(f"engine={tagger.engine!r} runs AST; {tagger.model} runs in torch.")
 
 
 def require(fits: Any, name: str, tagger: "Tagger", what: str) -> None:

@@ -1,14 +1,17 @@
 """The OpenVINO engine against torch."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from datasets import Dataset
+from random_weights import write_vggish, write_yamnet
 
 from hf_audio_tagger import ModelError, ProcessError, SettingsError, build_tagger
 from hf_audio_tagger.demo.sounds import LABELS, synthesize
-from hf_audio_tagger.models import ModelSpec, listener
+from hf_audio_tagger.models import ModelSpec, listener, load
 
 pytest.importorskip("openvino")
 
@@ -51,11 +54,49 @@ def test_a_fork_of_a_parent_that_used_it_is_told(clips: dict[str, Path]) -> None
         rows.map(tagger, num_proc=2)
 
 
+@pytest.mark.parametrize("family", ["yamnet", "vggish", "vggish without classifier"])
+@pytest.mark.parametrize("count", [1, 40])
+def test_patches_are_heard_as_torch_hears_them(
+    family: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hf_audio_tagger.models.vggish.HIDDEN", 64)
+    if family == "yamnet":
+        file = write_yamnet(tmp_path / "yamnet.pth")
+    else:
+        file = write_vggish(tmp_path / "vggish.pth", classifies=family == "vggish")
+    spec = ModelSpec(family.split()[0], weights=str(file))
+    patches = [synthesize(LABELS[n % len(LABELS)], 0.975, 16_000, n) for n in range(count)]
+    torchs = load(spec, torch.device("cpu")).hear(patches)
+    ours = load(replace(spec, engine="openvino"), torch.device("cpu")).hear(patches)
+    assert ours.logits.shape == torchs.logits.shape
+    assert np.abs(ours.logits - torchs.logits).max(initial=0) < 1e-3
+    assert ours.embeddings is not None
+    assert torchs.embeddings is not None
+    assert np.abs(ours.embeddings - torchs.embeddings).max() < 1e-3
+
+
+def test_another_model_is_refused(whisper_folder: Path) -> None:
+    with pytest.raises(ModelError, match="whisper"):
+        load(ModelSpec(str(whisper_folder), engine="openvino"), torch.device("cpu"))
+
+
+@pytest.mark.real_models
+def test_bfloat16_scores_of_the_real_yamnet(real_models: Path, real_media: Path) -> None:
+    clips = sorted(real_media.glob("*.mp4"))
+    settings = {"weights": str(real_models / "yamnet.pth"), "top_k": 521, "device": "cpu"}
+    torchs = build_tagger("yamnet", **settings).hear(clips)
+    ours = build_tagger("yamnet", **settings, engine="openvino", dtype="bfloat16").hear(clips)
+    for their, our in zip(torchs, ours, strict=True):
+        assert their.top[0][0] == our.top[0][0]
+        scores = dict(our.top)
+        assert all(abs(scores[label] - score) < 0.03 for label, score in their.top)
+
+
 def test_what_it_cannot_compute_is_told(clips: dict[str, Path]) -> None:
     with pytest.raises(SettingsError, match="float16"):
         build_tagger("demo", engine="openvino", dtype="float16").tag(clips["Siren"])
-    with pytest.raises(SettingsError, match="yamnet"):
-        build_tagger("yamnet", engine="openvino")
+    with pytest.raises(SettingsError, match="cpu"):
+        load(ModelSpec("demo", engine="openvino"), torch.device("meta"))
 
 
 def test_without_openvino_the_extra_is_named(clips: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:

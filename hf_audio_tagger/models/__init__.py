@@ -12,7 +12,7 @@ from ..errors import ModelError
 from ..ontology import ontology
 from ..process import pick_device, prepare_torch
 from .contract import Heard, Listener
-from .spec import ModelSpec
+from .spec import WEIGHT_FAMILIES, ModelSpec
 
 if TYPE_CHECKING:
     import torch
@@ -43,19 +43,27 @@ def listener(spec: ModelSpec, device: str | None = None, rank: int | None = None
 
 def load(spec: ModelSpec, device: "torch.device") -> Listener:
     """Load a model of whichever family its name says."""
-    if spec.model == "yamnet":
-        from .yamnet import load_yamnet
-
-        return load_yamnet(spec.weights, str(device), spec.torch_dtype(device))
-    if spec.model == "vggish":
-        from .vggish import load_vggish
-
-        return load_vggish(spec.weights, str(device), spec.torch_dtype(device))
+    if spec.model in WEIGHT_FAMILIES:
+        return patch_listener(spec, device)
     from .pretrained import load_pretrained, quiet
 
     model, extractor = load_pretrained(spec, device)
     with quiet():
         return pretrained_listener(spec, model, extractor, device)
+
+
+def patch_listener(spec: ModelSpec, device: "torch.device") -> Listener:
+    """YAMNet or VGGish in the engine that was asked for."""
+    from .vggish import load_vggish
+    from .yamnet import load_yamnet
+
+    load_family = load_yamnet if spec.model == "yamnet" else load_vggish
+    loaded = load_family(spec.weights, str(device), spec.loading_dtype(device))
+    if spec.engine == "torch":
+        return loaded
+    from .openvino_engine import in_openvino
+
+    return in_openvino(loaded, spec.torch_dtype(device))
 
 
 def pretrained_listener(spec: ModelSpec, model: Any, extractor: Any, device: "torch.device") -> Listener:
@@ -68,7 +76,8 @@ def pretrained_listener(spec: ModelSpec, model: Any, extractor: Any, device: "to
 
     is_ast = type(extractor) is ASTFeatureExtractor
     if spec.engine == "openvino" and not is_ast:
-        raise ModelError(f"engine='openvino' runs AST; {spec.model!r} is a {model.config.model_type}.")
+        kind = model.config.model_type
+        raise ModelError(f"engine='openvino' runs AST, YAMNet and VGGish; {spec.model!r} is a {kind}.")
     if spec.engine == "openvino":
         return OpenvinoAstListener(model, extractor, device, spec.torch_dtype(device))
     return AstListener(model, extractor, device) if is_ast else PretrainedListener(model, extractor, device)

@@ -1,10 +1,16 @@
-"""AST's forward pass in OpenVINO: an optional engine for CPUs.
+"""A network of ours in OpenVINO: an optional engine for CPUs.
 
-The network is converted when the model is loaded, once in a process and in memory: nothing is written.
+It is converted when the model is loaded, once in a process and in memory: nothing is written. Enough rows go
+a few to a core, and the cores need not wait for one another; fewer go through all cores together. Each way
+is compiled when it is first needed.
 """
 
 import os
+import threading
 import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,8 +21,10 @@ from ..errors import ModelError, ProcessError, SettingsError
 from ..process import core_share, is_forked
 from .ast import AstListener
 from .contract import Heard
+from .logmel import MEL_BANDS, PATCH_FRAMES, PatchListener
 
 PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
+PATCHES_AT_ONCE = 14  # in one request: a quarter of the listener's chunk
 
 _used_by: set[int] = set()  # processes that have run OpenVINO: their forks inherit its dead threads
 
@@ -26,13 +34,14 @@ class OpenvinoAstListener(AstListener):
 
     def __init__(self, model: Any, extractor: Any, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__(model, extractor, device)
-        self.network = compiled(model, (self.frames, extractor.num_mel_bins), device, dtype)
-        del self.model  # its weights are in the compiled network, and once is enough
+        row_shape = (self.frames, extractor.num_mel_bins)
+        self.network = OpenvinoNetwork(WithPooled(model).eval(), row_shape, device, dtype)
+        self.at_once = None  # the network shares the rows out by itself
+        del self.model  # its weights are in the converted network, and once is enough
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> Heard:
-        refuse_after_fork()  # the parent's compiled network came along with the fork
-        answers = self.network(inputs["input_values"].numpy())
-        return Heard(answers[0].astype(np.float32), answers[1].astype(np.float32))
+        logits, pooled = self.network(inputs["input_values"])
+        return Heard(logits.numpy(), pooled.numpy())
 
 
 class WithPooled(nn.Module):
@@ -47,32 +56,93 @@ class WithPooled(nn.Module):
         return self.classifier(pooled), pooled
 
 
-def compiled(model: Any, feature_shape: tuple[int, int], device: torch.device, dtype: torch.dtype) -> Any:
-    """Convert a float32 AST for any batch size, and compile it for this process's share of the cores."""
+def in_openvino(listener: PatchListener, dtype: torch.dtype) -> PatchListener:
+    """The same listener with its network converted."""
+    assert isinstance(listener.network, nn.Module)
+    row_shape = (PATCH_FRAMES, MEL_BANDS)
+    network = OpenvinoNetwork(listener.network, row_shape, listener.device, dtype, PATCHES_AT_ONCE)
+    return replace(listener, network=network)
+
+
+class OpenvinoNetwork:
+    """A float32 network converted for any number of rows, called as the torch one is."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        row_shape: tuple[int, ...],
+        device: torch.device,
+        dtype: torch.dtype,
+        rows_at_once: int = 1,
+    ) -> None:
+        if device.type != "cpu":
+            raise SettingsError("engine='openvino' computes on the CPU; pass device='cpu'.")
+        if dtype not in PRECISIONS:
+            raise SettingsError(f"engine='openvino' computes in float32 or bfloat16, not in {dtype}.")
+        refuse_after_fork()
+        self.converted = converted(network, row_shape)
+        self.precision = PRECISIONS[dtype]
+        self.rows_at_once = rows_at_once
+        self.cores = core_share()
+        self.lock = threading.Lock()  # a request answers one caller at a time
+
+    def __call__(self, rows: torch.Tensor) -> list[torch.Tensor]:
+        refuse_after_fork()  # the parent's compiled network came along with the fork
+        inputs = rows.numpy()
+        size = self.rows_at_once
+        apart = len(inputs) // (self.cores * size) * self.cores * size if self.cores > 1 else 0
+        with self.lock:
+            parts = self.a_few_to_a_core([inputs[start : start + size] for start in range(0, apart, size)])
+            if apart < len(inputs):
+                parts.append(self.all_cores(inputs[apart:]))
+        return [torch.from_numpy(np.concatenate(outputs)) for outputs in zip(*parts, strict=True)]
+
+    def a_few_to_a_core(self, parts: Sequence[np.ndarray]) -> list[Sequence[np.ndarray]]:
+        answers: list[Sequence[np.ndarray]] = [()] * len(parts)
+
+        def keep(request: Any, place: int) -> None:
+            answers[place] = [np.array(output.data, np.float32) for output in request.output_tensors]
+
+        if parts:
+            self.queue.set_callback(keep)
+            for place, part in enumerate(parts):
+                self.queue.start_async([part], place, share_inputs=True)
+            self.queue.wait_all()
+        return answers
+
+    def all_cores(self, rows: np.ndarray) -> Sequence[np.ndarray]:
+        answers = self.request.infer([rows], share_inputs=True)
+        return [np.array(output, np.float32) for output in answers.values()]
+
+    @cached_property
+    def queue(self) -> Any:
+        from openvino import AsyncInferQueue
+
+        return AsyncInferQueue(self.compiled(NUM_STREAMS=self.cores), self.cores)
+
+    @cached_property
+    def request(self) -> Any:
+        return self.compiled(NUM_STREAMS=1).create_infer_request()
+
+    def compiled(self, **streams: int) -> Any:
+        import openvino
+
+        settings = {"INFERENCE_PRECISION_HINT": self.precision, "INFERENCE_NUM_THREADS": self.cores}
+        return openvino.Core().compile_model(self.converted, "CPU", {**settings, **streams})
+
+
+def converted(network: nn.Module, row_shape: tuple[int, ...]) -> Any:
     try:
         import openvino
     except ImportError as error:
         raise ModelError(
             "engine='openvino' needs OpenVINO: pip install \"hf-audio-tagger[openvino]\"."
         ) from error
-    if device.type != "cpu":
-        raise SettingsError("engine='openvino' computes on the CPU; pass device='cpu'.")
-    if dtype not in PRECISIONS:
-        raise SettingsError(f"engine='openvino' computes in float32 or bfloat16, not in {dtype}.")
-    refuse_after_fork()
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing is what the converter does; its notes help nobody here
-        converted = openvino.convert_model(
-            WithPooled(model).eval(),
-            example_input=torch.zeros(2, *feature_shape),
-            input=[(-1, *feature_shape)],
+        return openvino.convert_model(
+            network, example_input=torch.zeros(2, *row_shape), input=[(-1, *row_shape)]
         )
-    settings = {
-        "INFERENCE_PRECISION_HINT": PRECISIONS[dtype],
-        "INFERENCE_NUM_THREADS": core_share(),
-        "PERFORMANCE_HINT": "LATENCY",
-    }
-    return openvino.Core().compile_model(converted, "CPU", settings)
 
 
 def refuse_after_fork() -> None:

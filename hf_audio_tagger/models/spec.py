@@ -47,6 +47,12 @@ class ModelSpec:
         assert isinstance(dtype, torch.dtype)
         return dtype
 
+    def loading_dtype(self, device: "torch.device") -> "torch.dtype":
+        """The dtype to load weights in: OpenVINO converts from float32 and rounds by itself."""
+        import torch
+
+        return self.torch_dtype(device) if self.engine == "torch" else torch.float32
+
     def identity(self) -> tuple[object, ...]:
         """What can change an answer. Local files count by content, a Hub id by its revision."""
         return (
