@@ -49,6 +49,34 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="module")
+def one_thread_everywhere() -> Iterator[None]:
+    """With two, sums round otherwise: rows of several processes are then not equal to the last bit."""
+    from hf_audio_tagger import process
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        process.core_share.cache_clear()
+        yield
+    process.core_share.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def whisper_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose extractor has a fixed length of its own: 30 s."""
+    import torch
+    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForAudioClassification
+
+    folder = tmp_path_factory.mktemp("whisper")
+    torch.manual_seed(4)
+    config = WhisperConfig(
+        d_model=32, encoder_layers=1, encoder_attention_heads=2, encoder_ffn_dim=64, num_labels=4
+    )
+    WhisperForAudioClassification(config).save_pretrained(folder)
+    WhisperFeatureExtractor().save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture(autouse=True)
 def empty_memo() -> Iterator[None]:
     """Each test hears its clips itself."""

@@ -10,43 +10,28 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 from hub_server import serve
 from typer.testing import CliRunner, Result
 
-from hf_audio_tagger import build_tagger, process
+from hf_audio_tagger import build_tagger
 from hf_audio_tagger.cli import app
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.runs import tag_dataset
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread_everywhere")]
 
 LABELS = ("Siren", "Sine wave", "White noise", "Clicking", "Dial tone", "Music")
 ROWS = 60
 COMMAND = [sys.executable, "-m", "hf_audio_tagger"]
 SETTINGS = ["--model", "demo", "--top-k", "3", "--device", "cpu", "--batch-size", "4"]
 TOKEN = "hf_notatrueone"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Rows of this process and of others are then equal to the last bit."""
-    before = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        process.core_share.cache_clear()
-        torch.set_num_threads(1)
-        yield
-    torch.set_num_threads(before)
-    process.core_share.cache_clear()
 
 
 @pytest.fixture(scope="module")

@@ -386,7 +386,7 @@ print(done.patches, peak_mb() - before)
 def test_memory_does_not_grow_with_a_files_length(tmp_path: Path, tagger: Tagger) -> None:
     minute = np.random.default_rng(0).normal(scale=0.1, size=60 * 48_000).clip(-1, 1)
     write_wav(tmp_path / "short" / "minutes.wav", np.tile(minute, 2), 48_000)
-    write_wav(tmp_path / "long" / "minutes.wav", np.tile(minute, 6), 48_000)
+    write_wav(tmp_path / "long" / "minutes.wav", np.tile(minute, 12), 48_000)
     ran = subprocess.run(
         [sys.executable, "-c", BOUND, str(tmp_path), str(tagger.weights)],
         capture_output=True,
@@ -394,8 +394,8 @@ def test_memory_does_not_grow_with_a_files_length(tmp_path: Path, tagger: Tagger
         check=True,
     )
     patches, grown_mb = ran.stdout.split()
-    assert int(patches) == 749
-    assert float(grown_mb) < 35  # four minutes more are 46 MB as decoded, and 15 MB as heard
+    assert int(patches) == 1499
+    assert float(grown_mb) < 60  # ten minutes more are 115 MB as decoded; allocators' own swings take 30
 
 
 # Reading them

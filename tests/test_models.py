@@ -16,14 +16,12 @@ from transformers import (
     Wav2Vec2Config,
     Wav2Vec2FeatureExtractor,
     Wav2Vec2ForSequenceClassification,
-    WhisperConfig,
-    WhisperFeatureExtractor,
     WhisperForAudioClassification,
 )
 
 from hf_audio_tagger import ModelError, build_tagger
 from hf_audio_tagger.demo import CHECKPOINT
-from hf_audio_tagger.models import ModelSpec, listener
+from hf_audio_tagger.models import ModelSpec, listener, load
 from hf_audio_tagger.models.kaldi import filter_bank
 from hf_audio_tagger.models.lean import LastLayer, make_lean
 
@@ -83,19 +81,6 @@ def wav2vec2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def whisper_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model whose extractor has a fixed length of its own: 30 s."""
-    folder = tmp_path_factory.mktemp("whisper")
-    torch.manual_seed(4)
-    config = WhisperConfig(
-        d_model=32, encoder_layers=1, encoder_attention_heads=2, encoder_ffn_dim=64, num_labels=4
-    )
-    WhisperForAudioClassification(config).save_pretrained(folder)
-    WhisperFeatureExtractor().save_pretrained(folder)
-    return folder
-
-
 def reference(folder: Path, waveform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Logits and the classifier's input by transformers' own classes alone."""
     extractor = AutoFeatureExtractor.from_pretrained(folder)
@@ -143,6 +128,25 @@ def test_answers_do_not_depend_on_company(name: str, request: pytest.FixtureRequ
     assert np.abs(together - alone).max() < 1e-5
     assert np.abs(backwards - alone).max() < 1e-5
     assert np.array_equal(model.hear(waveforms).logits, together)
+
+
+@pytest.mark.parametrize("is_large", [False, True])
+def test_answers_do_not_depend_on_threads(
+    ast_folder: Path, is_large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two cores each gets a few windows (of a large model: one), and the rest goes to both."""
+    waveforms = [noise(0.5, seed) for seed in range(9)]
+    expected = np.stack([reference(ast_folder, one)[0] for one in waveforms])
+    if is_large:
+        monkeypatch.setattr("hf_audio_tagger.models.pretrained.LARGE_PARAMETERS", 0)
+    torch.set_num_threads(2)
+    try:
+        heard = load(ModelSpec(str(ast_folder)), CPU).hear(waveforms)
+    finally:
+        torch.set_num_threads(1)
+    assert np.abs(heard.logits - expected).max() < 1e-4
+    assert heard.embeddings is not None
+    assert heard.embeddings.shape == (9, 48)
 
 
 def test_tag_is_the_top_label_of_transformers(ast_folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from hf_audio_tagger import (
     process,
 )
 from hf_audio_tagger.demo.sounds import synthesize
+from hf_audio_tagger.process import on_every_core
 
 Clips = dict[str, Path]
 LABELS = ("Siren", "White noise", "Dial tone", "Music")
@@ -223,5 +225,38 @@ def test_decode_threads_leave_the_callers_thread_count_alone(clips: Clips) -> No
             assert fresh.submit(torch.get_num_threads).result() == 2
         with ThreadPoolExecutor(1) as later:
             assert later.submit(torch.get_num_threads).result() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_every_core_gets_its_own_part_and_the_rest_goes_to_all() -> None:
+    seen: list[tuple[int, str, int]] = []
+
+    def work(part: int) -> int:
+        seen.append((part, threading.current_thread().name, torch.get_num_threads()))
+        return part**2
+
+    torch.set_num_threads(2)
+    try:
+        assert on_every_core(work, range(5)) == [0, 1, 4, 9, 16]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    here = threading.current_thread().name
+    assert {(part, name == here, threads) for part, name, threads in seen} == {
+        *((part, False, 1) for part in range(4)),
+        (4, True, 2),
+    }
+
+
+def test_a_part_that_fails_ends_the_work() -> None:
+    def fail(part: int) -> None:
+        raise ValueError(f"part {part}")
+
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(ValueError, match="part 0"):
+            on_every_core(fail, range(4))
+        assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)

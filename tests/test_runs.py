@@ -17,35 +17,21 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 from datasets import Dataset, Features, List, Value, Video, load_dataset
 
-from hf_audio_tagger import build_tagger, memo, process, runs
+from hf_audio_tagger import build_tagger, memo, runs
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import MediaError, RunError, SettingsError
 from hf_audio_tagger.runs import Plan, Progress, Watcher, load_result, run_folder, shards, tag_dataset
 from hf_audio_tagger.runs.sources import open_source
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread_everywhere")]
 
 LABELS = ("Siren", "Sine wave", "White noise", "Clicking", "Dial tone", "Music")
 ROWS = 30
 SHARD = 7  # rows: 5 shards, the last one short
 TAGGER = build_tagger("demo", top_k=3, embeddings=True, batch_size=3, device="cpu", on_error="record")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """A sum over two threads rounds otherwise: with one everywhere, rows are equal to the last bit."""
-    before = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        process.core_share.cache_clear()
-        torch.set_num_threads(1)
-        yield
-    torch.set_num_threads(before)
-    process.core_share.cache_clear()
 
 
 @pytest.fixture(scope="module")
