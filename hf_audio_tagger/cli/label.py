@@ -11,14 +11,28 @@ from rich.markup import escape
 from rich.table import Table
 
 from .console import note, quiet_libraries, stderr, stdout
-from .tag import INTERRUPTED, SOME_FAILED, exit_codes, option, terminated_like_ctrl_c
+from .ends import INTERRUPTED, SOME_FAILED, exit_codes, terminated_like_ctrl_c
+from .options import (
+    HEARING,
+    MODEL,
+    RUN,
+    AsJson,
+    BatchSize,
+    Channels,
+    Decoder,
+    Device,
+    Dtype,
+    Engine,
+    Processes,
+    Revision,
+    Weights,
+    option,
+)
 
 if TYPE_CHECKING:
     from ..collection import Labelled
     from ..runs import Plan
     from ..tagger import Tagger
-
-MODEL, HEARING, RUN = "Model", "What is heard", "The run"
 
 
 def label(
@@ -34,23 +48,18 @@ def label(
     model: Annotated[
         str, option(MODEL, help="yamnet, vggish, a Hub id, a local folder, or demo (packaged, offline).")
     ] = "yamnet",
-    weights: Annotated[
-        str | None, option(MODEL, help="File or URL for yamnet or vggish.", show_default="the cache folder's")
-    ] = None,
-    revision: Annotated[str | None, option(MODEL, help="Branch, tag or commit of a Hub model.")] = None,
-    device: Annotated[
-        str | None, option(MODEL, help='Such as "cpu" or "cuda:1".', show_default="CUDA, else CPU")
-    ] = None,
-    dtype: Annotated[str, option(MODEL, help="float32, bfloat16, float16 or auto.")] = "float32",
-    batch_size: Annotated[
-        int, option(MODEL, min=1, help="Stretches of ten seconds that the model hears at once.")
-    ] = 16,
+    weights: Weights = None,
+    revision: Revision = None,
+    engine: Engine = "torch",
+    device: Device = None,
+    dtype: Dtype = "float32",
+    batch_size: BatchSize = 16,
     hop_seconds: Annotated[
         float | None,
         option(HEARING, help="From patch to patch.", show_default="the model's, 0.48 for yamnet"),
     ] = None,
-    channels: Annotated[str, option(HEARING, help='"mean" of all channels, or the "first".')] = "mean",
-    decoder: Annotated[str, option(HEARING, help="auto, torchcodec, pyav or decord.")] = "auto",
+    channels: Channels = "mean",
+    decoder: Decoder = "auto",
     column: Annotated[
         str | None,
         option(HEARING, help="Where a table has its media.", show_default="video, videos or audio"),
@@ -62,16 +71,11 @@ def label(
     on_error: Annotated[
         str, option(RUN, help='"record" a file that cannot be read and go on, or "raise".')
     ] = "record",
-    num_proc: Annotated[
-        int | None,
-        option(RUN, min=1, metavar="N", help="Processes.", show_default="one for each GPU, or one"),
-    ] = None,
+    num_proc: Processes = None,
     overwrite: Annotated[
         bool, option(RUN, "--overwrite", help="Label all anew, also with other settings.")
     ] = False,
-    as_json: Annotated[
-        bool, option(RUN, "--json", help="Print the summary as JSON on standard output, for scripts.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Label FOLDER: each file's scores in every class, patch by patch.
 
@@ -95,6 +99,7 @@ def label(
             revision=revision,
             device=device,
             dtype=dtype,
+            engine=engine,
             batch_size=batch_size,
             hop_seconds=hop_seconds,
             channels=channels,

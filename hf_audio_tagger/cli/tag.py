@@ -1,9 +1,6 @@
 """`hf-audio-tagger tag`: a long run from the shell."""
 
 import json
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,15 +8,34 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..errors import ColumnError, SettingsError, TaggerError
-from .console import fail, note, quiet_libraries, stderr, stdout
+from ..errors import SettingsError
+from .console import note, quiet_libraries, stderr, stdout
+from .ends import INTERRUPTED, SOME_FAILED, exit_codes, terminated_like_ctrl_c
+from .options import (
+    COLUMNS,
+    HEARING,
+    HUB,
+    MODEL,
+    RUN,
+    SOURCES,
+    AsJson,
+    BatchSize,
+    Channels,
+    Decoder,
+    Device,
+    Dtype,
+    Engine,
+    Processes,
+    Revision,
+    Weights,
+    option,
+)
 
 if TYPE_CHECKING:
     from ..runs import Summary
     from ..runs.sources import Source
     from ..tagger import Tagger
 
-STOPPED, SOME_FAILED, INTERRUPTED = 2, 3, 130  # exit codes beside 0 and 1
 BAR_WIDTH = 30  # of the most frequent tag
 LONGEST_VALUE = 300  # characters of a cell in a dry run
 DEFAULT_WORDS = {  # what a setting of None stands for
@@ -32,18 +48,6 @@ DEFAULT_WORDS = {  # what a setting of None stands for
     "weights": "the model's own",
     "device": "CUDA if there is any, else CPU",
 }
-SOURCES, MODEL, HEARING, COLUMNS, RUN, HUB = (
-    "Source",
-    "Model",
-    "What is heard",
-    "Columns",
-    "The run",
-    "The Hub",
-)
-
-
-def option(panel: str, *names: str, **more: Any) -> Any:
-    return typer.Option(*names, rich_help_panel=panel, **more)
 
 
 def tag(
@@ -75,7 +79,7 @@ def tag(
         str,
         option(MODEL, help="A Hub id, a local folder, yamnet, vggish, or demo (packaged, offline)."),
     ] = "MIT/ast-finetuned-audioset-10-10-0.4593",
-    revision: Annotated[str | None, option(MODEL, help="Branch, tag or commit of a Hub model.")] = None,
+    revision: Revision = None,
     trust_remote_code: Annotated[
         bool, option(MODEL, "--trust-remote-code", help="Run code that comes with a Hub model.")
     ] = False,
@@ -85,22 +89,18 @@ def tag(
             MODEL, help="For private data or models.", show_default="HF_TOKEN, or that of `hf auth login`"
         ),
     ] = None,
-    weights: Annotated[str | None, option(MODEL, help="File or URL for yamnet or vggish.")] = None,
-    engine: Annotated[str, option(MODEL, help='"torch", or "openvino" for CPUs.')] = "torch",
-    device: Annotated[
-        str | None, option(MODEL, help='Such as "cpu" or "cuda:1".', show_default="CUDA, else CPU")
-    ] = None,
-    dtype: Annotated[str, option(MODEL, help="float32, bfloat16, float16 or auto.")] = "float32",
-    batch_size: Annotated[
-        int, option(MODEL, min=1, help="Stretches of ten seconds that the model hears at once.")
-    ] = 16,
+    weights: Weights = None,
+    engine: Engine = "torch",
+    device: Device = None,
+    dtype: Dtype = "float32",
+    batch_size: BatchSize = 16,
     windows: Annotated[
         str | None,
         option(HEARING, help="first, all, or how many, spread evenly.", show_default="the model's"),
     ] = None,
     hop_seconds: Annotated[float | None, option(HEARING, help='From window to window with "all".')] = None,
-    channels: Annotated[str, option(HEARING, help='"mean" of all channels, or the "first".')] = "mean",
-    decoder: Annotated[str, option(HEARING, help="auto, torchcodec, pyav or decord.")] = "auto",
+    channels: Channels = "mean",
+    decoder: Decoder = "auto",
     column: Annotated[
         str | None, option(COLUMNS, help="Where the media are.", show_default="video, videos or audio")
     ] = None,
@@ -116,10 +116,7 @@ def tag(
     on_error: Annotated[
         str, option(COLUMNS, help='"record" the reason in a column and go on, or "raise".')
     ] = "record",
-    num_proc: Annotated[
-        int | None,
-        option(RUN, min=1, metavar="N", help="Processes.", show_default="one for each GPU, or one"),
-    ] = None,
+    num_proc: Processes = None,
     shard_rows: Annotated[
         int | None, option(RUN, min=1, metavar="N", help="Rows that are saved at once.", show_default="1000")
     ] = None,
@@ -133,9 +130,7 @@ def tag(
     dry_run: Annotated[
         bool, option(RUN, "--dry-run", help="Show settings, count rows, tag one. Nothing is written.")
     ] = False,
-    as_json: Annotated[
-        bool, option(RUN, "--json", help="Print the summary as JSON on standard output, for scripts.")
-    ] = False,
+    as_json: AsJson = False,
     push: Annotated[
         str | None, option(HUB, metavar="USER/NAME", help="Push the result to this dataset, with a card.")
     ] = None,
@@ -205,22 +200,6 @@ def tag(
         raise typer.Exit(SOME_FAILED)
 
 
-@contextmanager
-def exit_codes(context: typer.Context) -> Iterator[None]:
-    """What a shell is told of what went wrong. Wrong settings go on to where all commands tell them."""
-    from . import wants_traceback
-
-    try:
-        yield
-    except (SettingsError, ColumnError):
-        raise
-    except TaggerError as error:
-        if wants_traceback(context.find_root()):
-            raise
-        fail(str(error))
-        raise typer.Exit(STOPPED) from None
-
-
 def push_options(
     push: str | None, out: str | None, private: bool, revision: str | None, only_tags: bool
 ) -> dict[str, Any] | None:
@@ -251,20 +230,6 @@ def run(source: "Source", out: str, tagger: "Tagger", *, num_proc: int | None, *
     except KeyboardInterrupt:
         note(f"Interrupted. What was heard is kept in {out}; the same command goes on from there.")
         raise typer.Exit(INTERRUPTED) from None
-
-
-@contextmanager
-def terminated_like_ctrl_c() -> Iterator[None]:
-    """A scheduler that takes the machine back sends SIGTERM first: time enough to keep what was heard."""
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def settings_table(
