@@ -184,7 +184,7 @@ def windows_of(sound: Sound, listener: Listener, plan: Plan) -> Iterator[Window]
     for start in starts:
         blocks = list(read(sound, rate_hz, start, size))
         if blocks:
-            yield Window(start, at_least(joined(blocks), frame))
+            yield Window(start, at_least(owned(joined(blocks)), frame))
 
 
 def starts_in(sound: Sound, rate_hz: int, size: int, hop: int, count: int) -> list[int] | None:
@@ -247,7 +247,12 @@ def sliding(blocks: Iterable[np.ndarray], size: int, hop: int, frame: int) -> It
             held = held[hop:]
     unheard = len(held) if start == 0 else len(held) - max(0, size - hop)
     if unheard > 0 and (start == 0 or len(held) >= frame):
-        yield Window(start, at_least(held, frame))
+        yield Window(start, at_least(owned(held), frame))
+
+
+def owned(samples: np.ndarray) -> np.ndarray:
+    """Samples that keep no larger array alive, such as a whole clip that was decoded before."""
+    return samples if samples.base is None and samples.flags.writeable else samples.copy()
 
 
 def at_least(samples: np.ndarray, length: int) -> np.ndarray:

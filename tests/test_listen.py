@@ -169,6 +169,21 @@ def plan(windows: str | int) -> Plan:
     return Plan(windows, HOP, "mean", "auto", 16, 1)
 
 
+@pytest.mark.parametrize("windows", ["first", "all", 3])
+def test_a_window_keeps_no_clip_alive(windows: str | int) -> None:
+    """Sound that is in memory at the model's rate is cut out of it, not looked at through it."""
+    model = listener(ModelSpec("demo"))
+    clip = np.zeros((2, 60 * 16_000), np.float32)
+    clip.setflags(write=False)
+    sound = SamplesSound(SamplesMedia(clip, 16_000, "a clip"), "first")
+    heard = list(windows_of(sound, model, Plan(windows, model.hop_samples, "first", "auto", 1, 1)))
+    assert heard
+    for window in heard:
+        assert window.samples.flags.writeable
+        whole = window.samples if window.samples.base is None else window.samples.base
+        assert whole.nbytes < 2 * 4 * model.window_samples
+
+
 @pytest.mark.parametrize("rate_hz", [44_100, 48_000, 22_050, 11_025, 16_000, 8_000])
 def test_windows_are_cut_from_the_whole_clip_at_the_models_rate(rate_hz: int) -> None:
     from torchaudio.functional import resample

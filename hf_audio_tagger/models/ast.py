@@ -19,6 +19,8 @@ from .pretrained import PretrainedListener
 class AstListener(PretrainedListener):
     """A checkpoint whose extractor is AST's, the published ones and any trained alike."""
 
+    takes_threads = True
+
     def __init__(self, model: Any, extractor: Any, device: torch.device) -> None:
         super().__init__(model, extractor, device)
         self.bank = filter_bank(self.rate_hz, extractor.num_mel_bins, device)

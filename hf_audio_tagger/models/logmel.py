@@ -24,7 +24,7 @@ WINDOW_SAMPLES = FRAME_SAMPLES + (PATCH_FRAMES - 1) * FRAME_HOP_SAMPLES  # 15,60
 
 # Patches that go through the network together, and through the front end. With fewer, weights are laid
 # out anew too often; with more, what they work on leaves the cache, and the system hands out new memory.
-CPU_CHUNK = 56
+CPU_CHUNK = 84
 CPU_FRONT_END_CHUNK = 14
 DEVICE_CHUNK = 256
 MIN_CHUNK = 2  # a single patch takes other kernels, whose last digits differ

@@ -37,7 +37,7 @@ class OpenvinoAstListener(AstListener):
         row_shape = (self.frames, extractor.num_mel_bins)
         self.network = OpenvinoNetwork(WithPooled(model).eval(), row_shape, device, dtype)
         self.at_once = None  # the network shares the rows out by itself
-        del self.model  # its weights are in the converted network, and once is enough
+        del self.model  # the converted network has what it needs of it
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> Heard:
         logits, pooled = self.network(inputs["input_values"])
@@ -98,16 +98,16 @@ class OpenvinoNetwork:
         return [torch.from_numpy(np.concatenate(outputs)) for outputs in zip(*parts, strict=True)]
 
     def a_few_to_a_core(self, parts: Sequence[np.ndarray]) -> list[Sequence[np.ndarray]]:
-        answers: list[Sequence[np.ndarray]] = [()] * len(parts)
-
-        def keep(request: Any, place: int) -> None:
-            answers[place] = [np.array(output.data, np.float32) for output in request.output_tensors]
-
-        if parts:
-            self.queue.set_callback(keep)
+        answers: list[Any] = [None] * len(parts)
+        try:
             for place, part in enumerate(parts):
-                self.queue.start_async([part], place, share_inputs=True)
-            self.queue.wait_all()
+                self.queue.start_async([part], (answers, place), share_inputs=True)
+        finally:
+            if parts:
+                self.queue.wait_all()  # also after an interrupt: the requests read our memory
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
         return answers
 
     def all_cores(self, rows: np.ndarray) -> Sequence[np.ndarray]:
@@ -118,7 +118,9 @@ class OpenvinoNetwork:
     def queue(self) -> Any:
         from openvino import AsyncInferQueue
 
-        return AsyncInferQueue(self.compiled(NUM_STREAMS=self.cores), self.cores)
+        queue = AsyncInferQueue(self.compiled(NUM_STREAMS=self.cores), self.cores)
+        queue.set_callback(keep_answer)
+        return queue
 
     @cached_property
     def request(self) -> Any:
@@ -129,6 +131,15 @@ class OpenvinoNetwork:
 
         settings = {"INFERENCE_PRECISION_HINT": self.precision, "INFERENCE_NUM_THREADS": self.cores}
         return openvino.Core().compile_model(self.converted, "CPU", {**settings, **streams})
+
+
+def keep_answer(request: Any, where: tuple[list[Any], int]) -> None:
+    """Called by OpenVINO's threads, where an exception would end the process: it is kept as the answer."""
+    answers, place = where
+    try:
+        answers[place] = [np.array(output.data, np.float32) for output in request.output_tensors]
+    except Exception as error:
+        answers[place] = error
 
 
 def converted(network: nn.Module, row_shape: tuple[int, ...]) -> Any:

@@ -30,6 +30,7 @@ class PretrainedListener:
     """
 
     default_windows = "first"
+    takes_threads = False  # some models of transformers change themselves while they compute
 
     def __init__(self, model: Any, extractor: Any, device: torch.device) -> None:
         self.model, self.extractor, self.device = model, extractor, device
@@ -67,7 +68,10 @@ class PretrainedListener:
         """Windows of one length."""
         size = self.at_once or len(windows)
         parts = [windows[start : start + size] for start in range(0, len(windows), size)]
-        return Heard.joined(on_every_core(self.hear_part, parts))
+        if len(parts) < torch.get_num_threads():
+            parts = [windows]  # too few to share out
+        each = on_every_core(self.hear_part, parts) if self.takes_threads else map(self.hear_part, parts)
+        return Heard.joined(list(each))
 
     def hear_part(self, windows: Sequence[np.ndarray]) -> Heard:
         with torch.inference_mode():

@@ -1,6 +1,7 @@
 """YAMNet: MobileNet v1 over log-mel patches, 3.7 million parameters, 521 classes of AudioSet."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -26,6 +27,10 @@ HOP_SAMPLES = 7_680  # 0.48 s: half a patch, as its authors' own inference has i
 CLASSES = 521
 EMBEDDING_SIZE = 1_024
 BATCH_NORM_EPSILON = 1e-4
+
+# The first convolutions have large outputs and small weights: on a CPU they hear fewer patches at a time,
+# and what they put out stays in memory that the allocator keeps.
+LARGE_LAYERS, LARGE_LAYERS_PATCHES = 9, 14
 
 STEM_CHANNELS = 32
 # (stride, channels out) of the depthwise separable layers, layer2 to layer14
@@ -77,11 +82,20 @@ class Yamnet(nn.Module):
 
     def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         x = patches.flip(1, 2).unsqueeze(1)  # mirrored: see ConvNormRelu. The mean below does not care
-        for module in self.modules():  # in the order they were added
-            if isinstance(module, ConvNormRelu):
-                x = module(x)
+        layers = [module for module in self.modules() if isinstance(module, ConvNormRelu)]  # in order
+        if x.device.type == "cpu" and len(x) > LARGE_LAYERS_PATCHES:
+            few = [in_turn(layers[:LARGE_LAYERS], part) for part in x.split(LARGE_LAYERS_PATCHES)]
+            x = in_turn(layers[LARGE_LAYERS:], torch.cat(few))
+        else:
+            x = in_turn(layers, x)
         embeddings = x.mean(dim=(2, 3))
         return embeddings, self.classifier(embeddings)
+
+
+def in_turn(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
+    for layer in layers:
+        x = layer(x)
+    return x
 
 
 class ConvNormRelu(nn.Module):
