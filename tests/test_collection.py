@@ -582,7 +582,7 @@ def test_wrong_use_from_the_shell(recordings: Path, tmp_path: Path, monkeypatch:
     runner = CliRunner()
     told = runner.invoke(app, ["label", "--help"])
     assert told.exit_code == 0
-    for part in ("audio_pred.json", "--weights", "--num-proc", "Exit codes"):
+    for part in ("audio_pred.json", "--weights", "--engine", "--num-proc", "Exit codes"):
         assert part in told.output
     for arguments in (
         ["label", str(recordings)],
