@@ -138,7 +138,7 @@ def test_answers_do_not_depend_on_threads(
     waveforms = [noise(0.5, seed) for seed in range(9)]
     expected = np.stack([reference(ast_folder, one)[0] for one in waveforms])
     if is_large:
-        monkeypatch.setattr("hf_audio_tagger.models.pretrained.LARGE_PARAMETERS", 0)
+        monkeypatch.setattr("hf_audio_tagger.models.ast.LARGE_PARAMETERS", 0)
     torch.set_num_threads(2)
     try:
         heard = load(ModelSpec(str(ast_folder)), CPU).hear(waveforms)

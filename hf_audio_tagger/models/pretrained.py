@@ -12,12 +12,9 @@ import torch
 
 from ..errors import ModelError
 from ..ontology import labels_are_audioset
-from ..process import on_every_core
 from .contract import Heard
 from .spec import ModelSpec
 
-LARGE_PARAMETERS = 20_000_000  # a model of more fills a CPU's caches with one window
-SMALL_MODEL_WINDOWS = 4  # what a smaller one hears at once on a CPU
 FREE_LENGTH_SECONDS = 10.0  # a window for a model that takes any length
 FRAME_SECONDS = 0.025
 
@@ -30,7 +27,6 @@ class PretrainedListener:
     """
 
     default_windows = "first"
-    takes_threads = False  # some models of transformers change themselves while they compute
 
     def __init__(self, model: Any, extractor: Any, device: torch.device) -> None:
         self.model, self.extractor, self.device = model, extractor, device
@@ -41,7 +37,6 @@ class PretrainedListener:
         self.window_samples = window_samples_of(extractor, self.rate_hz)
         self.hop_samples = self.window_samples
         self.frame_samples = frame_samples_of(model.config, self.rate_hz)
-        self.at_once = windows_at_once(model, device)
         self.latest = threading.local()  # what entered the classifier, in each thread
         classifier = getattr(model, "classifier", None)
         self.embedding_size: int | None = None
@@ -66,14 +61,6 @@ class PretrainedListener:
 
     def hear_equal(self, windows: Sequence[np.ndarray]) -> Heard:
         """Windows of one length."""
-        size = self.at_once or len(windows)
-        parts = [windows[start : start + size] for start in range(0, len(windows), size)]
-        if len(parts) < torch.get_num_threads():
-            parts = [windows]  # too few to share out
-        each = on_every_core(self.hear_part, parts) if self.takes_threads else map(self.hear_part, parts)
-        return Heard.joined(list(each))
-
-    def hear_part(self, windows: Sequence[np.ndarray]) -> Heard:
         with torch.inference_mode():
             return self.forward(self.features(windows))
 
@@ -92,18 +79,6 @@ class PretrainedListener:
         if pooled is None or pooled.ndim != 2:
             return Heard(logits, None)
         return Heard(logits, pooled.float().cpu().numpy())
-
-
-def windows_at_once(model: Any, device: torch.device) -> int | None:
-    """How many windows the model takes at once; None for all.
-
-    On a CPU more windows gain a large model nothing, and its layers' outputs get so large that the system
-    hands out new memory for each: 5 to 10 % of AST-base's time.
-    """
-    if device.type != "cpu":
-        return None
-    is_large = sum(parameter.numel() for parameter in model.parameters()) > LARGE_PARAMETERS
-    return 1 if is_large else SMALL_MODEL_WINDOWS
 
 
 def is_multi_label(config: Any, labels: tuple[str, ...]) -> bool:
