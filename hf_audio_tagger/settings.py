@@ -4,10 +4,12 @@ import os
 import re
 from numbers import Real
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from .cells import is_url
 from .errors import SettingsError
 from .models.spec import DTYPES, ENGINES, WEIGHT_FAMILIES
+from .models.weights import URL_SCHEMES, without_secrets
 
 if TYPE_CHECKING:
     from .tagger import Tagger
@@ -57,8 +59,21 @@ def check_combinations(tagger: "Tagger") -> None:
         if tagger.model not in WEIGHT_FAMILIES:
             families = " and ".join(map(repr, WEIGHT_FAMILIES))
             raise SettingsError(f"weights= goes with model={families}; {tagger.model!r} brings its own.")
-        if not is_url(tagger.weights) and not os.path.isfile(os.path.expanduser(tagger.weights)):
-            raise SettingsError(f"weights={tagger.weights!r}: there is no such file.")
+        check_weights(tagger.weights)
+
+
+def check_weights(weights: str) -> None:
+    """Refuse a path without a file, and a URL that cannot be downloaded; its secrets are not told."""
+    if not is_url(weights):
+        if not os.path.isfile(os.path.expanduser(weights)):
+            raise SettingsError(f"weights={weights!r}: there is no such file.")
+        return
+    url = urlsplit(weights)
+    if url.scheme not in URL_SCHEMES or "@" in url.netloc:
+        raise SettingsError(
+            f"weights={without_secrets(weights)!r}: they come from a path, or an http, https or file URL "
+            "without a user's name and password."
+        )
 
 
 def require(fits: Any, name: str, tagger: "Tagger", what: str) -> None:

@@ -140,7 +140,7 @@ class Tagger:
             for setting in fields(self)
             if setting.name not in WITHOUT_EFFECT | spec_fields
         )
-        return ("hf_audio_tagger", ALGORITHMS_VERSION, self.spec.identity(), settings)
+        return ("hf_audio_tagger", ALGORITHMS_VERSION, self.spec.identity(self.device), settings)
 
     def _tag_rows(self, rows: Rows, rank: int | None) -> Any:
         """Hear the rows that are not tagged yet, and answer with the columns of all."""

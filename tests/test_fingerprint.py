@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 SETTINGS: list[dict[str, Any]] = [
     {},
-    {"model": "yamnet"},
+    {"model": "yamnet", "weights": __file__},
     {"revision": "v2"},
     {"trust_remote_code": True},
     {"column": "clip"},

@@ -14,7 +14,7 @@ from hf_audio_tagger.cells import FileMedia
 from hf_audio_tagger.listen import Ending, Window, decode_ahead, windows_per_batch
 from hf_audio_tagger.models import listener as listener_of
 from hf_audio_tagger.models.logmel import PatchListener, log_mel
-from hf_audio_tagger.models.weights import loaded, read_state_dict
+from hf_audio_tagger.models.state_dict import loaded, read_state_dict
 from hf_audio_tagger.models.yamnet import Yamnet
 
 

@@ -21,7 +21,7 @@ __all__ = ["Heard", "Listener", "ModelSpec", "labels_of", "listener"]
 
 KEPT_MODELS = 2  # of the latest used in one process
 
-_loaded: OrderedDict[tuple[ModelSpec, str, object], Listener] = OrderedDict()
+_loaded: OrderedDict[tuple[object, str], Listener] = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -31,7 +31,7 @@ def listener(spec: ModelSpec, device: str | None = None, rank: int | None = None
 
     prepare_torch()
     chosen = pick_device(device, rank)
-    key = (spec, chosen, spec.identity())
+    key = (spec.identity(chosen), chosen)
     with _lock:
         if key not in _loaded:
             while len(_loaded) >= KEPT_MODELS:

@@ -34,7 +34,7 @@ class AstListener(PretrainedListener):
         make_lean(model)
 
     def hear(self, windows: Sequence[np.ndarray]) -> Heard:
-        """A few to a core, where there are enough. The front end pads to one length: company changes nothing."""
+        """A few to a core, where there are enough. The front end pads all to one length."""
         size = self.at_once or len(windows)
         parts = [windows[start : start + size] for start in range(0, len(windows), size)]
         if len(parts) < torch.get_num_threads():

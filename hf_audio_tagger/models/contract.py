@@ -48,6 +48,6 @@ class Listener(Protocol):
         """Logits of mono float32 windows, each of `window_samples` or shorter at a clip's end.
 
         Shorter ones are padded as the model was trained. A window's answer does not depend on
-        the others in the call.
+        the others in the call, but for its last digits: products of another size round otherwise.
         """
         ...

@@ -7,6 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..process import pick_device
+from .bfloat16 import has_native_bfloat16
+
 if TYPE_CHECKING:
     import torch
 
@@ -53,28 +56,34 @@ class ModelSpec:
 
         return self.torch_dtype(device) if self.engine == "torch" else torch.float32
 
-    def identity(self) -> tuple[object, ...]:
-        """What can change an answer. Local files count by content, a Hub id by its revision."""
+    def identity(self, device: str | None = None) -> tuple[object, ...]:
+        """What can change an answer. Files count by content, a Hub id by its revision.
+
+        `dtype="auto"` counts as the dtype that it comes to on the device. Weights that a URL names are
+        downloaded for this if they are not there.
+        """
         return (
             self.model if self.model in WEIGHT_FAMILIES else folder_digest(self.path) or self.path,
             self.revision,
             self.trust_remote_code,
-            file_digest(os.path.expanduser(self.weights)) if self.weights else None,
-            self.dtype,
+            self.weights_digest(),
+            self.dtype if self.dtype != "auto" else self.dtype_on(device),
             self.engine,
         )
 
+    def weights_digest(self) -> str | None:
+        """The content of the file that would be loaded; None for a model whose folder has its weights."""
+        if self.model not in WEIGHT_FAMILIES:
+            return None
+        from .weights import RELEASES, find_weights
 
-def has_native_bfloat16(device: "torch.device") -> bool:
-    """True where a bfloat16 product is one instruction and not an emulation."""
-    import torch
+        return file_digest(str(find_weights(self.weights, RELEASES[self.model])))
 
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device.type == "cpu":
-        cpu = torch.cpu
-        return bool(cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported())
-    return False
+    def dtype_on(self, device: str | None) -> str:
+        """The dtype's name on the device that is asked for, or that a worker would pick."""
+        import torch
+
+        return str(self.torch_dtype(torch.device(pick_device(device, 0)))).removeprefix("torch.")
 
 
 def folder_digest(path: str) -> str | None:
@@ -89,12 +98,9 @@ def folder_digest(path: str) -> str | None:
     return digest.hexdigest()
 
 
-def file_digest(path: str) -> str | None:
-    """A file's content, read once for each size and time of change; None for what is no file (a URL)."""
-    try:
-        info = os.stat(path)
-    except OSError:
-        return None
+def file_digest(path: str) -> str:
+    """A file's content, read once for each size and time of change."""
+    info = os.stat(path)
     return _content_digest(path, info.st_size, info.st_mtime_ns, info.st_ino)
 
 

@@ -10,16 +10,10 @@ from torch import Tensor, nn
 
 from ..ontology import ontology
 from .logmel import PatchListener
-from .weights import Release, find_weights, loaded, read_state_dict
+from .state_dict import loaded, read_state_dict
+from .weights import VGGISH as RELEASE
+from .weights import find_weights
 
-RELEASE = Release(
-    model="vggish",
-    files=("vggish_with_classifier.pth", "vggish_orig.pth"),
-    sources=(
-        "https://github.com/w-hc/vggish/releases/download/v0.1/vggish_with_classifier.pth",
-        "https://github.com/w-hc/vggish/releases/download/v0.1/vggish_orig.pth (no tags)",
-    ),
-)
 LOG_OFFSET = 0.01
 HOP_SAMPLES = 15_360  # 0.96 s: 96 frames, so that no frame is heard twice
 CLASSES = 527

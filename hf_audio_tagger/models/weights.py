@@ -1,25 +1,25 @@
-"""Weights that come as one file: where it lies, what it holds, and into the network with it."""
+"""Weights that come as one file: where it lies, and the download of a URL. Imports no torch."""
 
 import hashlib
 import os
-import shutil
 import tempfile
+import time
 import urllib.request
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
-
-import torch
-from torch import Tensor, nn
 
 from ..errors import ModelError
 
 CACHE_VARIABLE = "HF_AUDIO_TAGGER_CACHE"
+URL_SCHEMES = ("http", "https", "file")
 TIMEOUT_SECONDS = 60.0  # without a byte from the server
-KEYS_SHOWN = 5  # of each kind that does not fit
+PATIENCE_SECONDS = 60.0  # a download that takes longer has to keep up LEAST_BYTES_A_SECOND
+LEAST_BYTES_A_SECOND = 20_000
+LARGEST_BYTES = 1 << 30  # VGGish, the largest, has 289 MB
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,25 @@ class Release:
     model: str  # what build_tagger calls it
     files: tuple[str, ...]  # looked for in the cache folder, in this order
     sources: tuple[str, ...]  # for people to read; nothing is fetched that they did not name
+
+
+YAMNET = Release(
+    model="yamnet",
+    files=("yamnet.pth", "yamnet.h5"),
+    sources=(
+        "https://github.com/w-hc/torch_audioset/releases/download/v0.1/yamnet.pth (PyTorch)",
+        "https://storage.googleapis.com/audioset/yamnet.h5 (Keras)",
+    ),
+)
+VGGISH = Release(
+    model="vggish",
+    files=("vggish_with_classifier.pth", "vggish_orig.pth"),
+    sources=(
+        "https://github.com/w-hc/vggish/releases/download/v0.1/vggish_with_classifier.pth",
+        "https://github.com/w-hc/vggish/releases/download/v0.1/vggish_orig.pth (no tags)",
+    ),
+)
+RELEASES = {release.model: release for release in (YAMNET, VGGISH)}
 
 
 def cache_folder() -> Path:
@@ -42,14 +61,25 @@ def find_weights(weights: str | Path | None, release: Release) -> Path:
     if weights is None:
         return _cached(release)
     scheme, separator, _ = str(weights).partition("://")
-    if separator and scheme in ("http", "https"):
-        return _download(str(weights), release)
-    if separator and scheme != "file":
+    scheme = scheme.lower()
+    if separator and scheme not in URL_SCHEMES:
         raise ModelError(f"weights come from a path, http, https or file, not {scheme}://")
+    if separator and scheme != "file":
+        return _download(str(weights), release)
     path = Path(url2pathname(urlsplit(str(weights)).path) if separator else weights).expanduser()
     if not path.is_file():
         raise ModelError(f"no weights at {path}")
     return path
+
+
+def without_secrets(url: str) -> str:
+    """A URL as it may be shown and stored: no user, no password, no query.
+
+    >>> without_secrets("https://user:word@example.org/yamnet.h5?signature=abc")
+    'https://example.org/yamnet.h5'
+    """
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _cached(release: Release) -> Path:
@@ -65,17 +95,19 @@ def _cached(release: Release) -> Path:
 
 
 def _download(url: str, release: Release) -> Path:
-    """`url` in the cache folder, fetched once. Under a name of its own: it is no default."""
+    """`url` in the cache folder, fetched once. Under a name of its own: it is no default.
+
+    The server is not asked again while the file is there. Remove it to download the URL anew.
+    """
     digest = hashlib.sha256(url.encode()).hexdigest()[:16]
     path = cache_folder() / f"{release.model}-{digest}{Path(urlsplit(url).path).suffix}"
     if path.is_file():
         return path
-    shown = url.partition("?")[0]  # what follows may be a secret
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _fetch(url, path)
     except (OSError, ValueError, HTTPException) as error:  # URLError, timeouts: OSErrors
-        raise ModelError(f"cannot download {shown} to {path.parent}: {error}") from error
+        raise ModelError(f"cannot download {without_secrets(url)} to {path.parent}: {error}") from error
     return path
 
 
@@ -85,8 +117,7 @@ def _fetch(url: str, path: Path) -> None:
         handle, part = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
         try:
             with open(handle, "wb") as file:
-                shutil.copyfileobj(response, file)
-                size = file.tell()
+                size = _copy(response, file)
             told = response.headers.get("Content-Length")
             if told is not None and int(told) != size:  # urllib takes a lost connection for the end
                 raise OSError(f"{size} bytes came of {told}")
@@ -95,45 +126,17 @@ def _fetch(url: str, path: Path) -> None:
             Path(part).unlink(missing_ok=True)
 
 
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file that `torch.save` wrote. A pickle that holds more is refused."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file ends in any of a dozen kinds
-        raise ModelError(
-            f"{path} is refused: it is damaged or holds more than tensors, and no code is run to read weights"
-        ) from error
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ModelError(f"{path} is no state dict: tensors by name")
-    return state
-
-
-def loaded(build: Callable[[], nn.Module], state: Mapping[str, Tensor], path: Path) -> nn.Module:
-    """What `build` makes, with the tensors of `state` in it, ready to run in float32."""
-    with torch.device("meta"):  # no time spent on random numbers
-        network = build()
-    counters = ".num_batches_tracked"  # of training alone; not every file has them
-    wanted = {k: v for k, v in network.state_dict().items() if not k.endswith(counters)}
-    given = {k: v for k, v in state.items() if not k.endswith(counters)}
-    _compare(wanted, given, path)
-    network.load_state_dict({k: v.float() for k, v in given.items()}, strict=False, assign=True)
-    return network.eval().requires_grad_(False)
-
-
-def _compare(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], path: Path) -> None:
-    complaints = {
-        "missing": [k for k in wanted if k not in given],
-        "unexpected": [k for k in given if k not in wanted],
-        "of the wrong shape": [
-            f"{k} {tuple(given[k].shape)}, not {tuple(v.shape)}"
-            for k, v in wanted.items()
-            if k in given and given[k].shape != v.shape
-        ],
-    }
-    told = [
-        f"{len(keys)} {what}: {', '.join(keys[:KEYS_SHOWN])}{', ...' * (len(keys) > KEYS_SHOWN)}"
-        for what, keys in complaints.items()
-        if keys
-    ]
-    if told:
-        raise ModelError(f"{path} does not fit the network: " + "; ".join(told))
+def _copy(response: HTTPResponse, file: BinaryIO) -> int:
+    """How many bytes came. A server that is too slow, or does not stop, is given up."""
+    started = time.monotonic()
+    size = 0
+    while block := response.read1(1 << 16):  # `read` would wait for all of them
+        size += file.write(block)
+        seconds = time.monotonic() - started
+        if size > LARGEST_BYTES:
+            raise OSError(f"it has more than {LARGEST_BYTES} bytes, and no weights are as large")
+        if seconds > PATIENCE_SECONDS and size < seconds * LEAST_BYTES_A_SECOND:
+            raise OSError(
+                f"only {size / seconds:.0f} bytes a second came; {LEAST_BYTES_A_SECOND} are the least"
+            )
+    return size

@@ -12,16 +12,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ..errors import ModelError
 from ..ontology import ontology
 from .logmel import PatchListener
-from .weights import Release, find_weights, loaded, read_state_dict
+from .state_dict import loaded, read_state_dict
+from .weights import YAMNET as RELEASE
+from .weights import find_weights
 
-RELEASE = Release(
-    model="yamnet",
-    files=("yamnet.pth", "yamnet.h5"),
-    sources=(
-        "https://github.com/w-hc/torch_audioset/releases/download/v0.1/yamnet.pth (PyTorch)",
-        "https://storage.googleapis.com/audioset/yamnet.h5 (Keras)",
-    ),
-)
 LOG_OFFSET = 0.001
 HOP_SAMPLES = 7_680  # 0.48 s: half a patch, as its authors' own inference has it
 CLASSES = 521

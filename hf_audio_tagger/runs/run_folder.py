@@ -25,7 +25,9 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from .. import __version__
+from ..cells import is_url
 from ..errors import RunError, SettingsError
+from ..models.weights import cache_folder, without_secrets
 from ..tagger import WITHOUT_EFFECT, Tagger
 from .plain_rows import write_lines
 from .shards import (
@@ -100,8 +102,6 @@ def folder_for(dest: str | os.PathLike[str]) -> RunFolder:
         match = HUB_DEST.fullmatch(name)
         if match is None:
             raise SettingsError(f"{name}: on the Hub, DEST is hf://datasets/user/name or .../name@branch.")
-        from ..models.weights import cache_folder
-
         key = name.removeprefix("hf://datasets/").strip("/").replace("/", "--")
         state = cache_folder() / "runs" / key
         return RunFolder(name, None, match["repo"], match["revision"], state / "data", state)
@@ -117,8 +117,11 @@ def folder_for(dest: str | os.PathLike[str]) -> RunFolder:
 
 
 def settings_of(tagger: Tagger) -> dict[str, Any]:
-    """The settings that can change a result, for people to read. The token is none of them."""
-    return {one.name: getattr(tagger, one.name) for one in fields(tagger) if one.name not in WITHOUT_EFFECT}
+    """The settings that can change a result, for people to read, without the token or a URL's query."""
+    named = {one.name: getattr(tagger, one.name) for one in fields(tagger) if one.name not in WITHOUT_EFFECT}
+    if tagger.weights is not None and is_url(tagger.weights):
+        named["weights"] = without_secrets(tagger.weights)
+    return named
 
 
 def fingerprint_of(tagger: Tagger) -> str:

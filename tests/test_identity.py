@@ -1,0 +1,272 @@
+"""What two taggers must not share: weights that differ, dtypes that differ. And what may not be told."""
+
+import http.server
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from datasets.fingerprint import Hasher
+from random_weights import write_yamnet
+
+from hf_audio_tagger import ModelError, SettingsError, Tagger, build_tagger
+from hf_audio_tagger.demo.sounds import synthesize
+from hf_audio_tagger.models import bfloat16, weights
+from hf_audio_tagger.runs import load_result, tag_dataset
+from hf_audio_tagger.runs.run_folder import settings_of
+
+SOUND = {"array": synthesize("Siren", 2.0, 16_000, 1), "sampling_rate": 16_000}
+
+
+class WeightsServer(http.server.ThreadingHTTPServer):
+    """Serves `files` by path, at the pace that `seconds_a_byte` says."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), WeightsHandler)
+        self.files: dict[str, bytes] = {}
+        self.asked: list[str] = []
+        self.seconds_a_byte = 0.0
+        self.tells_length = True
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class WeightsHandler(http.server.BaseHTTPRequestHandler):
+    server: WeightsServer
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        data = self.server.files.get(self.path.partition("?")[0])
+        if data is None:
+            self.send_error(404)
+            return
+        self.send_response(200)
+        if self.server.tells_length:
+            self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        try:
+            if not self.server.seconds_a_byte:
+                self.wfile.write(data)
+                return
+            for place in range(len(data)):
+                self.wfile.write(data[place : place + 1])
+                time.sleep(self.server.seconds_a_byte)
+        except OSError:
+            self.close_connection = True  # the client gave up
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder where weights are looked for and downloaded to."""
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    monkeypatch.setenv("HF_AUDIO_TAGGER_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def server(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WeightsServer]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with WeightsServer() as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def two_weights(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("two")
+    return write_yamnet(folder / "0.pth", seed=0), write_yamnet(folder / "1.pth", seed=1)
+
+
+def embedding_of(tagger: Tagger) -> np.ndarray:
+    (verdict,) = tagger.hear(SOUND)
+    assert verdict.embedding is not None
+    return verdict.embedding
+
+
+# --- weights
+
+
+def test_weights_named_by_url_count_by_their_content(server: WeightsServer) -> None:
+    server.files = {"/a.pth": b"one", "/b.pth": b"two", "/c.pth": b"one"}
+    hashes = {name: Hasher.hash(build_tagger("yamnet", weights=f"{server.url}/{name}.pth")) for name in "abc"}
+    assert hashes["a"] != hashes["b"]
+    assert hashes["a"] == hashes["c"]
+    assert server.asked == ["/a.pth", "/b.pth", "/c.pth"]
+
+
+@pytest.mark.parametrize("name", ["path", "file URL", "http URL", "cache folder"])
+def test_the_same_weights_have_one_identity_however_they_are_named(
+    name: str, server: WeightsServer, cache: Path, tmp_path: Path
+) -> None:
+    data = b"the same weights"
+    file = tmp_path / "mine.pth"
+    file.write_bytes(data)
+    server.files = {"/mine.pth": data}
+    (cache / "yamnet.pth").write_bytes(data)
+    named = {"path": str(file), "file URL": file.as_uri(), "http URL": f"{server.url}/mine.pth"}.get(name)
+    assert Hasher.hash(build_tagger("yamnet", weights=named)) == Hasher.hash(
+        build_tagger("yamnet", weights=file)
+    )
+    assert Hasher.hash(build_tagger("yamnet", weights=named)) != Hasher.hash(build_tagger("demo"))
+
+
+def test_a_file_url_counts_by_content(tmp_path: Path) -> None:
+    file = tmp_path / "yamnet.pth"
+    hashes = []
+    for content in (b"one", b"two"):
+        file.write_bytes(content)
+        hashes.append(Hasher.hash(build_tagger("yamnet", weights=file.as_uri())))
+    assert hashes[0] != hashes[1]
+
+
+def test_a_replaced_file_in_the_cache_folder_is_another_model(
+    cache: Path, two_weights: tuple[Path, Path]
+) -> None:
+    """For the fingerprint, and for the model that this process has loaded."""
+    tagger = build_tagger("yamnet", embeddings=True)
+    seen = []
+    for file in two_weights:
+        (cache / "yamnet.pth").write_bytes(file.read_bytes())
+        seen.append((Hasher.hash(tagger), embedding_of(tagger)))
+    assert seen[0][0] != seen[1][0]
+    assert not np.array_equal(seen[0][1], seen[1][1])
+    assert np.array_equal(
+        seen[0][1], embedding_of(build_tagger("yamnet", weights=two_weights[0], embeddings=True))
+    )
+
+
+def test_a_run_goes_on_only_with_the_weights_that_it_was_begun_with(
+    cache: Path, two_weights: tuple[Path, Path], clips: dict[str, Path], tmp_path: Path
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"video": str(clips["Siren"])}) + "\n")
+    tagger = build_tagger("yamnet", embeddings=True)
+    (cache / "yamnet.pth").write_bytes(two_weights[0].read_bytes())
+    tag_dataset(rows, tmp_path / "out", tagger)
+    (cache / "yamnet.pth").write_bytes(two_weights[1].read_bytes())
+    with pytest.raises(SettingsError, match="the model's files"):
+        tag_dataset(rows, tmp_path / "out", tagger)
+    assert load_result(tmp_path / "out").num_rows == 1
+
+
+def test_weights_that_are_not_there_are_told_when_the_identity_is_taken(
+    server: WeightsServer, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match="404"):
+        build_tagger("yamnet", weights=f"{server.url}/gone.pth").identity()
+    with pytest.raises(ModelError, match="no weights for 'vggish'"):
+        build_tagger("vggish").identity()
+
+
+def test_what_may_be_secret_in_a_url_is_told_nowhere(server: WeightsServer) -> None:
+    server.files = {"/a.pth": b"one"}
+    tagger = build_tagger("yamnet", weights=f"{server.url}/a.pth?signature=secret", token="hf_secret")
+    told = json.dumps([repr(tagger.identity()), settings_of(tagger)])
+    assert "secret" not in told
+    assert f"{server.url}/a.pth" in told
+    with pytest.raises(SettingsError, match=r"weights.*password") as caught:
+        build_tagger("yamnet", weights="https://user:s3cret@example.org/a.pth")
+    assert "s3cret" not in str(caught.value)
+
+
+def test_schemes_that_weights_do_not_come_by_are_told_when_built() -> None:
+    with pytest.raises(SettingsError, match=r"weights.*https"):
+        build_tagger("yamnet", weights="s3://bucket/yamnet.pth")
+
+
+# --- downloads
+
+
+def test_a_download_that_trickles_ends(
+    server: WeightsServer, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "PATIENCE_SECONDS", 0.2)
+    server.files, server.seconds_a_byte = {"/a.pth": b"x" * 3_000}, 0.01  # 30 s
+    started = time.monotonic()
+    with pytest.raises(ModelError, match="bytes a second"):
+        build_tagger("yamnet", weights=f"{server.url}/a.pth?key=secret").identity()
+    assert time.monotonic() - started < 20
+    assert list(cache.iterdir()) == []
+
+
+def test_a_download_without_an_end_ends(
+    server: WeightsServer, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "LARGEST_BYTES", 1_000)
+    for tells_length in (True, False):
+        server.files, server.tells_length = {"/a.pth": b"x" * 5_000}, tells_length
+        with pytest.raises(ModelError, match="more than 1000 bytes"):
+            build_tagger("yamnet", weights=f"{server.url}/a.pth").identity()
+    assert list(cache.iterdir()) == []
+
+
+# --- dtype="auto"
+
+
+@pytest.fixture
+def no_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU without its instructions."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+
+
+def gpus(monkeypatch: pytest.MonkeyPatch, *capabilities: tuple[int, int]) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(capabilities))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: pytest.fail("it opens a context"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("it opens a context"))
+    monkeypatch.setattr(bfloat16, "nvidia_capabilities", lambda: capabilities)
+
+
+def hash_of(dtype: str, device: str | None = None) -> str:
+    return str(Hasher.hash(build_tagger("demo", dtype=dtype, device=device)))
+
+
+@pytest.mark.usefixtures("no_bfloat16")
+def test_auto_is_the_dtype_that_it_computes_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus(monkeypatch)
+    assert hash_of("auto") == hash_of("auto", "cpu") == hash_of("float32")
+    gpus(monkeypatch, (9, 0), (8, 0))
+    assert hash_of("auto") == hash_of("auto", "cuda:1") == hash_of("bfloat16")
+    assert hash_of("auto", "cpu") == hash_of("float32")
+    gpus(monkeypatch, (8, 0), (7, 5))  # a rank on each: all compute alike
+    assert hash_of("auto") == hash_of("auto", "cuda:0") == hash_of("float32")
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    assert hash_of("auto", "cpu") == hash_of("bfloat16")
+    assert hash_of("auto", "mps") == hash_of("float32")
+
+
+@pytest.mark.usefixtures("no_bfloat16")
+def test_auto_computes_in_the_dtype_of_its_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    for has_it, dtype in ((False, "float32"), (True, "bfloat16")):
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda has_it=has_it: has_it)
+        auto, named = (
+            build_tagger("demo", dtype=one, device="cpu", embeddings=True) for one in ("auto", dtype)
+        )
+        assert np.array_equal(embedding_of(auto), embedding_of(named))
+
+
+def test_hashing_is_quick() -> None:
+    code = (
+        "import sys; from hf_audio_tagger import build_tagger; build_tagger('demo').identity();"
+        "build_tagger('yamnet', weights=sys.argv[1]).identity();"
+        "print(*sorted({'torch', 'transformers', 'av'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, __file__], capture_output=True, text=True, timeout=100, check=True
+    )
+    assert done.stdout.strip() == ""
