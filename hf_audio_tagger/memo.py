@@ -6,16 +6,24 @@ size and time of change, bytes by their digest. A changed file is another clip.
 
 import hashlib
 import os
+import threading
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from .cells import BytesMedia, FileMedia, Media, is_url
 from .tags import Verdict
 
-KEPT_VERDICTS = 1024  # some kilobytes each at most
+KEPT_VERDICTS = 1024
+KEPT_BYTES = 32 << 20  # of all verdicts together, about
 LONGEST_KEPT = 256  # segments: hours of sound are not kept
+VERDICT_BYTES, SEGMENT_BYTES, LABEL_BYTES = 500, 250, 120  # what these take in Python, about
 
 _verdicts: OrderedDict[Hashable, Verdict] = OrderedDict()
+_kept_bytes = 0
+_lock = threading.Lock()
+_is_set_aside: ContextVar[bool] = ContextVar("is_set_aside", default=False)
 
 
 def key_of(media: Media, identity: Hashable) -> Hashable | None:
@@ -32,21 +40,60 @@ def key_of(media: Media, identity: Hashable) -> Hashable | None:
 
 
 def recall(key: Hashable | None) -> Verdict | None:
-    if key is None or key not in _verdicts:
-        return None
-    _verdicts.move_to_end(key)
-    return _verdicts[key]
+    """What was said of a clip, if it is kept."""
+    with _lock:
+        if key is None or key not in _verdicts or _is_set_aside.get():
+            return None
+        _verdicts.move_to_end(key)
+        return _verdicts[key]
 
 
 def keep(key: Hashable | None, verdict: Verdict) -> None:
     """Remember a verdict. Failures are not kept: the next row may have better luck."""
+    global _kept_bytes
     if key is None or verdict.error is not None or len(verdict.segments or ()) > LONGEST_KEPT:
         return
-    _verdicts[key] = verdict
-    while len(_verdicts) > KEPT_VERDICTS:
-        _verdicts.popitem(last=False)
+    if _is_set_aside.get():
+        return
+    with _lock:
+        if key in _verdicts:
+            _kept_bytes -= bytes_of(_verdicts.pop(key))
+        _verdicts[key] = verdict
+        _kept_bytes += bytes_of(verdict)
+        while len(_verdicts) > KEPT_VERDICTS or _kept_bytes > KEPT_BYTES:
+            _kept_bytes -= bytes_of(_verdicts.popitem(last=False)[1])
+
+
+def bytes_of(verdict: Verdict) -> int:
+    """What a verdict takes, about."""
+    embedding_bytes = 0 if verdict.embedding is None else verdict.embedding.nbytes
+    lists_bytes = len(verdict.segments or ()) * SEGMENT_BYTES + len(verdict.top or ()) * LABEL_BYTES
+    return VERDICT_BYTES + embedding_bytes + lists_bytes
+
+
+@contextmanager
+def set_aside() -> Iterator[None]:
+    """Within, this thread neither recalls nor keeps: a row then gets what its own batch gives it."""
+    token = _is_set_aside.set(True)
+    try:
+        yield
+    finally:
+        _is_set_aside.reset(token)
 
 
 def forget() -> None:
     """Empty the memory, as tests and benchmarks need."""
-    _verdicts.clear()
+    global _kept_bytes
+    with _lock:
+        _verdicts.clear()
+        _kept_bytes = 0
+
+
+def _after_fork() -> None:
+    """A lock that another thread of the parent held would stay shut for ever."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

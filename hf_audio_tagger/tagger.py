@@ -164,14 +164,23 @@ class Tagger:
 
     def _hear(self, media: Sequence[Media], rank: int | None) -> list[Verdict]:
         """A verdict for each, in order. A clip that was heard before, or stands twice, is heard once."""
+        if not media:
+            return []
         identity = self.identity()
-        keys = [memo.key_of(one, identity) or object() for one in media]
-        found = {key: memo.recall(key) for key in keys}
-        missing = {key: one for key, one in zip(keys, media, strict=True) if found[key] is None}
-        for key, new in zip(missing, self._hear_new(list(missing.values()), rank), strict=True):
-            found[key] = new
-            memo.keep(key, new)
-        return [verdict for key in keys if (verdict := found[key]) is not None]
+        keys = [memo.key_of(one, identity) for one in media]
+        clips = [place if key is None else key for place, key in enumerate(keys)]  # without a key, its own
+        known = {
+            clip: verdict for clip, key in zip(clips, keys, strict=True) if (verdict := memo.recall(key))
+        }
+        missing: dict[Hashable, int] = {}  # each clip's first place
+        for place, clip in enumerate(clips):
+            if clip not in known:
+                missing.setdefault(clip, place)
+        new = self._hear_new([media[place] for place in missing.values()], rank)
+        for (clip, place), verdict in zip(missing.items(), new, strict=True):
+            known[clip] = verdict
+            memo.keep(keys[place], verdict)
+        return [known[clip] for clip in clips]
 
     def _hear_new(self, media: list[Media], rank: int | None) -> list[Verdict]:
         """Run the pipeline over clips and fold what it says into a verdict each."""

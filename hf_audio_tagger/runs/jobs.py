@@ -198,8 +198,8 @@ def tag_rows(source: Source, tagger: Tagger, table: pa.Table, first_row: int, ra
     column = pick_column(table.column_names, tagger.column)
     there = [name for name in tag_columns(tagger) if name in table.column_names and name != column]
     given = {column: source.hearable(table[column], first_row), **{name: table[name] for name in there}}
-    memo.forget()
-    tagged = tagger(pa.table(given), rank)
+    with memo.set_aside():
+        tagged = tagger(pa.table(given), rank)
     return with_table(table, tagged.drop_columns([column]))
 
 

@@ -1,0 +1,120 @@
+"""What a process remembers of the clips that it has heard, and what it does not."""
+
+import os
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hf_audio_tagger import build_tagger, listen, memo
+from hf_audio_tagger.cells import BytesMedia
+from hf_audio_tagger.demo.sounds import synthesize
+from hf_audio_tagger.runs import load_result, tag_dataset
+from hf_audio_tagger.tags import Segment, Verdict
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the clips that are opened, in order."""
+    names: list[str] = []
+    opened = listen.open_sound
+    monkeypatch.setattr(
+        listen, "open_sound", lambda media, *rest: names.append(media.name) or opened(media, *rest)
+    )
+    return names
+
+
+def write_wav(path: Path, label: str) -> None:
+    """Two seconds: any two of these files have the same size."""
+    import wave
+
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        samples = synthesize(label, 2.0, 16_000, 3)[:32_000]
+        file.writeframes((samples * 32_767).astype("<i2").tobytes())
+
+
+def test_a_file_that_is_rewritten_in_place_with_the_same_size_is_heard_again(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.wav"
+    tagger = build_tagger("demo")
+    write_wav(clip, "Siren")
+    os.utime(clip, ns=(0, 1_000_000_000))
+    before = clip.stat()
+    assert tagger.tag(clip) == "Siren"
+    write_wav(clip, "White noise")
+    os.utime(clip, ns=(0, 1_000_000_001))
+    after = clip.stat()
+    assert (after.st_size, after.st_ino) == (before.st_size, before.st_ino)
+    assert tagger.tag(clip) == "White noise"
+
+
+def test_clips_that_nothing_identifies_push_out_no_others(
+    clips: dict[str, Path], heard: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memo, "KEPT_VERDICTS", 2)
+    tagger = build_tagger("demo")
+    sound = {"array": synthesize("Music", 1.0, 16_000, 3), "sampling_rate": 16_000}
+    tagger.tag(clips["Siren"])
+    for _ in range(3):
+        tagger.tag([sound, sound])
+    tagger.tag(clips["Siren"])
+    assert heard == [str(clips["Siren"]), *["<samples>"] * 6]
+
+
+def test_what_is_remembered_is_bounded_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memo, "KEPT_BYTES", 100_000)
+    large = [
+        Verdict("Siren", embedding=np.zeros(7_000, np.float32)),  # 28 kB
+        Verdict("Siren", segments=tuple(Segment(n, n + 1, "Siren", 0.5) for n in range(200))),
+        Verdict("Siren", top=tuple((str(n), 0.5) for n in range(400))),
+    ]
+    for verdict in large:
+        keys = [memo.key_of(BytesMedia(bytes([n])), "settings") for n in range(10)]
+        for key in keys:
+            memo.keep(key, verdict)
+        kept = [memo.recall(key) is not None for key in keys]
+        assert kept[-1]
+        assert 1 <= sum(kept) <= 4
+        memo.forget()
+    memo.keep(keys[0], Verdict("Siren", embedding=np.zeros(30_000, np.float32)))  # more than all
+    assert memo.recall(keys[0]) is None
+    memo.keep(keys[1], large[0])
+    memo.keep(keys[1], large[0])  # again: counted once
+    memo.keep(keys[2], large[0])
+    assert memo.recall(keys[1]) is not None
+
+
+def test_a_clip_that_another_thread_pushes_out_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the moment that it is found and the moment that it is read."""
+
+    class Interrupted(OrderedDict):  # type: ignore[type-arg]
+        def __contains__(self, key: object) -> bool:
+            found = super().__contains__(key)
+            other = threading.Thread(target=memo.forget)
+            other.start()
+            other.join(0.2)  # it may have to wait for us
+            return found
+
+    key = memo.key_of(BytesMedia(b"clip"), "settings")
+    monkeypatch.setattr(memo, "_verdicts", Interrupted())
+    memo._verdicts[key] = Verdict("Siren")
+    assert memo.recall(key) == Verdict("Siren")
+
+
+def test_a_run_neither_uses_nor_empties_it(clips: dict[str, Path], heard: list[str], tmp_path: Path) -> None:
+    """A row of a run hangs on its own batch alone; what the process remembers for others stays."""
+    settings: dict[str, Any] = {"embeddings": True, "batch_size": 2, "device": "cpu"}
+    tagger = build_tagger("demo", **settings)
+    tagger.tag([clips["Siren"], clips["Music"]])
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(f'{{"video": "{clips["Siren"]}"}}\n' * 4)
+    tag_dataset(rows, tmp_path / "out", tagger)
+    assert load_result(tmp_path / "out")["video_audio_tags"][:] == [["Siren"]] * 4
+    assert heard[2:] == [str(clips["Siren"])] * 2  # once in each batch of two rows
+    tagger.tag([clips["Siren"], clips["Music"]])
+    assert len(heard) == 4
