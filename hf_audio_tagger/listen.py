@@ -102,7 +102,8 @@ def span_of(window: Window, rate_hz: int) -> tuple[float, float]:
 
 
 def windows_per_stretch(listener: Listener, plan: Plan) -> int:
-    return max(1, round(STRETCH_SECONDS * listener.rate_hz / max(plan.hop_samples, 1)))
+    """As many as the model's own hop puts in a stretch: windows that lie closer are no smaller."""
+    return max(1, round(STRETCH_SECONDS * listener.rate_hz / max(plan.hop_samples, listener.hop_samples)))
 
 
 def windows_per_batch(listener: Listener, plan: Plan) -> int:
