@@ -5,29 +5,33 @@ threads hangs in its first parallel region. So a forked worker drops to one thre
 torch call, and computes on more only in a fresh thread, which gets threads of its own.
 """
 
+import ctypes
 import multiprocessing
 import os
 import sys
-from collections import deque
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from numbers import Integral
 from pathlib import Path
 from typing import TypeVar
 
+from .caller import called_with_indices
 from .errors import ProcessError, SettingsError
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 _forked = False
-_recent_ranks: deque[int] = deque(maxlen=3)
+_starting = threading.Lock()  # while a thread's count is not fixed
 
 
 def _after_fork() -> None:
-    global _forked
+    global _forked, _starting
     _forked = True
+    _starting = threading.Lock()  # another thread of the parent may have held it
     prepare_torch.cache_clear()
     core_share.cache_clear()
     compute_thread.cache_clear()
@@ -129,36 +133,65 @@ def on_every_core(function: Callable[[Part], Result], parts: Sequence[Part]) -> 
 
 @contextmanager
 def one_thread_each(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
-    """Threads that compute on a core each. The caller, and the threads it starts later, keep their count."""
+    """Threads that compute on a core each. All others keep their count, those that begin meanwhile too."""
     import torch
 
-    threads = torch.get_num_threads()  # asking fixes it: this thread's count is its own from now on
-    pool = ThreadPoolExecutor(count, name, initializer=torch.set_num_threads, initargs=(1,))
+    with _starting:
+        torch.get_num_threads()  # asking fixes it: this thread's count is its own from now on
+    pool = ThreadPoolExecutor(count, name, initializer=compute_on_one_core)
     try:
         yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-        torch.set_num_threads(threads)
+
+
+def compute_on_one_core() -> None:
+    """For a new thread, before its first torch call.
+
+    torch.set_num_threads also sets the count that threads begin with whose first torch call is yet to come.
+    So the thread's own count is set where torch's libraries let it be; elsewhere all others wait meanwhile.
+    """
+    import torch
+
+    with _starting:
+        threads = torch.get_num_threads()  # what threads begin with; asking fixes it
+        setters = own_count_setters()
+        for set_own_count in setters:
+            set_own_count(1)
+        if not setters:
+            torch.set_num_threads(1)
+            restorer = threading.Thread(target=torch.set_num_threads, args=(threads,))
+            restorer.start()
+            restorer.join()
+
+
+@cache
+def own_count_setters() -> tuple[Callable[[int], object], ...]:
+    """The functions of OpenMP, and of MKL where torch has it, that set the calling thread's count alone.
+
+    They are looked up in the libraries that torch itself has loaded. None, where they are not found.
+    """
+    import torch
+
+    names = ["omp_set_num_threads", *["MKL_Set_Num_Threads_Local"] * torch.backends.mkl.is_available()]
+    try:
+        libraries = ctypes.CDLL(torch._C.__file__)
+        return tuple(getattr(libraries, name) for name in names)
+    except (OSError, AttributeError):
+        return ()
 
 
 def check_rank(rank: object) -> None:
-    """Refuse what `map(with_indices=True)` passes in the rank's place.
-
-    A row's index counts up from call to call and is above 0 outside of workers; a rank is neither.
-    """
+    """Refuse what is no rank, such as what `map(with_indices=True)` passes in its place."""
     if rank is None:
         return
-    if isinstance(rank, int):
-        _recent_ranks.append(rank)
-        counts_up = (
-            len(_recent_ranks) == 3 and _recent_ranks[2] - 1 == _recent_ranks[1] == _recent_ranks[0] + 1
+    if called_with_indices():
+        raise SettingsError(
+            "map(with_indices=True) passes an index where the tagger takes a rank. Leave with_indices out; "
+            "to use the index too, wrap it: ds.map(lambda row, index: tagger(row), with_indices=True)."
         )
-        if not counts_up and (rank == 0 or is_worker()):
-            return
-    raise SettingsError(
-        "map(with_indices=True) passes an index where the tagger takes a rank. Leave with_indices out; "
-        "to use the index too, wrap it: ds.map(lambda row, index: tagger(row), with_indices=True)."
-    )
+    if isinstance(rank, bool) or not isinstance(rank, Integral) or rank < 0:
+        raise SettingsError(f"rank={rank!r} cannot be; it is None or a whole number from 0 on.")
 
 
 def pick_device(device: str | None, rank: int | None) -> str:

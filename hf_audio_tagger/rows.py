@@ -5,7 +5,6 @@ An unformatted `Dataset` says which it is by the type of what it hands over. A p
 is refused with advice, never guessed.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from datasets.formatting.formatting import LazyBatch, LazyDict, LazyRow
 
+from .caller import called_by_arrow_map
 from .cells import COLUMNS, is_file_struct, is_list_cell, is_samples_struct
 from .columns import typed_batch, typed_row, with_columns
 from .errors import ColumnError, SettingsError
@@ -117,18 +117,3 @@ def ambiguous(what: str) -> SettingsError:
         f"map handed over {what}, which may be one row with several videos or a batch of rows. Say which: "
         "build_tagger(batched=True) with map(..., batched=True), else build_tagger(batched=False)."
     )
-
-
-def called_by_arrow_map() -> bool:
-    """True below `Dataset.map`, which writes Arrow; false in streaming, which passes Python values on.
-
-    A formatted `Dataset` and an `IterableDataset` hand over the same plain dict, but only the first
-    infers a column's type from its first values, so only there the types must come along.
-    """
-    frame = sys._getframe(1)
-    while frame is not None:
-        module = frame.f_globals.get("__name__", "")
-        if module.startswith("datasets."):
-            return bool(module == "datasets.arrow_dataset")
-        frame = frame.f_back  # type: ignore[assignment]
-    return False

@@ -229,6 +229,93 @@ def test_decode_threads_leave_the_callers_thread_count_alone(clips: Clips) -> No
         torch.set_num_threads(1)
 
 
+def test_other_threads_keep_their_count_while_a_call_computes(clips: Clips) -> None:
+    """Threads that begin in the middle of a call, and those that begin after it, have the full count."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def count_of_a_new_thread() -> int:
+        with ThreadPoolExecutor(1) as fresh:
+            return fresh.submit(torch.get_num_threads).result()
+
+    def work(_: int) -> tuple[int, int]:
+        return torch.get_num_threads(), count_of_a_new_thread()
+
+    torch.set_num_threads(2)
+    try:
+        assert on_every_core(work, range(4)) == [(1, 2)] * 4
+        assert count_of_a_new_thread() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("can_reach_openmp", [True, False])
+def test_threads_that_tag_at_once_leave_the_count_alone(
+    clips: Clips, can_reach_openmp: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that begins inside of another and outlasts it, and then many at once."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    if not can_reach_openmp:
+        monkeypatch.setattr(process, "own_count_setters", tuple)
+    tagger = build_tagger("demo", batch_size=2)
+    tagger.tag(clips["Clicking"])
+    torch.set_num_threads(2)
+    inside = threading.Barrier(2, timeout=30)
+    counts: list[int] = []
+
+    def first() -> None:
+        with process.one_thread_each(2, "first") as pool:
+            pool.submit(torch.get_num_threads).result()
+            inside.wait()  # the second begins here
+            inside.wait()
+        inside.wait()
+
+    def second() -> None:
+        inside.wait()
+        counts.append(torch.get_num_threads())
+        with process.one_thread_each(2, "second") as pool:
+            counts.append(pool.submit(torch.get_num_threads).result())
+            inside.wait()
+            inside.wait()  # the first has ended
+        counts.append(torch.get_num_threads())
+
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            for done in [threads.submit(first), threads.submit(second)]:
+                done.result(timeout=60)
+        assert counts == [2, 1, 2]
+        sounds = [clips[label] for label in LABELS]
+        with ThreadPoolExecutor(4) as threads:
+            assert list(threads.map(tagger.tag, [sounds] * 4, timeout=60)) == [list(LABELS)] * 4
+        with ThreadPoolExecutor(1) as later:
+            assert later.submit(torch.get_num_threads).result() == torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_a_thread_of_its_own_count_multiplies_matrices_on_it_alone() -> None:
+    """The count is OpenMP's and MKL's too: the time of all threads is that of the one."""
+    import time
+
+    def times() -> tuple[float, float]:
+        matrix = torch.randn(700, 700)
+        signal = torch.randn(200, 16_000)
+        started = time.process_time(), time.thread_time()
+        for _ in range(3):
+            matrix @ matrix
+            torch.fft.rfft(signal)
+            signal.sin()
+        return time.process_time() - started[0], time.thread_time() - started[1]
+
+    torch.set_num_threads(2)
+    try:
+        with process.one_thread_each(1, "alone") as pool:
+            of_all, of_one = pool.submit(times).result()
+    finally:
+        torch.set_num_threads(1)
+    assert of_all < 1.2 * of_one + 0.02
+
+
 def test_every_core_gets_its_own_part_and_the_rest_goes_to_all() -> None:
     seen: list[tuple[int, str, int]] = []
 

@@ -135,12 +135,51 @@ def test_a_value_that_could_be_either_is_refused(clips: Clips) -> None:
     assert build_tagger("demo", batched=True)(rows) == {"video_audio_tags": [["Siren"], ["Music"]]}
 
 
+@pytest.mark.parametrize("times", [[0.5], [0.5, 1.5, 2.5], np.zeros(3)])
+def test_lists_of_different_lengths_are_a_row(clips: Clips, times: Any) -> None:
+    rows = {"videos": [str(clips["Siren"]), str(clips["Music"])], "times": times}
+    assert build_tagger("demo")(rows) == {"video_audio_tags": ["Siren", "Music"]}
+
+
 @pytest.mark.parametrize("options", [{}, {"batched": True}, {"num_proc": 2}])
 @pytest.mark.timeout(60)
 def test_with_indices_is_refused(clips: Clips, options: dict[str, Any]) -> None:
     ds = videos([str(clips["Siren"])] * 8)
     with pytest.raises(SettingsError, match="with_indices"):
         ds.map(build_tagger("demo"), with_indices=True, **options)
+
+
+def test_with_indices_is_refused_in_streaming(clips: Clips) -> None:
+    stream = videos([str(clips["Siren"])] * 3, Value("string")).to_iterable_dataset()
+    for options in ({}, {"batched": True}):
+        for tagger in (build_tagger("demo", batched=bool(options)), build_tagger("demo")):
+            with pytest.raises(SettingsError, match="with_indices"):
+                list(stream.map(tagger, with_indices=True, **options))
+        with pytest.raises(SettingsError, match="with_indices"):
+            list(stream.with_format("arrow").map(build_tagger("demo"), with_indices=True, **options))
+
+
+def test_a_rank_that_a_function_passes_on_is_taken_beside_an_index(clips: Clips) -> None:
+    ds = videos([str(clips["Siren"])] * 2)
+    tagger = build_tagger("demo")
+    for options in ({}, {"batched": True}):
+        tagged = ds.map(lambda row, _, rank: tagger(row, rank), with_indices=True, with_rank=True, **options)
+        assert tagged["video_audio_tags"][:] == [["Siren"]] * 2
+
+
+@pytest.mark.parametrize("rank", [0, 1, 2, 3, 7])
+def test_any_rank_is_taken_in_any_process(clips: Clips, rank: int) -> None:
+    """As torchrun and Ray hand them out; also one after the other in one process."""
+    tagger = build_tagger("demo")
+    row = {"video": str(clips["Siren"])}
+    for one in (rank, rank + 1, rank + 2, np.int64(rank)):
+        assert tagger(row, one) == tagger(row, rank=one) == {"video_audio_tags": ["Siren"]}
+
+
+@pytest.mark.parametrize("rank", [-1, [0, 1], "0", 1.0, True])
+def test_what_is_no_rank_is_refused(clips: Clips, rank: Any) -> None:
+    with pytest.raises(SettingsError, match="rank"):
+        build_tagger("demo")({"video": str(clips["Siren"])}, rank)
 
 
 def test_with_rank_is_taken(clips: Clips) -> None:
