@@ -1,17 +1,20 @@
 """What two taggers must not share: weights that differ, dtypes that differ. And what may not be told."""
 
+import ctypes
 import http.server
 import json
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from datasets.fingerprint import Hasher
 from random_weights import write_yamnet
 
@@ -173,6 +176,12 @@ def test_weights_that_are_not_there_are_told_when_the_identity_is_taken(
         build_tagger("vggish").identity()
 
 
+def test_a_map_with_weights_that_are_not_there_fails(server: WeightsServer) -> None:
+    rows = Dataset.from_dict({"video": [None, "clip.mp4"]})
+    with pytest.raises(ModelError, match="404"):
+        rows.map(build_tagger("yamnet", weights=f"{server.url}/gone.pth"))
+
+
 def test_what_may_be_secret_in_a_url_is_told_nowhere(server: WeightsServer) -> None:
     server.files = {"/a.pth": b"one"}
     tagger = build_tagger("yamnet", weights=f"{server.url}/a.pth?signature=secret", token="hf_secret")
@@ -258,6 +267,40 @@ def test_auto_computes_in_the_dtype_of_its_identity(monkeypatch: pytest.MonkeyPa
             build_tagger("demo", dtype=one, device="cpu", embeddings=True) for one in ("auto", dtype)
         )
         assert np.array_equal(embedding_of(auto), embedding_of(named))
+
+
+class FakeNvml:
+    """The driver's library, as far as it is asked."""
+
+    def __init__(self, *capabilities: tuple[int, int], failing: str = "") -> None:
+        self.capabilities, self.failing, self.calls = capabilities, failing, list[str]()
+
+    def __getattr__(self, name: str) -> Callable[..., int]:
+        def call(*given: Any) -> int:
+            self.calls.append(name)
+            if name == self.failing:
+                return 999
+            if name == "nvmlDeviceGetCount_v2":
+                given[0]._obj.value = len(self.capabilities)
+            elif name == "nvmlDeviceGetHandleByIndex_v2":
+                given[1]._obj.value = 1_000 + given[0]
+            elif name == "nvmlDeviceGetCudaComputeCapability":
+                given[1]._obj.value, given[2]._obj.value = self.capabilities[given[0].value - 1_000]
+            return 0
+
+        return call
+
+
+def test_capabilities_are_asked_of_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    nvml = FakeNvml((9, 0), (7, 5))
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: nvml)
+    assert bfloat16.nvidia_capabilities() == [(9, 0), (7, 5)]
+    assert nvml.calls[0] == "nvmlInit_v2"
+    assert nvml.calls[-1] == "nvmlShutdown"
+    for failing in set(nvml.calls) - {"nvmlShutdown"}:
+        monkeypatch.setattr(ctypes, "CDLL", lambda _, failing=failing: FakeNvml((9, 0), failing=failing))
+        assert bfloat16.nvidia_capabilities() == []
+        assert not bfloat16.has_native_bfloat16(torch.device("cuda", 0))
 
 
 def test_hashing_is_quick() -> None:

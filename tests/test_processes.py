@@ -208,7 +208,7 @@ def test_the_model_is_loaded_once_in_a_process(clips: Clips, monkeypatch: pytest
     assert loads == []
     paths(clips).map(tagger)
     tagger.tag({"array": np.zeros(16_000, np.float32), "sampling_rate": 16_000})
-    build_tagger("demo", top_k=3).tag(clips["Clicking"])
+    build_tagger("demo", top_k=3, batch_size=2, token="hf_x").tag(clips["Clicking"])
     assert len(loads) == 1
 
 
