@@ -257,6 +257,7 @@ def test_auto_is_the_dtype_that_it_computes_in(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
     assert hash_of("auto", "cpu") == hash_of("bfloat16")
     assert hash_of("auto", "mps") == hash_of("float32")
+    assert settings_of(build_tagger("demo", dtype="auto", device="cpu"))["dtype"] == "bfloat16"
 
 
 @pytest.mark.usefixtures("no_bfloat16")

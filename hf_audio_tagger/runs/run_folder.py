@@ -117,10 +117,15 @@ def folder_for(dest: str | os.PathLike[str]) -> RunFolder:
 
 
 def settings_of(tagger: Tagger) -> dict[str, Any]:
-    """The settings that can change a result, for people to read, without the token or a URL's query."""
+    """The settings that can change a result, for people to read, without the token or a URL's query.
+
+    An "auto" dtype is told by what it comes to.
+    """
     named = {one.name: getattr(tagger, one.name) for one in fields(tagger) if one.name not in WITHOUT_EFFECT}
     if tagger.weights is not None and is_url(tagger.weights):
         named["weights"] = without_secrets(tagger.weights)
+    if tagger.dtype == "auto":
+        named["dtype"] = tagger.spec.dtype_on(tagger.device)
     return named
 
 
