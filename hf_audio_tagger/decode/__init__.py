@@ -18,6 +18,7 @@ import numpy as np
 from ..cells import DecoderMedia, Media, NullMedia, SamplesMedia
 from ..errors import MediaError, SettingsError
 from .pyav import PyavSound
+from .remote import remote_failures
 from .safe import Source, one_line, open_container, source_of
 from .sound import Sound, checked_rate, in_blocks, no_sound, to_mono
 
@@ -44,7 +45,7 @@ def open_sound(
         return
     source = source_of(media)
     try:
-        with open_container(source, media.name) as container:
+        with remote_failures(source), open_container(source, media.name) as container:
             if not container.streams.audio:
                 yield None
             elif decoder == "auto":

@@ -38,13 +38,14 @@ FIRST_PROBED_BYTES = 1 << 12  # enough for nearly every file: text ends at the f
 DECLARING_BEGINNINGS = (b"\x1aE\xdf\xa3", b"RIFF", b"OggS", b"fLaC")  # Matroska, AVI and WAV, Ogg, FLAC
 
 LOCAL_SCHEMES = ("file://", "local://")  # as fsspec names this machine's own files
-URL_TIMEOUT_SECONDS = 60  # to connect, and for each answer to a read
 
 Source = str | bytes | Any  # "file:/absolute/path", bytes, or a seekable binary file object
 
 
 def source_of(media: FileMedia | BytesMedia) -> Source:
     """What a decoder is given: never a bare path, which FFmpeg could take for a protocol."""
+    from .remote import open_url  # it stands on this file
+
     if isinstance(media, BytesMedia):
         if not media.data:
             raise MediaError(f"{media.name}: it is empty (0 bytes).")
@@ -72,26 +73,6 @@ def regular_file(path: str, name: str) -> str:
     if info.st_size == 0:
         raise MediaError(f"{name}: it is empty (0 bytes).")
     return str(Path(path).absolute())
-
-
-def open_url(url: str, name: str) -> Any:
-    """A seekable file over fsspec, opened as `datasets` opens it: only what is read is fetched."""
-    from datasets import DownloadConfig
-    from datasets.utils.file_utils import xopen
-
-    try:
-        options = http_limits() if "http" in url else {}
-        return xopen(url, "rb", download_config=DownloadConfig(storage_options=options))
-    except Exception as error:
-        raise MediaError(f"{name}: it could not be opened ({one_line(error)}).") from error
-
-
-def http_limits() -> dict[str, Any]:
-    """A server that says nothing for long is given up: a map would wait for it for ever."""
-    import aiohttp
-
-    limits = aiohttp.ClientTimeout(total=None, connect=URL_TIMEOUT_SECONDS, sock_read=URL_TIMEOUT_SECONDS)
-    return {scheme: {"client_kwargs": {"timeout": limits}} for scheme in ("http", "https")}
 
 
 def open_options(head: bytes) -> dict[str, str]:
