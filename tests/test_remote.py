@@ -2,10 +2,12 @@
 
 import bz2
 import errno
-import functools
 import gzip
 import http.server
 import io
+import multiprocessing
+import os
+import re
 import socket
 import ssl
 import tarfile
@@ -17,8 +19,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import fsspec.core
 import numpy as np
 import pytest
+from datasets import Dataset
 
 from hf_audio_tagger.cells import FileMedia
 from hf_audio_tagger.decode import layers, open_sound, remote, web
@@ -219,14 +223,27 @@ def tar_of(data: bytes, mode: str = "w") -> bytes:
 # What a server does in time, and with how much
 
 
-@pytest.mark.parametrize("route", [trickle, say_nothing], ids=["a byte at a time", "no answer"])
-def test_a_clip_has_so_many_seconds(site: Site, monkeypatch: pytest.MonkeyPatch, route: Route) -> None:
-    monkeypatch.setattr(web, "READING_SECONDS", 0.5)
-    text = reason(site.add("/slow.wav", route))
-    assert "it sent " in text
-    assert " bytes in " in text
-    assert "the limit is 0.5 s" in text
-    assert ("it sent 0 bytes" in text) == (route is say_nothing)
+def test_a_clip_has_so_many_seconds(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "READING_SECONDS", 0.3)
+    text = reason(site.add("/silent.wav", say_nothing))
+    assert text.startswith("it could not be opened: it sent 0 bytes in ")
+    assert text.endswith(" s; the limit is 0.3 s of reading a clip.")
+
+
+def test_a_byte_at_a_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error counts what came, though no read has ended."""
+    sent = web.Sent()
+    monkeypatch.setattr(web, "Sent", lambda: sent)
+    until = remote.wait
+
+    def wait(futures: Any, seconds: float) -> Any:
+        while not (sent.bytes or futures[0].done()):
+            until(futures, 0.01)
+        return until(futures, 0 if sent.bytes else seconds)
+
+    monkeypatch.setattr(remote, "wait", wait)
+    text = reason(site.add("/slow.wav", trickle))
+    assert re.search(r"it sent [1-9]\d* bytes in .* s; the limit is 300 s of reading a clip", text)
 
 
 @pytest.mark.parametrize("decoder", ["pyav", pytest.param("torchcodec", marks=needs_torchcodec)])
@@ -235,16 +252,15 @@ def test_the_limit_holds_for_all_reads_together(
 ) -> None:
     """Each read is quick enough by itself; what the decoder makes of the error does not matter."""
     url = site.add("/long.wav", ranges(WAV))
-    spent = []
+    clock = [0.0]
+    monkeypatch.setattr(remote.time, "monotonic", lambda: clock[0])
 
     def slow(layer: Any, position: int, size: int, read: Any = layers.WebRanges.read_at) -> bytes:
-        spent.append(size)
-        if len(spent) > 4:
-            raise TimeoutError
+        clock[0] += web.READING_SECONDS / 4
         return read(layer, position, size)
 
     monkeypatch.setattr(layers.WebRanges, "read_at", slow)
-    assert "reading stopped: the server did not answer" in reason(url, decoder)
+    assert "the limit is 300 s of reading a clip" in reason(url, decoder)
 
 
 def test_time_between_reads_is_not_the_servers(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,6 +300,17 @@ def test_helpers_are_used_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> 
         assert file.helper.start(lambda: None).result(10) is None
     (idle,) = remote.IDLE
     assert idle is file.helper
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only forks leave threads behind")
+def test_a_forked_worker_reads_on(site: Site) -> None:
+    """As `map(num_proc=2)` after a first clip in the parent: the helper's thread is not in the worker."""
+    url = site.add("/a.wav", ranges(WAV))
+    assert_heard(url)
+    worker = multiprocessing.get_context("fork").Process(target=assert_heard, args=(url,), daemon=True)
+    worker.start()
+    worker.join(30)
+    assert worker.exitcode == 0
 
 
 @pytest.mark.parametrize("bad", [status(503), status(429), cut_off], ids=["503", "429", "cut off"])
@@ -391,9 +418,10 @@ def test_chains(site: Site) -> None:
 
 
 def test_a_chain_over_a_local_file(tmp_path: Path) -> None:
-    (tmp_path / "a.zip").write_bytes(zip_of(WAV))
+    (tmp_path / "A.zip").write_bytes(zip_of(WAV))
     (tmp_path / "a.wav").write_bytes(WAV)
-    assert_heard(f"zip://a.wav::{tmp_path}/a.zip")
+    assert_heard(f"zip://a.wav::{tmp_path}/A.zip")
+    assert_heard(f"zip://a.wav::file://{tmp_path}/A.zip")
     assert_heard(f"FILE://{tmp_path}/a.wav")
     assert "it is a directory" in reason(f"FILE://{tmp_path}")
 
@@ -510,6 +538,18 @@ def test_connections_that_fail(site: Site, monkeypatch: pytest.MonkeyPatch) -> N
     assert "cannot be resolved (DNS)" in reason("http://nobody.invalid/a.wav")
 
 
+def test_a_failed_server_is_an_error_in_its_own_column(site: Site) -> None:
+    """Through the public interface: a clip whose server fails is never taken for one without sound."""
+    from hf_audio_tagger import build_tagger
+
+    urls = [site.add("/a.wav", ranges(WAV)), site.add("/b.wav", status(401))]
+    row = Dataset.from_dict({"videos": [urls]}).map(build_tagger("demo", on_error="record"))[0]
+    assert isinstance(row["video_audio_tags"][0], str)
+    assert row["video_audio_tags"][1] is None
+    assert row["video_audio_error"][0] is None
+    assert "HTTP 401" in row["video_audio_error"][1]
+
+
 def test_words_for_certificates() -> None:
     error = ssl.SSLCertVerificationError("certificate verify failed: self-signed certificate")
     assert "self-signed certificate" in web.reason_of(error)
@@ -597,6 +637,18 @@ def test_a_kept_connection_is_judged_too(site: Site, monkeypatch: pytest.MonkeyP
         assert len(inner.seen) == before
 
 
+def test_a_proxy_may_be_private(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its address is the user's own, and says nothing of the server behind it."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", site.url(""))
+    site.add("http://8.8.8.8/a.wav", redirect("http://8.8.4.4/a.wav"))
+    site.add("http://8.8.4.4/a.wav", ranges(WAV))
+    assert_heard("http://8.8.8.8/a.wav")
+    site.add("http://8.8.4.4/a.wav", redirect("http://169.254.169.254/a.wav"))
+    assert "169.254.169.254, an address that is not public" in reason("http://8.8.8.8/a.wav")
+
+
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/a.wav", "gopher://x/"])
 def test_a_redirect_to_another_scheme_is_refused(site: Site, target: str) -> None:
     text = reason(site.add("/a.wav", redirect(target)))
@@ -658,7 +710,12 @@ def test_options_reach_every_hop(tmp_path: Path) -> None:
     assert options["https"]["client_kwargs"]["trust_env"] is True
 
 
-def test_partials_are_module_functions() -> None:
+def test_connections_are_shared() -> None:
     """fsspec keys its file systems by their options: equal options give one system and its connections."""
-    same = functools.partial(layers.prepared, "http://x.test/a.mp4")
-    assert same(web.http_limits()) == same(web.http_limits())
+    assert web.http_limits() == web.http_limits()
+    assert open_system("http://x.test/a.mp4") is open_system("http://x.test/b.mp4")
+
+
+def open_system(url: str) -> Any:
+    url, options = layers.prepared(url, web.http_limits())
+    return fsspec.core.url_to_fs(url, **options)[0]

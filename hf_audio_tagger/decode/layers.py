@@ -210,7 +210,7 @@ def open_chain(url: str, stop: Stop, resources: ExitStack) -> Layer:
 def with_plain_scheme(hop: str) -> str:
     """``HTTP://Host/Path`` → ``http://Host/Path``: fsspec knows schemes in lower case only."""
     scheme, mark, rest = hop.partition("://")
-    return scheme.lower() + mark + rest
+    return scheme.lower() + mark + rest if mark else hop
 
 
 def scheme_of(hop: str) -> str:

@@ -75,6 +75,7 @@ class RemoteFile(Layer):
         self.spent_seconds = 0.0
         self.read_bytes = 0
         self.failure: Exception | None = None
+        self.job: Future[Any] | None = None  # the last that the helper was given
         self.resources = ExitStack()
 
     def open(self, url: str) -> None:
@@ -103,10 +104,11 @@ class RemoteFile(Layer):
             return function()
 
         started = time.monotonic()
-        future = self.helper.start(job)
-        wait([future], max(0.0, web.READING_SECONDS - self.spent_seconds))
+        left_seconds = web.READING_SECONDS - self.spent_seconds
+        self.job = future = self.helper.start(job)
+        is_done = left_seconds > 0 and bool(wait([future], left_seconds).done)
         self.spent_seconds += time.monotonic() - started
-        if not future.done():
+        if not is_done:
             self.stop.set()
             raise self.failed(MediaError(f"{self.name}: {what}: {self.too_long()}."))
         error = future.exception()
@@ -133,11 +135,11 @@ class RemoteFile(Layer):
         if self.closed:
             return
         super().close()
-        is_stuck = self.stop.is_set()
         self.stop.set()
+        is_free = self.job is None or self.job.done()
         closing = self.helper.start(self.resources.close)
         self.helper.start(lambda: IDLE.append(self.helper))
-        wait([closing], 0 if is_stuck else CLOSING_SECONDS)
+        wait([closing], CLOSING_SECONDS if is_free else 0)
 
 
 def open_url(url: str, name: str) -> RemoteFile:
