@@ -5,6 +5,7 @@ import errno
 import gzip
 import http.server
 import io
+import lzma
 import multiprocessing
 import os
 import re
@@ -330,7 +331,9 @@ def test_a_connection_that_breaks_off_again_and_again(site: Site) -> None:
     )
 
 
-def test_a_sound_is_not_cut_short_by_a_server_that_fails(site: Site) -> None:
+def test_a_sound_is_not_cut_short_by_a_server_that_fails(
+    site: Site, capfd: pytest.CaptureFixture[str]
+) -> None:
     """FFmpeg takes a failed read for the file's end: the rest of the clip would be missing without a word."""
     whole = ranges(wav_of(np.tile(NOISE, 20)))  # longer than fsspec reads ahead
 
@@ -339,6 +342,7 @@ def test_a_sound_is_not_cut_short_by_a_server_that_fails(site: Site) -> None:
         (status(500) if int(first) > 0 else whole)(handler)
 
     assert "reading stopped: the server failed (HTTP 500)" in reason(site.add("/a.wav", route))
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_server_without_ranges(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -393,6 +397,9 @@ def test_chains(site: Site) -> None:
         "/stored.zip": zip_of(WAV, zipfile.ZIP_STORED),
         "/a.wav.gz": packed,
         "/a.wav.bz2": bz2.compress(WAV),
+        "/a.wav.xz": lzma.compress(WAV[:999]) + bytes(8) + lzma.compress(WAV[999:]),
+        "/a.tar.xz": tar_of(WAV, "w:xz"),
+        "/a.tar.bz2": tar_of(WAV, "w:bz2"),
         "/a.tar": tar_of(WAV),
         "/a.tar.gz": tar_of(WAV, "w:gz"),
         "/nested.zip": zip_of(packed, name="in/a.wav.gz"),
@@ -410,7 +417,10 @@ def test_chains(site: Site) -> None:
         "zip://a.wav::" + site.url("/stored.zip"),
         "gzip://a.wav::" + site.url("/a.wav.gz"),
         "bz2://a.wav::" + site.url("/a.wav.bz2"),
+        "xz://a.wav::" + site.url("/a.wav.xz"),
         "tar://clips/a.wav::" + site.url("/a.tar"),
+        "tar://clips/a.wav::" + site.url("/a.tar.xz"),
+        "tar://clips/a.wav::" + site.url("/a.tar.bz2"),
         "tar://./clips/a.wav::" + site.url("/a.tar.gz"),
         "gzip://a.wav::zip://in/a.wav.gz::" + site.url("/nested.zip"),
     ):
@@ -467,6 +477,15 @@ def test_what_an_archive_cannot_give(site: Site) -> None:
     assert "an archive comes first" in reason("simplecache::zip://a.wav::" + site.url("/a.zip"))
     assert "use zip:// or tar://" in reason("libarchive://a.wav::" + site.url("/a.zip"))
     assert "HTTP 404" in reason("zip://a.wav::" + site.url("/missing.zip"))
+
+
+@pytest.mark.parametrize("chain", ["xz://a.wav::", "tar://clips/a.wav::"])
+def test_xz_in_bounded_memory(site: Site, monkeypatch: pytest.MonkeyPatch, chain: str) -> None:
+    packed = lzma.compress(WAV if chain.startswith("xz") else tar_of(WAV))
+    url = chain + site.add("/a.xz", ranges(packed[: len(packed) // 2]))
+    assert "end too early" in reason(url)
+    monkeypatch.setattr(layers, "MOST_XZ_BYTES", 1 << 20)
+    assert "Memory usage limit exceeded" in reason(url)
 
 
 def test_a_cache_keeps_no_copy_that_broke_off(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ unpacked twice, and no more than a bound. What is read at once, archive's tables
 """
 
 import io
+import lzma
 import os
 import posixpath
 import tarfile
@@ -23,11 +24,14 @@ MOST_AT_ONCE_BYTES = 32 << 20  # one read: a decoder asks for less, a zip's tabl
 MOST_KEPT_BYTES = 2 << 30  # of one layer that is read front to back, on disk
 MEMORY_KEPT_BYTES = 8 << 20  # the first of them stay in memory
 CHUNK_BYTES = 1 << 20
+MOST_XZ_BYTES = 256 << 20  # of memory to unpack xz: `xz -9` needs 65 MiB, a header may ask for 4 GiB
 RETRY_SECONDS = (0.5, 2.0)  # waits before a read is tried again
 
 ARCHIVES = ("zip", "tar")
 PACKINGS = ("gzip", "bz2", "xz", "lzma", "lz4", "zstd")
 WHOLE_FILE_CACHES = ("simplecache", "filecache")
+TAR_MODES = {b"\x1f\x8b": "r:gz", b"BZh": "r:bz2"}  # told by the first bytes; all else is no packed tar
+XZ_BEGINNING = b"\xfd7zXZ\0"
 UNBOUNDED = ("libarchive",)  # it unpacks a member whole, into memory
 
 T = TypeVar("T")
@@ -292,13 +296,43 @@ def unfold(hop: str, file: Layer, stop: Stop, resources: ExitStack) -> Layer:
         return zip_member(file, member, stop, resources)
     if scheme == "tar":
         return tar_member(file, member, stop, resources)
+    return unpacked(scheme, file, stop, resources)
+
+
+def unpacked(packing: str, file: Layer, stop: Stop, resources: ExitStack) -> Layer:
     from fsspec.compression import compr
 
-    if scheme not in compr:
-        raise MediaError(f"{scheme}:// needs a library that is not installed; fsspec's pages name it")
-    stream = compr[scheme](file, mode="rb")
+    if packing in ("xz", "lzma"):
+        return resources.enter_context(Kept(XzStream(file), stop))
+    if packing not in compr:
+        raise MediaError(f"{packing}:// needs a library that is not installed; fsspec's pages name it")
+    stream = compr[packing](file, mode="rb")
     resources.callback(stream.close)
     return resources.enter_context(Kept(stream, stop))
+
+
+class XzStream:
+    """What xz unpacks, in bounded memory: `lzma.LZMAFile` takes as much as the file asks for."""
+
+    def __init__(self, file: Layer) -> None:
+        self.file = file
+        self.next_part()
+
+    def next_part(self) -> None:
+        self.unpacker = lzma.LZMADecompressor(memlimit=MOST_XZ_BYTES)
+
+    def read(self, size: int) -> bytes:
+        while True:
+            packed = b""
+            if self.unpacker.eof:  # several may follow one another, filled up with zeros
+                packed = (self.unpacker.unused_data or self.file.read(CHUNK_BYTES)).lstrip(b"\0")
+                if not packed:
+                    return b""
+                self.next_part()
+            elif self.unpacker.needs_input and not (packed := self.file.read(CHUNK_BYTES)):
+                raise MediaError("its packed data end too early")
+            if data := self.unpacker.decompress(packed, size):
+                return data
 
 
 def zip_member(file: Layer, member: str, stop: Stop, resources: ExitStack) -> Layer:
@@ -317,7 +351,12 @@ def zip_member(file: Layer, member: str, stop: Stop, resources: ExitStack) -> La
 
 def tar_member(file: Layer, member: str, stop: Stop, resources: ExitStack) -> Layer:
     """The first regular file of that name; members before it are passed over, none is kept."""
-    archive: Any = resources.enter_context(tarfile.open(fileobj=file, mode="r:*"))  # noqa: SIM115
+    head = file.read(len(XZ_BEGINNING))
+    file.seek(0)
+    if head == XZ_BEGINNING:
+        file = unpacked("xz", file, stop, resources)
+    mode: Any = next((mode for beginning, mode in TAR_MODES.items() if head.startswith(beginning)), "r:")
+    archive: Any = resources.enter_context(tarfile.open(fileobj=file, mode=mode))  # noqa: SIM115
     for info in archive:
         stop.check()
         archive.members = []  # it would hold every header that it has read
