@@ -23,7 +23,6 @@ from typing import Any
 import fsspec.core
 import numpy as np
 import pytest
-from datasets import Dataset
 
 from hf_audio_tagger.cells import FileMedia
 from hf_audio_tagger.decode import layers, open_sound, remote, web
@@ -34,7 +33,7 @@ from tests.test_cells import needs_torchcodec
 pytestmark = pytest.mark.timeout(60)
 
 RATE_HZ = 16_000
-NOISE = np.random.default_rng(24).integers(-9_000, 9_000, 20 * RATE_HZ).astype("<i2")  # 640 kB
+NOISE = np.random.default_rng(24).integers(-9_000, 9_000, 6 * RATE_HZ).astype("<i2")  # 192 kB
 
 Route = Callable[["Handler"], None]
 
@@ -335,7 +334,7 @@ def test_a_sound_is_not_cut_short_by_a_server_that_fails(
     site: Site, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """FFmpeg takes a failed read for the file's end: the rest of the clip would be missing without a word."""
-    whole = ranges(wav_of(np.tile(NOISE, 20)))  # longer than fsspec reads ahead
+    whole = ranges(wav_of(np.tile(NOISE, 60)))  # longer than fsspec reads ahead
 
     def route(handler: Handler) -> None:
         first = handler.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0]
@@ -555,18 +554,6 @@ def test_connections_that_fail(site: Site, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(socket, "getaddrinfo", no_name)
     assert "cannot be resolved (DNS)" in reason("http://nobody.invalid/a.wav")
-
-
-def test_a_failed_server_is_an_error_in_its_own_column(site: Site) -> None:
-    """Through the public interface: a clip whose server fails is never taken for one without sound."""
-    from hf_audio_tagger import build_tagger
-
-    urls = [site.add("/a.wav", ranges(WAV)), site.add("/b.wav", status(401))]
-    row = Dataset.from_dict({"videos": [urls]}).map(build_tagger("demo", on_error="record"))[0]
-    assert isinstance(row["video_audio_tags"][0], str)
-    assert row["video_audio_tags"][1] is None
-    assert row["video_audio_error"][0] is None
-    assert "HTTP 401" in row["video_audio_error"][1]
 
 
 def test_words_for_certificates() -> None:
