@@ -20,9 +20,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import datasets
 import fsspec.core
 import numpy as np
 import pytest
+from hub_server import serve
+from huggingface_hub import HfApi, hf_file_system
 
 from hf_audio_tagger.cells import FileMedia
 from hf_audio_tagger.decode import layers, open_sound, remote, web
@@ -703,6 +706,26 @@ def test_a_redirect_to_another_scheme_is_refused(site: Site, target: str) -> Non
 )
 def test_public_addresses(address: str, public: bool) -> None:
     assert web.is_public(address) is public
+
+
+def test_a_private_clip_on_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """hf:// finds the token where `datasets` finds it, and says so where there is none."""
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    with serve({"hf_writes": "me"}) as hub:
+        monkeypatch.setattr(datasets.config, "HF_ENDPOINT", hub.url)
+        api = HfApi(hub.url, "hf_writes")
+        api.create_repo("me/clips", repo_type="dataset", private=True)
+        api.upload_file(
+            path_or_fileobj=zip_of(WAV), path_in_repo="a.zip", repo_id="me/clips", repo_type="dataset"
+        )
+        url = "zip://a.wav::hf://datasets/me/clips/a.zip"
+        assert "HTTP 401" in reason(url)
+        monkeypatch.setenv("HF_TOKEN", "hf_writes")
+        hf_file_system.HfFileSystem.clear_instance_cache()
+        assert_heard(url)
+        assert_heard(f"zip://a.wav::{hub.url}/datasets/me/clips/resolve/main/a.zip")
+        assert "not there" in reason("hf://datasets/me/clips/b.wav")
+    hf_file_system.HfFileSystem.clear_instance_cache()
 
 
 def test_options_reach_every_hop(tmp_path: Path) -> None:
