@@ -18,6 +18,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import datasets
@@ -266,6 +267,27 @@ def test_the_limit_holds_for_all_reads_together(
     assert "the limit is 300 s of reading a clip" in reason(url, decoder)
 
 
+def test_what_still_reads_stops(site: Site) -> None:
+    url = "gzip://a.wav::" + site.add("/a.wav.gz", ranges(gzip.compress(WAV)))
+    with open_url(url, url) as file:
+        file.spent_seconds = web.READING_SECONDS
+        with pytest.raises(MediaError, match="the limit is 300 s"):
+            file.read(9)
+        with pytest.raises(MediaError, match="given up"):  # as the helper sees it
+            file.layer.read(9)
+        assert file.read(9) == b""  # said once
+
+
+def test_a_failure_that_a_decoder_swallows() -> None:
+    source = SimpleNamespace(failure=MediaError("a.wav: reading stopped."))
+    with pytest.raises(MediaError, match="reading stopped"), remote.remote_failures(source):
+        pass
+    with pytest.raises(MediaError, match="reading stopped"), remote.remote_failures(source):
+        raise MediaError("a.wav: Invalid data found.")
+    with pytest.raises(MediaError, match="Invalid data"), remote.remote_failures("file:/a.wav"):
+        raise MediaError("a.wav: Invalid data found.")
+
+
 def test_time_between_reads_is_not_the_servers(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr(remote.time, "monotonic", lambda: clock[0])
@@ -368,14 +390,15 @@ def test_a_server_without_ranges(site: Site, monkeypatch: pytest.MonkeyPatch) ->
     assert "the limit is 100,000" in reason(site.url("/untold.wav"))
 
 
-def test_a_part_without_an_end(site: Site) -> None:
+@pytest.mark.parametrize("told", [None, 1 << 40])
+def test_a_part_without_an_end(site: Site, told: int | None) -> None:
     """fsspec would hold in memory all that answers a request for a part."""
 
     def endless(handler: Handler) -> None:
         if "Range" not in handler.headers:
             handler.answer(200, WAV)
             return
-        handler.answer(206, Content_Length=None, Connection="close")
+        handler.answer(206, Content_Length=told, Connection="close")
         while not handler.server.ends.is_set():
             handler.wfile.write(bytes(1 << 16))
 
@@ -442,6 +465,18 @@ def test_one_member_of_a_tar_is_fetched(site: Site) -> None:
     big = tar_of(WAV) + b"\1" * (30 << 20)  # what follows is no tar at all
     url = site.add("/big.tar", ranges(big))
     assert_heard(f"tar://clips/a.wav::{url}")
+
+
+def test_a_tar_of_many_files_takes_no_memory(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for number in range(300):
+            archive.addfile(tarfile.TarInfo(f"{number}.txt"))
+    opened = []
+    open_tar = tarfile.open
+    monkeypatch.setattr(tarfile, "open", lambda **how: opened.append(open_tar(**how)) or opened[-1])
+    assert "holds no file" in reason("tar://a.wav::" + site.add("/many.tar", ranges(buffer.getvalue())))
+    assert len(opened[0].members) <= 1
 
 
 @pytest.mark.parametrize("kind", ["zip", "gzip", "tar.gz", "zip in zip"])

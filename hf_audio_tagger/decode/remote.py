@@ -106,12 +106,13 @@ class RemoteFile(Layer):
 
         started = time.monotonic()
         left_seconds = web.READING_SECONDS - self.spent_seconds
+        if left_seconds <= 0:
+            raise self.out_of_time(what)
         self.job = future = self.helper.start(job)
-        is_done = left_seconds > 0 and bool(wait([future], left_seconds).done)
+        is_done = bool(wait([future], left_seconds).done)
         self.spent_seconds += time.monotonic() - started
         if not is_done:
-            self.stop.set()
-            raise self.failed(MediaError(f"{self.name}: {what}: {self.too_long()}."))
+            raise self.out_of_time(what)
         error = future.exception()
         if error is None:
             return future.result()
@@ -122,13 +123,16 @@ class RemoteFile(Layer):
         self.failure = error
         return error
 
-    def too_long(self) -> str:
+    def out_of_time(self, what: str) -> Exception:
         from .web import READING_SECONDS
 
+        self.stop.set()
         sent_bytes = max(self.sent.bytes, self.read_bytes)
-        return (
-            f"it sent {sent_bytes:,} bytes in {self.spent_seconds:.3g} s; the limit is "
-            f"{READING_SECONDS:g} s of reading a clip"
+        return self.failed(
+            MediaError(
+                f"{self.name}: {what}: it sent {sent_bytes:,} bytes in {self.spent_seconds:.3g} s; "
+                f"the limit is {READING_SECONDS:g} s of reading a clip."
+            )
         )
 
     def close(self) -> None:
