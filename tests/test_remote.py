@@ -29,13 +29,13 @@ from hub_server import serve
 from huggingface_hub import HfApi, hf_file_system
 
 from hf_audio_tagger.cells import FileMedia
-from hf_audio_tagger.decode import layers, open_sound, remote, web
+from hf_audio_tagger.decode import layers, open_sound, remote, web, why_not
 from hf_audio_tagger.decode.remote import open_url
 from hf_audio_tagger.errors import MediaError
-from tests.test_cells import needs_torchcodec
 
 pytestmark = pytest.mark.timeout(60)
 
+needs_torchcodec = pytest.mark.skipif(bool(why_not("torchcodec")), reason="torchcodec does not load")
 RATE_HZ = 16_000
 NOISE = np.random.default_rng(24).integers(-9_000, 9_000, 6 * RATE_HZ).astype("<i2")  # 192 kB
 
