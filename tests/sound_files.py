@@ -7,7 +7,14 @@ from typing import Any
 
 import av
 import numpy as np
+import pytest
 
+from hf_audio_tagger.decode import why_not
+
+needs_torchcodec = pytest.mark.skipif(bool(why_not("torchcodec")), reason="torchcodec does not load")
+needs_decord = pytest.mark.skipif(bool(why_not("decord")), reason="decord does not load")
+
+FRAME = 2400  # samples: the longest priming of the codecs here is under this
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 
 
@@ -20,6 +27,7 @@ class Kind:
     sample_format: str
     is_exact: bool  # PCM and FLAC give back what was put in, but for rounding
     with_picture: bool = False
+    picture_codec: str = "mpeg4"
 
     @property
     def name(self) -> str:
@@ -72,7 +80,7 @@ def write_sound(
 ) -> Path:
     """A file whose audio streams are `tracks`, each ``(channels, samples)``, with a picture or without."""
     with av.open(str(path), "w", format=container_format) as container:
-        picture = container.add_stream("mpeg4", rate=5) if kind.with_picture else None
+        picture = container.add_stream(kind.picture_codec, rate=5) if kind.with_picture else None
         if picture is not None:
             picture.width, picture.height, picture.pix_fmt = 64, 48, "yuv420p"
         streams = []
@@ -144,3 +152,11 @@ def aligned(heard: np.ndarray, made: np.ndarray, most: int) -> tuple[np.ndarray,
     heard, made = heard[max(0, lag) :], made[max(0, -lag) :]
     length = min(len(heard), len(made))
     return heard[:length], made[:length]
+
+
+def relative_error(heard: np.ndarray, made: np.ndarray, rate_hz: int) -> float:
+    """What is wrong in the middle, relative to the sound: codecs fade in and out at the edges."""
+    heard, made = aligned(heard, made, FRAME)
+    edge = rate_hz // 20
+    heard, made = heard[edge:-edge], made[edge:-edge]
+    return float(np.sqrt(np.mean((heard - made) ** 2) / np.mean(made**2)))

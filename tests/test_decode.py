@@ -7,19 +7,27 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from sound_files import KINDS, Kind, aligned, lag_of, tones, write_sound
+from sound_files import (
+    FRAME,
+    KINDS,
+    Kind,
+    aligned,
+    lag_of,
+    needs_decord,
+    needs_torchcodec,
+    relative_error,
+    tones,
+    write_sound,
+)
 
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.cells import BytesMedia, FileMedia, Media, media_of_cell
-from hf_audio_tagger.decode import open_sound, why_not
+from hf_audio_tagger.decode import open_sound
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import MediaError, SettingsError
 
-FRAME = 2400  # samples: the longest priming of the codecs here is under this
 MP4, WAV = KINDS["mp4-aac"], KINDS["wav-pcm_s16le"]
-needs_torchcodec = pytest.mark.skipif(bool(why_not("torchcodec")), reason="torchcodec does not load")
-needs_decord = pytest.mark.skipif(bool(why_not("decord")), reason="decord does not load")
 OTHERS = [
     pytest.param("torchcodec", marks=needs_torchcodec),
     pytest.param("auto"),
@@ -38,14 +46,6 @@ def rate_of(path: Path, decoder: str = "pyav") -> int:
     with open_sound(FileMedia(str(path)), decoder) as sound:
         assert sound is not None
         return sound.rate_hz
-
-
-def relative_error(heard: np.ndarray, made: np.ndarray, rate_hz: int) -> float:
-    """What is wrong in the middle, relative to the sound: codecs fade in and out at the edges."""
-    heard, made = aligned(heard, made, FRAME)
-    edge = rate_hz // 20
-    heard, made = heard[edge:-edge], made[edge:-edge]
-    return float(np.sqrt(np.mean((heard - made) ** 2) / np.mean(made**2)))
 
 
 @pytest.fixture(scope="module")

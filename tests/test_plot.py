@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.text import Text
+from sound_files import needs_torchcodec
 from torchaudio.compliance.kaldi import fbank
 
 from hf_audio_tagger import build_tagger, ontology, roll_up
@@ -330,10 +331,18 @@ def test_the_change_is_seen_where_it_is_heard(heard: Figure) -> None:
     assert high[(seconds > 10.1) & (seconds < 19.9)].max() < 0.05
 
 
-def test_draws_a_row_of_a_tagged_dataset(pair: Path, heard: Figure) -> None:
+@pytest.fixture(scope="module")
+def tagged(pair: Path) -> Dataset:
     tagger = build_tagger("demo", windows="all", segments=True)
-    ds = Dataset.from_dict({"video": [str(pair)]}).cast_column("video", Video()).map(tagger)
-    of_row, of_file = lanes(plot_timeline(ds[0])), lanes(heard)
+    return Dataset.from_dict({"video": [str(pair)]}).cast_column("video", Video()).map(tagger)
+
+
+@pytest.mark.parametrize(
+    "feature", [Video(decode=False), pytest.param(Video(), marks=needs_torchcodec)], ids=str
+)
+def test_draws_a_row_of_a_tagged_dataset(tagged: Dataset, heard: Figure, feature: Video) -> None:
+    figure = plot_timeline(tagged.cast_column("video", feature)[0])
+    of_row, of_file = lanes(figure), lanes(heard)
     assert list(of_row) == list(of_file)
     for label, spans in of_file.items():
         assert of_row[label] == [pytest.approx(span) for span in spans]

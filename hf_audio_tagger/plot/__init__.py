@@ -3,7 +3,10 @@
     from hf_audio_tagger.plot import plot_tags, plot_timeline
 
     plot_tags(ds).savefig("tags.png")
-    plot_timeline(ds[0])  # a notebook shows it
+    plot_timeline(ds.cast_column("video", Video(decode=False))[0])  # a notebook shows it
+
+Rows of a `Video()` or `Audio()` column are taken undecoded: `ds[0]` alone makes `datasets` open the file,
+with FFmpeg's libraries of the system.
 
 Both return a matplotlib `Figure` that is made without pyplot: no global state is touched, and no
 figure stays in memory once it is let go.

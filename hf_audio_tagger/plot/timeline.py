@@ -55,7 +55,11 @@ def plot_timeline(
     say otherwise. Of a row with several videos, `video` says which. Columns are named as in
     `build_tagger`. A clip of any length takes little memory.
 
-    >>> plot_timeline(ds[0]).savefig("timeline.png")  # doctest: +SKIP
+    `ds[0]` makes `datasets` decode a `Video()` or `Audio()` column, which needs FFmpeg's libraries on the
+    system. Turn that off, and the row holds the file's path or bytes, which is all that is needed here:
+
+    >>> undecoded = ds.cast_column("video", Video(decode=False))  # doctest: +SKIP
+    >>> plot_timeline(undecoded[0]).savefig("timeline.png")  # doctest: +SKIP
     >>> plot_timeline("clip.mp4", build_tagger("demo"))  # doctest: +SKIP
     """
     from ..decode import open_sound
@@ -78,7 +82,10 @@ def plot_timeline(
 def clip_of(tagged: Any, video: int, column: str | None, segments_column: str) -> tuple[Any, Segments | None]:
     """The video asked for, as its cell holds it, and its recorded segments, if there are any."""
     if hasattr(tagged, "select_columns"):
-        raise SettingsError("plot_timeline draws one clip, not a dataset: pass a row of it, as in ds[0].")
+        raise SettingsError(
+            "plot_timeline draws one clip, not a dataset: pass a row of it, as in ds[0], or in "
+            "ds.cast_column('video', Video(decode=False))[0] for a Video() column."
+        )
     is_row = isinstance(tagged, Mapping) and not is_cell_struct(tagged)
     cell = tagged[pick_column(list(tagged), column)] if is_row else tagged
     recorded = tagged.get(segments_column) if is_row else None
