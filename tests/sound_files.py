@@ -53,6 +53,8 @@ KINDS = {
     )
 }
 
+H264 = Kind("mp4", "aac", "fltp", is_exact=False, with_picture=True, picture_codec="libx264")  # most videos
+
 
 def tones(seconds: float, rate_hz: int, channels: int = 1, seed: int = 0) -> np.ndarray:
     """``(channels, samples)``: three tones and a sweep under 3 kHz in each channel: all codecs keep them."""

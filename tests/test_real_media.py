@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from sound_files import (
     FRAME,
+    H264,
     KINDS,
     Kind,
     needs_decord,
@@ -44,7 +45,6 @@ class StandIn:
         return np.array(self.levels, np.float32)[:, None] * mono
 
 
-H264 = Kind("mp4", "aac", "fltp", is_exact=False, with_picture=True, picture_codec="libx264")
 STAND_INS = {
     "stereo.mp4": StandIn("Siren", 11.7, 44_100, (0.9, 0.4), H264),
     "long.mp4": StandIn("Church bell", 25.0, 44_100, (0.5, 0.5), H264),
