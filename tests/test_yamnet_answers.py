@@ -1,8 +1,8 @@
 """YAMNet's known answers: from files to tags and scores, beside the plain YAMNet of `plain_yamnet`.
 
 The stand-in weights are random ones whose classifier is solved for, so that the answers to a few generated
-clips are known. With HF_AUDIO_TAGGER_MODELS and HF_AUDIO_TAGGER_MEDIA, Google's weights
-on real clips are compared as well.
+clips are known. With HF_AUDIO_TAGGER_MODELS and HF_AUDIO_TAGGER_MEDIA, Google's weights on real clips are
+compared as well.
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ from sound_files import H264, KINDS, write_sound
 from hf_audio_tagger import build_tagger, ontology
 from hf_audio_tagger.demo.sounds import synthesize
 
-KNOWN = 2.0
+KNOWN_LOGIT = 2.0  # a score of 0.88; its opposite: 0.12
 CLASSES = [category.name for category in ontology.yamnet_classes()]
 CLIPS = {  # the sound, its rate, the levels of its channels, how it is stored
     "stereo.mp4": ("Siren", 44_100, (0.9, 0.3), H264),
@@ -57,7 +57,7 @@ def decoded(path: Path) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def state(folder: Path) -> State:
-    """Random layers, and a classifier that gives every window of a clip the logit KNOWN for its sound.
+    """Random layers, and a classifier that gives every window of a clip the logit KNOWN_LOGIT for its sound.
 
     All other logits are its opposite. It is solved for from the plain YAMNet's embeddings: so many weights
     meet so few windows to the last digits.
@@ -66,9 +66,9 @@ def state(folder: Path) -> State:
     windows = [patches_of(decoded(folder / name)) for name in CLIPS]
     embeddings, _ = plain_hear(state, np.concatenate(windows))
     inputs = np.hstack([embeddings, np.ones((len(embeddings), 1))]).astype(np.float64)
-    logits = np.full((len(embeddings), len(CLASSES)), -KNOWN)
+    logits = np.full((len(embeddings), len(CLASSES)), -KNOWN_LOGIT)
     labels = [CLASSES.index(label) for label, *_ in CLIPS.values()]
-    logits[np.arange(len(logits)), np.repeat(labels, [len(each) for each in windows])] = KNOWN
+    logits[np.arange(len(logits)), np.repeat(labels, [len(each) for each in windows])] = KNOWN_LOGIT
     fitted = torch.from_numpy(np.linalg.lstsq(inputs, logits, rcond=1e-6)[0]).float()
     return {**state, "classifier.weight": fitted[:-1].T.contiguous(), "classifier.bias": fitted[-1]}
 
@@ -89,11 +89,6 @@ def assert_plain_scores(path: Path, weights: Path, state: State, atol: float) ->
     assert heard.top is not None
     assert heard.tag == CLASSES[scores.argmax()]
     found: dict[str, Any] = dict(heard.top)
-    print(
-        "MAX",
-        np.abs(np.array([found[label] for label in CLASSES]) - scores).max(),
-        np.abs(heard.embedding - embeddings.mean(axis=0)).max(),
-    )
     np.testing.assert_allclose([found[label] for label in CLASSES], scores, atol=atol)
     np.testing.assert_allclose(heard.embedding, embeddings.mean(axis=0), atol=10 * atol)
 
@@ -107,7 +102,7 @@ def test_known_sounds_get_their_tags_and_scores(folder: Path, weights: Path) -> 
     ds = Dataset.from_dict({"video": [str(folder / name) for name in CLIPS]})
     tagged = ds.map(build_tagger("yamnet", weights=weights, top_k=2), batched=True)
     assert tagged["video_audio_tags"][:] == [[label] for label, *_ in CLIPS.values()]
-    expected = sigmoid(np.array([KNOWN, -KNOWN]))  # 0.88 and 0.12
+    expected = sigmoid(np.array([KNOWN_LOGIT, -KNOWN_LOGIT]))
     for [top] in tagged["video_audio_top"]:
         assert [one["score"] for one in top] == pytest.approx(expected, abs=0.02)
 
