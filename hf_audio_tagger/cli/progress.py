@@ -47,6 +47,9 @@ class Bar(Watcher):
         self.show(Reached(plan.done_rows, plan.failed_rows, 0, plan.total_rows, 0.0))
         self.progress.start()
 
+    def noted(self, text: str) -> None:
+        self.progress.console.print(text, style="yellow", markup=False, soft_wrap=True)
+
     def progressed(self, progress: Reached) -> None:
         self.show(progress)
         if not self.console.is_terminal and time.monotonic() - self.last_line > LINE_SECONDS:

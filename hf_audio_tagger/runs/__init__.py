@@ -17,10 +17,13 @@ unfinished shards as shorter ones.
 | file | its one subject |
 |---|---|
 | `sources.py` | SOURCE → rows |
+| `plan.py` | what is left to do: rows that are missing, and rows whose files have changed |
+| `stamps.py` | by what a changed file is told |
 | `shards.py` | one file, whole or not there |
 | `jobs.py` | hear the rows of a shard; the same rows give the same shard wherever that happens |
 | `workers.py` | processes that take jobs; one that dies is replaced |
 | `run_folder.py` | DEST: what is remembered, the lock, refusing another run's place |
+| `written.py` | by what damage to a shard or to DEST is told |
 | `summary.py` | counts and the list of failures |
 """
 
@@ -37,28 +40,17 @@ from datasets import Dataset, IterableDataset
 from ..errors import RunError, SettingsError
 from ..rows import pick_column
 from ..tagger import Tagger, build_tagger
-from .jobs import Heard, Job, ShardTagger, tag_rows
+from .jobs import Heard, ShardTagger, tag_rows
 from .plain_rows import plain_features, plain_table
-from .run_folder import Record, RunFolder, begin, folder_for, join_shards, locked, record_of
-from .shards import Footer, read_footer, shard_path, shard_paths
+from .plan import Plan, make_plan
+from .run_folder import RunFolder, begin, folder_for, join_shards, locked, record_of
+from .shards import shard_paths
 from .sources import Source, open_source
 from .summary import Summary, summarize
 from .workers import run_here, run_in_processes
 
 SHARD_ROWS = 1_000
 SAMPLE_ROWS = 100  # a share of failures is judged from so many rows on
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is to be done, and what is there."""
-
-    folder: RunFolder
-    record: Record
-    jobs: tuple[Job, ...]
-    total_rows: int | None  # None: a stream that does not tell
-    done_rows: int
-    failed_rows: int  # of those that are done
 
 
 @dataclass(frozen=True)
@@ -76,6 +68,7 @@ class Watcher:
     """What a run tells while it goes. Subclass it to draw; this one is silent."""
 
     def planned(self, plan: Plan) -> None: ...
+    def noted(self, text: str) -> None: ...
     def progressed(self, progress: Progress) -> None: ...
     def stopping(self) -> None: ...
     def finishing(self, what: str) -> None: ...
@@ -97,6 +90,9 @@ def tag_dataset(
 ) -> Summary:
     """Tag a source into DEST, shard by shard; called again, it goes on where it was.
 
+    Rows whose files on this disk have changed since (by size and time of change) are heard again, too, and
+    shards that were damaged are made again.
+
     Args:
         source: what `open_source` takes, or what it gave.
         dest: a folder (`load_dataset` opens it), a .jsonl or .parquet file, or hf://datasets/user/name.
@@ -105,7 +101,7 @@ def tag_dataset(
         shard_rows: rows in a shard, 1,000 by default. A run that goes on keeps its own.
         limit: only the first rows. A larger one, or none, goes on.
         overwrite: remove what an earlier run made of DEST.
-        retry_failed: hear the rows again that failed, and no others.
+        retry_failed: hear the rows again that failed, and no others that were heard.
         max_failures: stop when more rows failed, a number or a share such as "5%".
         push: push the result, as `push(ds, **push)`: {"repo_id": "user/name", "private": True, ...}.
         watcher: told how it goes.
@@ -127,8 +123,10 @@ def tag_dataset(
     with disk_errors(folder), locked(folder):
         wanted = record_of(opened, tagger, shard_rows or SHARD_ROWS, limit)
         record = begin(folder, wanted, overwrite)
-        plan = make_plan(folder, record, opened, retry_failed)
+        plan = make_plan(folder, record, opened, tagger, retry_failed)
         watcher.planned(plan)
+        for text in plan.notes:
+            watcher.noted(text)
         work = ShardTagger(
             source=opened,
             tagger=tagger,
@@ -136,8 +134,8 @@ def tag_dataset(
             fingerprint=record.fingerprint,
             shard_rows=record.shard_rows,
             limit=limit,
-            retry_failed=retry_failed,
             keep_bytes=folder.keeps_bytes,
+            ledger=folder.ledger,
         )
         tally = RunTally(plan, failures_allowed, watcher)
         begun = time.monotonic()
@@ -162,71 +160,6 @@ def tag_dataset(
             watcher.finishing(f"Pushing to {push['repo_id']}")
             push_result(folder, tagger, push)
     return summary
-
-
-def make_plan(folder: RunFolder, record: Record, source: Source, retry_failed: bool) -> Plan:
-    """The jobs that are left, from the shards that are there."""
-    total = source.row_count
-    if total is not None and record.limit is not None:
-        total = min(total, record.limit)
-    footers = {
-        index: footer
-        for index in range(
-            len(shard_paths(folder.shards)) if total is None else shards_in(total, record.shard_rows)
-        )
-        if (footer := read_footer(shard_path(folder.shards, index), record.fingerprint))
-    }
-    if total is None:
-        jobs = jobs_of_stream(footers, record, retry_failed)
-        total = told_rows(source, record.limit)
-    else:
-        jobs = jobs_of_rows(footers, record, total, retry_failed)
-    failed = 0 if retry_failed else sum(footer.failed_rows for footer in footers.values())
-    heard_again = sum(footer.failed_rows for footer in footers.values()) if retry_failed else 0
-    done = sum(footer.rows for footer in footers.values()) - heard_again
-    return Plan(folder, record, tuple(jobs), total, done, failed)
-
-
-def shards_in(rows: int, shard_rows: int) -> int:
-    return -(-rows // shard_rows)
-
-
-def jobs_of_rows(footers: Mapping[int, Footer], record: Record, total: int, retry_failed: bool) -> list[Job]:
-    jobs = []
-    for index in range(shards_in(total, record.shard_rows)):
-        start = index * record.shard_rows
-        stop = min(start + record.shard_rows, total)
-        footer = footers.get(index)
-        is_whole = footer is not None and footer.rows >= stop - start
-        if not is_whole or (retry_failed and footer is not None and footer.failed_rows):
-            jobs.append(Job(index, start, stop))
-    return jobs
-
-
-def jobs_of_stream(footers: Mapping[int, Footer], record: Record, retry_failed: bool) -> list[Job]:
-    """Shards to hear again, which are whole, and the stream from where it stood."""
-    whole = 0  # shards from the first on; a stream has no gaps that it could go back to
-    while whole in footers and footers[whole].rows == record.shard_rows:
-        whole += 1
-    last = footers.get(whole, footers.get(whole - 1))
-    ended = last is not None and last.ended
-    again = [index for index, footer in footers.items() if retry_failed and footer.failed_rows]
-    jobs = [
-        Job(index, index * record.shard_rows, (index + 1) * record.shard_rows)
-        for index in again
-        if index < whole or ended
-    ]
-    reached = record.limit is not None and sum(one.rows for one in footers.values()) >= record.limit
-    if not ended and not reached:
-        jobs.append(Job(whole, whole * record.shard_rows, None))
-    return jobs
-
-
-def told_rows(source: Source, limit: int | None) -> int | None:
-    """How many rows a stream says that it has."""
-    splits = source.dataset.info.splits or {}
-    told = splits[str(source.dataset.split)].num_examples if str(source.dataset.split) in splits else None
-    return min(told, limit) if told and limit else told or limit
 
 
 @dataclass(frozen=True)
@@ -277,29 +210,33 @@ class TooManyFailuresError(RunError):
 
 @dataclass
 class RunTally:
-    """Adds up what the jobs tell. A job that is done again counts from nothing again."""
+    """Adds up what the jobs tell, in the same time for any number of jobs.
+
+    A job that is done again counts from nothing again.
+    """
 
     plan: Plan
     allowance: Allowance
     watcher: Watcher
     by_job: dict[int, Heard] = field(default_factory=dict)
+    heard_now: int = 0
+    failed_now: int = 0
     first: tuple[float, int] | None = None  # when the first batch was heard, and its rows
     last_seconds: float = 0.0
     begun: float = field(default_factory=time.monotonic)
 
     def heard(self, heard: Heard) -> None:
+        before = self.by_job.get(heard.index, Heard(heard.index, 0, 0))
         self.by_job[heard.index] = heard
+        self.heard_now += heard.rows - before.rows
+        self.failed_now += heard.failed - before.failed
         now = time.monotonic()
         self.first = self.first or (now, self.heard_now)
         self.last_seconds = now
-        failed = self.plan.failed_rows + sum(one.failed for one in self.by_job.values())
+        failed = self.plan.failed_rows + self.failed_now
         done = self.plan.done_rows + self.heard_now
         self.watcher.progressed(Progress(done, failed, self.heard_now, self.plan.total_rows, self.rate))
         self.allowance.check(failed, done, self.plan.total_rows)
-
-    @property
-    def heard_now(self) -> int:
-        return sum(one.rows for one in self.by_job.values())
 
     @property
     def rate(self) -> float:
@@ -323,8 +260,9 @@ def disk_errors(folder: RunFolder) -> Any:
         kind = (
             "The disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Reading or writing failed"
         )
+        place = f": {error.filename}" if error.filename else ""
         raise RunError(
-            f"{kind} ({error.strerror or error}). What is done is kept in {folder.dest}; "
+            f"{kind} ({error.strerror or error}{place}). What is done is kept in {folder.dest}; "
             "the same command goes on."
         ) from error
 

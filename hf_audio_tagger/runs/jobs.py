@@ -4,7 +4,7 @@ What a row gets depends on the rows of its own batch and on nothing else: not on
 nor on what that process heard before. So a run that was cut anywhere ends with the same rows.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -21,6 +21,8 @@ from ..tagger import Tagger
 from .plain_rows import plain_features, plain_table
 from .shards import Footer, ShardWriter, failed_rows, read_batches, read_columns, read_footer, shard_path
 from .sources import Source, State
+from .stamps import stamp_at, stamps_of
+from .written import remember_shard
 
 BATCHES_AHEAD = 16  # micro-batches in a batch on a GPU, so that decoding keeps ahead of it; 1 on a CPU
 
@@ -36,6 +38,7 @@ class Job:
     index: int
     start: int
     stop: int | None  # None: until the stream ends
+    again: tuple[int, ...] = ()  # rows of the shard that were heard, and are to be heard again
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,11 @@ class Heard:
 
 @dataclass(frozen=True)
 class Piece:
-    """Rows of a batch; `is_known` where they carry the tags that an earlier run gave them."""
+    """Rows of a batch as the source gives them, and what an earlier run wrote of them."""
 
     table: pa.Table
-    is_known: bool
+    known: pa.Table | None = None  # the columns that it added
+    stamps: tuple[bytes, ...] = ()  # of the files that it heard
     state: State | None = None
     ended: bool = False
 
@@ -70,8 +74,8 @@ class ShardTagger:
     fingerprint: str
     shard_rows: int
     limit: int | None
-    retry_failed: bool
     keep_bytes: bool  # false where the rows end as JSON
+    ledger: Path  # of the shards that are whole
 
     def __call__(self, job: Job, rank: int | None, report: Report, is_stopped: Callable[[], bool]) -> None:
         tally = Tally(job.index, report)
@@ -84,7 +88,7 @@ class ShardTagger:
                 pieces = self.pieces_of_shard(path, footer, batch_rows)
             else:
                 pieces = self.pieces_of_rows(job.start, job.stop, path, footer, batch_rows)
-            self.write(job.index, job.start, pieces, rank, footer, tally, is_stopped)
+            self.write(job, pieces, rank, footer, tally, is_stopped)
             return
         self.write_stream(job, rank, batch_rows, tally, is_stopped)
 
@@ -113,20 +117,26 @@ class ShardTagger:
         for first, end in pairwise(edges):
             table = self.source.rows(start + first, start + end)
             if known is not None and end <= known_rows:
-                yield Piece(with_table(table, known.slice(first, end - first)), True)
+                assert footer is not None
+                stamps = tuple(stamp_at(footer.stamps, row) for row in range(first, end))
+                yield Piece(table, known.slice(first, end - first), stamps)
             else:
-                yield Piece(table, False)
+                yield Piece(table)
 
     def pieces_of_shard(self, path: Path, footer: Footer, batch_rows: int) -> Iterator[Piece]:
         """The rows of a stream as an earlier run wrote them: a stream does not go back."""
+        row = 0
         for table in read_batches(path, batch_rows):
-            yield Piece(table, True, footer.state, footer.ended)
+            names = [name for name in tag_columns(self.tagger) if name in table.column_names]
+            stamps = tuple(stamp_at(footer.stamps, one) for one in range(row, row + len(table)))
+            yield Piece(table.drop_columns(names), table.select(names), stamps, footer.state, footer.ended)
+            row += len(table)
 
     def write_stream(
         self, job: Job, rank: int | None, batch_rows: int, tally: "Tally", is_stopped: Callable[[], bool]
     ) -> None:
         """A stream's shards from one on, until it ends or the limit is reached."""
-        index, start = job.index, job.start
+        index, start, again = job.index, job.start, job.again
         before = read_footer(shard_path(self.folder, index - 1), self.fingerprint) if index else None
         path = shard_path(self.folder, index)
         footer = read_footer(path, self.fingerprint)
@@ -147,16 +157,15 @@ class ShardTagger:
                 for first, end in pairwise(edges):
                     if first >= known_rows and not stream.ended:
                         table = stream.take(end - first)
-                        yield Piece(table, False, stream.state, stream.ended)
+                        yield Piece(table, state=stream.state, ended=stream.ended)
 
-            self.write(index, start, pieces(), rank, footer, tally, is_stopped)
-            index, start = index + 1, stop
+            self.write(Job(index, start, stop, again), pieces(), rank, footer, tally, is_stopped)
+            index, start, again = index + 1, stop, ()
             path, footer = shard_path(self.folder, index), None
 
     def write(
         self,
-        index: int,
-        first_row: int,
+        job: Job,
         pieces: Iterator[Piece],
         rank: int | None,
         footer: Footer | None,
@@ -164,23 +173,41 @@ class ShardTagger:
         is_stopped: Callable[[], bool],
     ) -> None:
         """One shard, batch after batch."""
-        kept_rows = footer.rows if footer else 0
-        schema = self.features.arrow_schema
-        with ShardWriter(shard_path(self.folder, index), schema, self.fingerprint, kept_rows) as writer:
-            for piece in pieces:
-                if is_stopped():
-                    raise StoppedError
-                table = piece.table
-                failed = sum(failed_rows(table, self.errors)) if piece.is_known else 0
-                is_heard = not piece.is_known or (self.retry_failed and failed > 0)
-                heard = 0
-                if is_heard:
-                    heard = failed if piece.is_known else len(table)
-                    table = tag_rows(self.source, self.tagger, table, first_row + writer.rows, rank)
-                    failed = sum(failed_rows(table, self.errors))
-                writer.add(self.stored(table), failed, piece.state, piece.ended)
-                if is_heard:
-                    tally.add(heard, failed)
+        path, schema = shard_path(self.folder, job.index), self.features.arrow_schema
+        try:
+            with ShardWriter(path, schema, self.fingerprint, footer.rows if footer else 0) as writer:
+                for piece in pieces:
+                    if is_stopped():
+                        raise StoppedError
+                    first, count = writer.rows, len(piece.table)
+                    again = [row - first for row in job.again if first <= row < first + count]
+                    places = again if piece.known is not None else range(count)
+                    table, stamps = self.heard(piece, places, job.start + first, rank)
+                    failed = failed_rows(table, self.errors)
+                    writer.add(self.stored(table), sum(failed), b"".join(stamps), piece.state, piece.ended)
+                    if places:
+                        tally.add(len(places), sum(failed[place] for place in places))
+        finally:
+            if path.exists():
+                remember_shard(self.ledger, path)
+
+    def heard(
+        self, piece: Piece, places: Sequence[int], first_row: int, rank: int | None
+    ) -> tuple[pa.Table, Sequence[bytes]]:
+        """A piece's rows with their tags, and their files' stamps. Only the rows at `places` are heard.
+
+        The stamps are taken first: a file that changes while it is heard is then seen as changed.
+        """
+        if piece.known is not None and not places:
+            return with_table(piece.table, piece.known), piece.stamps
+        column = pick_column(piece.table.column_names, self.tagger.column)
+        stamps = stamps_of(self.source, piece.table[column], first_row)
+        tagged = tag_rows(self.source, self.tagger, piece.table, first_row, rank, places)
+        if piece.known is None:
+            return tagged, stamps
+        known = with_rows(piece.known, tagged, places)
+        old = enumerate(piece.stamps)
+        return with_table(piece.table, known), [stamps[row] if row in places else one for row, one in old]
 
     def stored(self, table: pa.Table) -> pa.Table:
         return table if self.keep_bytes else plain_table(table, self.features)
@@ -193,14 +220,34 @@ def tag_columns(tagger: Tagger) -> list[str]:
     return names if errors in names else [*names, errors]
 
 
-def tag_rows(source: Source, tagger: Tagger, table: pa.Table, first_row: int, rank: int | None) -> pa.Table:
-    """Rows with their tags. Only their media and the tags that they have go to the tagger."""
+def tag_rows(
+    source: Source,
+    tagger: Tagger,
+    table: pa.Table,
+    first_row: int,
+    rank: int | None,
+    places: Sequence[int] | None = None,
+) -> pa.Table:
+    """Rows with their tags, all or those at some places. Only their media and the tags that they have go
+    to the tagger."""
     column = pick_column(table.column_names, tagger.column)
     there = [name for name in tag_columns(tagger) if name in table.column_names and name != column]
-    given = {column: source.hearable(table[column], first_row), **{name: table[name] for name in there}}
+    given = pa.table(
+        {column: source.hearable(table[column], first_row), **{name: table[name] for name in there}}
+    )
+    if places is not None and len(places) < len(table):
+        table, given = table.take(places), given.take(places)
     with memo.set_aside():
-        tagged = tagger(pa.table(given), rank)
+        tagged = tagger(given, rank)
     return with_table(table, tagged.drop_columns([column]))
+
+
+def with_rows(known: pa.Table, tagged: pa.Table, places: Sequence[int]) -> pa.Table:
+    """The known rows, those at some places as they were tagged now."""
+    order = list(range(len(known)))
+    for number, place in enumerate(places):
+        order[place] = len(known) + number
+    return pa.concat_tables([known, tagged.select(known.column_names).cast(known.schema)]).take(order)
 
 
 class Tally:

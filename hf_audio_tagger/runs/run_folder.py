@@ -6,9 +6,10 @@
 | `name.jsonl`, `name.parquet` | in the state | `.name.jsonl.hf_audio_tagger/` beside it |
 | `hf://datasets/user/name[@branch]` | in the state | in this package's cache folder |
 
-The state holds `run.json` (what was asked for), `lock`, `failures.jsonl` and `log.txt`. It stays when the
-run is through, for --retry-failed, for a larger --limit, and to know that nothing is left to do; who
-wants none of that may remove it.
+The state holds `run.json` (what was asked for), `shards.jsonl` and `written.json` (by which damage to the
+shards and to a file as DEST is seen), `lock`, `failures.jsonl` and `log.txt`. It stays when the run is
+through, for --retry-failed, for a larger --limit, and to know that nothing is left to do; who wants none
+of that may remove it.
 """
 
 import json
@@ -31,7 +32,9 @@ from ..models.weights import cache_folder, without_secrets
 from ..tagger import WITHOUT_EFFECT, Tagger
 from .plain_rows import write_lines
 from .shards import (
+    DAMAGED_SUFFIX,
     read_batches,
+    read_groups,
     remove_leftovers,
     replace_file,
     shard_paths,
@@ -39,9 +42,11 @@ from .shards import (
     temporary_path,
     write_file,
 )
-from .sources import Source, digest_of
+from .sources import Source, data_files, digest_of
+from .written import is_result_of, remember_result
 
 FORMAT = 1  # of this folder
+ADVICE = "Choose another DEST, or remove it."
 LOCK_WAIT_SECONDS = 3.0  # workers of a run that was just killed may take a moment to go
 BATCH_ROWS = 256  # read at once when shards are joined
 HUB_DEST = re.compile(r"hf://datasets/(?P<repo>[^/@]+/[^/@]+?)(?:@(?P<revision>.+?))?/?")
@@ -84,6 +89,14 @@ class RunFolder:
     @property
     def record(self) -> Path:
         return self.state / "run.json"
+
+    @property
+    def ledger(self) -> Path:
+        return self.state / "shards.jsonl"
+
+    @property
+    def written(self) -> Path:
+        return self.state / "written.json"
 
     @property
     def keeps_bytes(self) -> bool:
@@ -137,6 +150,7 @@ def fingerprint_of(tagger: Tagger) -> str:
 @contextmanager
 def locked(folder: RunFolder) -> Iterator[None]:
     """Hold DEST for one run. The lock goes with the process that holds it, however that ends."""
+    check_places(folder)
     folder.state.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder.state / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -154,6 +168,35 @@ def locked(folder: RunFolder) -> Iterator[None]:
         yield
     finally:
         os.close(handle)  # never unlocked by hand: forked workers share it and keep it until they end
+
+
+def check_places(folder: RunFolder) -> None:
+    """Nothing is written through a link to a file, in a folder's place, or behind a link to nothing."""
+    if folder.file is not None:
+        refuse_no_file(folder.file, "DEST must be a file or not be there; remove it, or choose another DEST.")
+    place = folder.state.parent if folder.file is None else folder.state
+    for one in (place, folder.state):
+        if one.is_symlink() and not one.exists():
+            raise SettingsError(f"{one} is a link to {os.readlink(one)}, which is not there. {ADVICE}")
+        if one.exists() and not one.is_dir():
+            raise SettingsError(f"{one} must be a folder, and is none. {ADVICE}")
+    for one in (
+        folder.state / "lock",
+        folder.record,
+        folder.ledger,
+        folder.written,
+        folder.failures,
+        folder.log,
+    ):
+        refuse_no_file(one, "It must be a file or not be there; remove it.")
+
+
+def refuse_no_file(path: Path, advice: str) -> None:
+    if path.is_symlink():
+        raise SettingsError(f"{path} is a link (to {os.readlink(path)}). {advice}")
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "no regular file"
+        raise SettingsError(f"{path} is {what}. {advice}")
 
 
 def try_lock(handle: int) -> bool:
@@ -182,6 +225,7 @@ def begin(folder: RunFolder, wanted: Record, overwrite: bool) -> Record:
 
     Gives back what holds from here on: a run that goes on keeps its shards' size.
     """
+    refuse_source(folder, wanted.source)
     if overwrite:
         clear(folder)
     remove_leftovers(folder.shards)
@@ -202,21 +246,48 @@ def begin(folder: RunFolder, wanted: Record, overwrite: bool) -> Record:
 
 def read_record(folder: RunFolder) -> Record | None:
     try:
-        return Record(**json.loads(folder.record.read_bytes()))
+        record = Record(**json.loads(folder.record.read_bytes()))
+        if not isinstance(record.settings, dict) or not isinstance(record.shard_rows, int):
+            raise TypeError("not as a run writes it")
+        return record
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
-        raise RunError(f"{folder.record} was written by another version; --overwrite starts anew.") from error
+        raise RunError(
+            f"{folder.record} is damaged, or was written by another version; --overwrite starts anew."
+        ) from error
 
 
 def clear(folder: RunFolder) -> None:
     """Remove what runs have made of DEST, and nothing else that lies there."""
-    for path in shard_paths(folder.shards):
+    for path in [*shard_paths(folder.shards), *folder.shards.glob(f".shard-*{DAMAGED_SUFFIX}")]:
         path.unlink()
     if folder.file is not None:
         folder.file.unlink(missing_ok=True)
-    folder.failures.unlink(missing_ok=True)
-    folder.record.unlink(missing_ok=True)
+    for path in (folder.failures, folder.record, folder.ledger, folder.written):
+        path.unlink(missing_ok=True)
+
+
+def refuse_source(folder: RunFolder, name: str) -> None:
+    """A run does not write over what it reads, nor read what it writes."""
+    from .media_folder import METADATA_FILES
+
+    source = Path(name).expanduser()
+    if folder.file is not None:
+        is_read = any(is_same(folder.file, file) for file in data_files(source)) or (
+            folder.file.name in METADATA_FILES and source.resolve() in folder.file.resolve().parents
+        )
+    else:
+        shards = folder.shards.resolve()
+        is_read = is_same(source, folder.shards.parent) or any(
+            shards in file.resolve().parents for file in data_files(source)
+        )
+    if is_read:
+        raise SettingsError(f"{folder.dest} is part of the source {name}; choose another DEST.")
+
+
+def is_same(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
 
 
 def refuse_foreign(folder: RunFolder, shards: list[Path]) -> None:
@@ -276,13 +347,12 @@ def record_of(source: Source, tagger: Tagger, shard_rows: int, limit: int | None
 
 
 def join_shards(folder: RunFolder) -> None:
-    """Make the one file that DEST is of all shards, in one step; nothing if it is newer than they are."""
+    """Make the one file that DEST is of all shards, in one step; nothing if it is what was made of them."""
     file = folder.file
     paths = shard_paths(folder.shards)
     if file is None or not paths:
         return
-    newest = max(path.stat().st_mtime_ns for path in paths)
-    if file.exists() and file.stat().st_mtime_ns >= newest:
+    if is_result_of(file, paths, folder.written):
         return
     temporary = temporary_path(folder.state / file.name)
     try:
@@ -292,11 +362,13 @@ def join_shards(folder: RunFolder) -> None:
                     for table in read_batches(path, BATCH_ROWS):
                         write_lines(output, table)
             else:
-                with pq.ParquetWriter(output, pq.read_schema(paths[0])) as writer:
+                schema = pq.read_schema(paths[0])
+                with pq.ParquetWriter(output, schema, write_page_checksum=True) as writer:
                     for path in paths:
-                        for table in read_batches(path, BATCH_ROWS):
+                        for table in read_groups(path):
                             writer.write_table(table)
             sync(output)
         replace_file(temporary, file)
+        remember_result(file, paths, folder.written)
     finally:
         temporary.unlink(missing_ok=True)

@@ -7,16 +7,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..cells import is_file_struct
+import pyarrow as pa
+
 from ..columns import error_column
 from ..rows import pick_column
 from ..tagger import Tagger
 from ..tags import EMPTY
 from .run_folder import RunFolder
-from .shards import read_batches, read_columns, shard_index, shard_paths, write_file
+from .shards import column_names, read_columns, read_texts, shard_index, shard_paths, write_file
 
 MOST_TAGS = 10
-BATCH_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,9 @@ def summarize(
             kinds[kind_of(row_tags or [], row_errors or [])] += 1
             tags.update(tag for tag in row_tags or [] if tag not in (None, EMPTY))
         if any(one is not None for cell in error_cells for one in cell or []):
-            first_row = shard_index(path) * shard_rows  # shards before it may be short or lacking still
+            index = shard_index(path)
+            assert index is not None
+            first_row = index * shard_rows  # shards before it may be short or lacking still
             failures.extend(failures_in(path, tagger, errors, first_row))
         row_count += len(table)
     return Summary(
@@ -97,24 +99,21 @@ def kind_of(tags: list[str | None], errors: list[str | None]) -> str:
 
 
 def failures_in(path: Path, tagger: Tagger, errors: str, first_row: int) -> Iterator[Failure]:
-    """Each video of a shard that failed, by what its row calls it."""
-    for table in read_batches(path, BATCH_ROWS):
-        column = pick_column(table.column_names, tagger.column)
-        for place, row_errors in enumerate(table[errors].to_pylist()):
-            if not any(error is not None for error in row_errors or []):
-                continue
-            cell = table[column][place].as_py()
-            videos = cell if isinstance(cell, list) else [cell]
-            for number, error in enumerate(row_errors):
-                if error is not None:
-                    yield Failure(first_row + place, number, name_of(videos[number]), error)
-        first_row += len(table)
+    """Each video of a shard that failed, by what its row calls it; the media's bytes are not read."""
+    column = pick_column(column_names(path), tagger.column)
+    table = read_texts(path, column, [errors])
+    cells = table[column] if column in table.column_names else [None] * len(table)
+    for place, row_errors in enumerate(table[errors].to_pylist()):
+        for number, error in enumerate(row_errors or []):
+            if error is not None:
+                yield Failure(first_row + place, number, name_of(cells[place], number), error)
 
 
-def name_of(cell: Any) -> str | None:
-    if isinstance(cell, str):
-        return cell
-    return cell.get("path") if is_file_struct(cell) else None
+def name_of(cell: pa.Scalar | None, number: int) -> str | None:
+    """What a cell calls one of its videos, or None."""
+    value = None if cell is None else cell.as_py()
+    video = value[number] if isinstance(value, list) else value
+    return video["path"] if isinstance(video, dict) else video
 
 
 def list_failures(path: Path, failures: list[Failure]) -> str | None:
