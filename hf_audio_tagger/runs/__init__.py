@@ -42,8 +42,8 @@ from ..rows import pick_column
 from ..tagger import Tagger, build_tagger
 from .jobs import Heard, ShardTagger, tag_rows
 from .plain_rows import plain_features, plain_table
-from .plan import Plan, make_plan
-from .run_folder import RunFolder, begin, folder_for, join_shards, locked, record_of
+from .plan import Plan, make_plan, shards_of
+from .run_folder import RunFolder, begin, folder_for, join_shards, locked, read_record, record_of
 from .shards import shard_paths
 from .sources import Source, open_source
 from .summary import Summary, summarize
@@ -294,7 +294,9 @@ def load_result(dest: str | os.PathLike[str]) -> Dataset:
 
 
 def result_of(folder: RunFolder) -> Dataset:
-    paths = [str(path) for path in shard_paths(folder.shards)]
+    record = read_record(folder)
+    count = None if record is None else shards_of(record)
+    paths = [str(path) for path in shard_paths(folder.shards, count)]
     if not paths:
         raise SettingsError(f"{folder.dest} holds no shards of a run.")
     result = Dataset.from_parquet(paths)

@@ -46,10 +46,8 @@ class Plan:
 
 def make_plan(folder: RunFolder, record: Record, source: Source, tagger: Tagger, retry_failed: bool) -> Plan:
     """The jobs that are left, and what stands in their way moved out of it."""
-    total = source.row_count
-    if total is not None and record.limit is not None:
-        total = min(total, record.limit)
-    refuse_strays(folder.shards, None if total is None else shards_in(total, record.shard_rows))
+    total = total_of(record)
+    refuse_strays(folder.shards, shards_of(record))
     footers, notes = usable_shards(folder, record, total)
     failing = {
         index: failed_places(shard_path(folder.shards, index), tagger)
@@ -73,8 +71,17 @@ def make_plan(folder: RunFolder, record: Record, source: Source, tagger: Tagger,
     )
 
 
-def shards_in(rows: int, shard_rows: int) -> int:
-    return -(-rows // shard_rows)
+def total_of(record: Record) -> int | None:
+    """The rows of a whole run; None for a stream, which tells at its end."""
+    if record.source_rows is None or record.limit is None:
+        return record.source_rows
+    return min(record.source_rows, record.limit)
+
+
+def shards_of(record: Record) -> int | None:
+    """How many shards a whole run has, as far as that is known."""
+    total = total_of(record)
+    return None if total is None else -(-total // record.shard_rows)
 
 
 # What is there
@@ -168,8 +175,7 @@ def stamps_now(
 
 def jobs_of_rows(footers: Mapping[int, Footer], record: Record, total: int, again: Again) -> list[Job]:
     jobs = []
-    for index in range(shards_in(total, record.shard_rows)):
-        start = index * record.shard_rows
+    for index, start in enumerate(range(0, total, record.shard_rows)):
         stop = min(start + record.shard_rows, total)
         is_whole = index in footers and footers[index].rows == stop - start
         if not is_whole or index in again:

@@ -65,10 +65,10 @@ def shard_index(path: Path) -> int | None:
     return index if index is not None and NAME.format(index) == path.name else None
 
 
-def shard_paths(folder: Path) -> list[Path]:
-    """The shards that are there, in the rows' order."""
-    indices = (shard_index(path) for path in folder.glob("shard-*.parquet"))
-    return [shard_path(folder, index) for index in sorted(one for one in indices if one is not None)]
+def shard_paths(folder: Path, count: int | None = None) -> list[Path]:
+    """The shards that are there, in the rows' order; of a run that has so many, no others."""
+    indices = sorted(index for path in folder.glob("shard-*") if (index := shard_index(path)) is not None)
+    return [shard_path(folder, index) for index in indices if count is None or index < count]
 
 
 def read_footer(path: Path, fingerprint: str) -> Footer | None:
