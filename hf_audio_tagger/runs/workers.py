@@ -26,6 +26,7 @@ from ..tagger import transportable
 from .jobs import Heard, Job, Report, StoppedError
 
 MOST_DEATHS = 2  # of workers over one job
+END_SECONDS = 10.0  # for a worker that has nothing left to do
 STOP = "stop"
 
 
@@ -80,14 +81,14 @@ def run_in_processes(
                     on_heard(message)
                 elif isinstance(message, BaseException):
                     del workers[worker.rank]
-                    worker.process.join()
+                    end(worker)
                     raise message
                 elif message == "done" and waiting:
                     workers[worker.rank] = give(worker, waiting.popleft())
                 elif message == "done":
                     dismiss(workers.pop(worker.rank))
                 else:
-                    worker.process.join()
+                    end(worker)
                     del workers[worker.rank]
                     job = worker.job
                     deaths[job.index] = deaths.get(job.index, 0) + 1
@@ -129,7 +130,15 @@ def give(worker: Worker, job: Job) -> Worker:
 def dismiss(worker: Worker) -> None:
     with suppress(OSError):
         worker.pipe.send(None)
-    worker.process.join()
+    end(worker)
+
+
+def end(worker: Worker) -> None:
+    """Wait for a worker's end, and not for a thread of a library that it cannot end."""
+    worker.process.join(END_SECONDS)
+    if worker.process.is_alive():
+        worker.process.kill()
+        worker.process.join()
     worker.pipe.close()
 
 
@@ -162,7 +171,7 @@ def wind_down(workers: dict[int, Worker], on_heard: OnHeard) -> None:
                 with suppress(Exception):  # the first reason to stop is the one to tell
                     on_heard(message)
             else:
-                workers.pop(worker.rank).process.join()
+                end(workers.pop(worker.rank))
 
 
 def describe_death(worker: Worker, log: Path) -> str:
@@ -193,16 +202,17 @@ def serve(pipe: Connection, work: Work, rank: int, threads: int, log: Path) -> N
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     print_to(log)
     threading.Thread(target=end_with_parent, daemon=True).start()
-    while isinstance(job := pipe.recv(), Job):
-        try:
-            work(job, rank, pipe.send, pipe.poll)  # a word that comes during a job can only be STOP
-        except StoppedError:
-            break
-        except Exception as error:
-            traceback.print_exc()
-            pipe.send(explained(error, log))
-            return
-        pipe.send("done")
+    with pipe:  # closed at the end, so that the parent sees the end even where a thread holds it up
+        while isinstance(job := pipe.recv(), Job):
+            try:
+                work(job, rank, pipe.send, pipe.poll)  # a word that comes during a job can only be STOP
+            except StoppedError:
+                break
+            except Exception as error:
+                traceback.print_exc()
+                pipe.send(explained(error, log))
+                return
+            pipe.send("done")
 
 
 def print_to(log: Path) -> None:

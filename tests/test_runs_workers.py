@@ -1,0 +1,71 @@
+"""Processes that take jobs: none is waited for without an end."""
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hf_audio_tagger.errors import RunError
+from hf_audio_tagger.runs import workers
+from hf_audio_tagger.runs.jobs import Heard, Job, Report, StoppedError
+from hf_audio_tagger.runs.workers import run_in_processes
+
+pytestmark = pytest.mark.timeout(60)
+
+NEVER_SECONDS = 300.0
+
+
+class Lingering:
+    """Does its job, and leaves a thread behind for which Python waits before the process ends."""
+
+    def __init__(self, ending: Exception | None) -> None:
+        self.ending = ending
+
+    def __call__(self, job: Job, rank: int | None, report: Report, is_stopped: Callable[[], bool]) -> None:
+        threading.Thread(target=time.sleep, args=(NEVER_SECONDS,)).start()
+        report(Heard(job.index, 1, 0))
+        if self.ending is not None:
+            raise self.ending
+
+
+@pytest.mark.parametrize("ending", [None, RunError("it went wrong"), StoppedError()])
+def test_a_worker_that_does_not_end_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: Exception | None
+) -> None:
+    monkeypatch.setattr(workers, "END_SECONDS", 0.2, raising=False)
+    seen: list[Heard] = []
+
+    def run() -> None:
+        run_in_processes([Job(0, 0, 1)], Lingering(ending), 1, tmp_path / "log", seen.append, lambda: None)
+
+    if ending is None:
+        run()
+    else:
+        reason = "it went wrong" if isinstance(ending, RunError) else "Two workers were lost over shard 0"
+        with pytest.raises(RunError, match=reason):
+            run()
+    assert Heard(0, 1, 0) in seen
+    assert not multiprocessing.active_children()
+
+
+def test_ctrl_c_ends_a_worker_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "END_SECONDS", 0.2, raising=False)
+
+    def interrupt(_: Heard) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_in_processes([Job(0, 0, 1)], Lingering(None), 1, tmp_path / "log", interrupt, lambda: None)
+    assert not multiprocessing.active_children()
+
+
+def test_a_worker_that_leaves_within_a_job_is_told(tmp_path: Path) -> None:
+    def leave(job: Job, rank: int | None, report: Report, is_stopped: Callable[[], bool]) -> None:
+        os._exit(7)
+
+    with pytest.raises(RunError, match="gone with exit code 7"):
+        run_in_processes([Job(0, 0, 1)], leave, 1, tmp_path / "log", lambda _: None, lambda: None)
