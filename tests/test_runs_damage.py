@@ -14,8 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, load_dataset
 from small_runs import ROWS, SHARD, TAGGER, Seeing, clip_path, rows_of, write_clips
+from typer.testing import CliRunner
 
 from hf_audio_tagger import build_tagger
+from hf_audio_tagger.cli import app
 from hf_audio_tagger.errors import RunError, SettingsError
 from hf_audio_tagger.runs import load_result, shards, tag_dataset
 from hf_audio_tagger.runs.sources import open_source
@@ -129,6 +131,14 @@ def test_damage_that_no_time_of_change_tells_ends_one_run_at_most(
         tag_dataset(embedded, dest, TAGGER, num_proc=num_proc)
     assert tag_dataset(embedded, dest, TAGGER).rows == ROWS
     assert pq.read_table(dest).num_rows == ROWS
+
+
+def test_the_shell_tells_what_is_made_again(embedded: Path, dest: Path) -> None:
+    truncate(shard(dest))
+    settings = ["--model", "demo", "--device", "cpu", "--batch-size", "2", "--num-proc", "1"]
+    told = CliRunner().invoke(app, ["tag", str(embedded), "--out", str(dest), *settings])
+    assert told.exit_code == 3, told.output  # one row failed
+    assert "shard-00001.parquet is damaged" in told.stderr
 
 
 def test_all_shards_damaged(embedded: Path, done: Path, dest: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from small_runs import BROKEN, ROWS, SHARD, TAGGER, Seeing, clip_path, rows_of, write_clip, write_clips
 
 from hf_audio_tagger.errors import RunError, SettingsError
-from hf_audio_tagger.runs import Allowance, RunTally, Watcher, tag_dataset
+from hf_audio_tagger.runs import Allowance, RunTally, Watcher, shards, tag_dataset
 from hf_audio_tagger.runs.jobs import Heard
 from hf_audio_tagger.runs.sources import open_source
 
@@ -150,6 +150,26 @@ def test_media_in_cells_are_not_read_to_see_whether_files_changed(clips: Path, t
     tag_dataset(tmp_path / "rows.parquet", tmp_path / "out", TAGGER)
     write_clip(clip_path(clips, 0), 5)  # nobody hears this file
     assert tag_dataset(tmp_path / "rows.parquet", tmp_path / "out", TAGGER).heard_now == 0
+
+
+def test_shards_of_an_earlier_version_are_gone_on_from(clips: Path, tmp_path: Path) -> None:
+    """They do not say what their files were like, nor which shard they are, and have no checksums."""
+    dest = tmp_path / "out"
+    tag_dataset(clips, dest, TAGGER, shard_rows=SHARD, limit=6)
+    for path in (dest / "data").iterdir():
+        table, metadata = pq.read_table(path), pq.read_metadata(path).metadata
+        said = json.loads(metadata[shards.FOOTER_KEY])
+        del said["stamps"], said["index"]
+        with pq.ParquetWriter(path, table.schema) as writer:
+            writer.write_table(table)
+            writer.add_key_value_metadata({shards.FOOTER_KEY: json.dumps(said).encode()})
+    (dest / ".hf_audio_tagger" / "shards.jsonl").unlink()
+    write_clip(clip_path(clips, 0), 7)
+    watcher = Seeing()
+    assert tag_dataset(clips, dest, TAGGER, watcher=watcher).heard_now == ROWS - 6
+    assert not watcher.notes
+    write_clip(clip_path(clips, 9), 7)  # of a row that was heard now
+    assert tag_dataset(clips, dest, TAGGER).heard_now == 1
 
 
 # DEST that is one file
