@@ -228,8 +228,10 @@ def tag_rows(
     rank: int | None,
     places: Sequence[int] | None = None,
 ) -> pa.Table:
-    """Rows with their tags, all or those at some places. Only their media and the tags that they have go
-    to the tagger."""
+    """Rows with their tags, all or those at some places.
+
+    Only their media and the tags that they have go to the tagger.
+    """
     column = pick_column(table.column_names, tagger.column)
     there = [name for name in tag_columns(tagger) if name in table.column_names and name != column]
     given = pa.table(
