@@ -35,6 +35,13 @@ def write_clips(folder: Path) -> Path:
     return folder
 
 
+def write_embedded(clips: Path, path: Path) -> Path:
+    """The same clips as bytes in cells of one Parquet file: then shards hold media."""
+    cells = [{"bytes": clip_path(clips, n).read_bytes(), "path": f"{n}.mp4"} for n in range(ROWS)]
+    pq.write_table(pa.table({"video": cells}), path)
+    return path
+
+
 def rows_of(dest: Path) -> list[dict[str, Any]]:
     """All rows in order, read by pyarrow and not by the package."""
     paths = sorted((dest / "data").glob("*.parquet"))

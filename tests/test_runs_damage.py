@@ -1,10 +1,9 @@
-"""Damaged shards, files that do not belong there, links, and what reaches the disk in which order."""
+"""Damaged shards, files that do not belong there, links, and media that are not read without need."""
 
 import errno
 import json
 import os
 import shutil
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, load_dataset
-from small_runs import ROWS, SHARD, TAGGER, Seeing, clip_path, rows_of, write_clips
+from small_runs import ROWS, SHARD, TAGGER, Seeing, rows_of, write_clips, write_embedded
 from typer.testing import CliRunner
 
 from hf_audio_tagger import build_tagger
@@ -33,10 +32,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def embedded(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same clips as bytes in cells: then shards hold media."""
-    path = tmp_path_factory.mktemp("embedded") / "rows.parquet"
-    cells = [{"bytes": clip_path(clips, n).read_bytes(), "path": f"{n}.mp4"} for n in range(ROWS)]
-    pq.write_table(pa.table({"video": cells}), path)
-    return path
+    return write_embedded(clips, tmp_path_factory.mktemp("embedded") / "rows.parquet")
 
 
 @pytest.fixture(scope="module")
@@ -352,58 +348,3 @@ def test_joined_parquet_is_written_a_few_clips_at_a_time(
     metadata = pq.read_metadata(tmp_path / "out.parquet")
     rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
     assert rows == [TAGGER.batch_size] * (ROWS // TAGGER.batch_size)
-
-
-# What reaches the disk
-
-
-@pytest.mark.parametrize("name", ["out", "out.jsonl", "out.parquet"])
-def test_all_that_is_put_in_place_is_synced_first_and_its_folder_behind_it(
-    embedded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    """After a power cut a file is there whole or not at all: no rename may be seen before its bytes."""
-    told: list[tuple[str, Any]] = []
-    real_fsync, real_replace = os.fsync, os.replace
-
-    def fsync(handle: int) -> None:
-        info = os.fstat(handle)
-        told.append(("sync", (info.st_ino, None if stat.S_ISDIR(info.st_mode) else info.st_size)))
-        real_fsync(handle)
-
-    def replace(source: Any, target: Any) -> None:
-        info, folder = os.stat(source), os.stat(Path(target).parent)
-        told.append(("replace", (info.st_ino, info.st_size, Path(target).name, folder.st_ino)))
-        real_replace(source, target)
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(os, "replace", replace)
-    tag_dataset(embedded, tmp_path / name, TAGGER, shard_rows=SHARD)
-    replaced = [(place, values) for place, (what, values) in enumerate(told) if what == "replace"]
-    names = {values[2] for _, values in replaced}
-    assert {"run.json", "failures.jsonl", *(f"shard-{number:05d}.parquet" for number in range(3))} <= names
-    assert name == "out" or {name, "written.json"} <= names
-    for place, (file, size, target, folder) in replaced:
-        assert ("sync", (file, size)) in told[:place], f"{target} was put in place before it was synced"
-        assert told[place + 1] == ("sync", (folder, None)), f"the folder of {target} was not synced"
-
-
-def test_a_disk_that_cannot_sync_keeps_nothing_of_the_shard(
-    embedded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def failing(_: int) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    tag_dataset(embedded, tmp_path / "out", TAGGER, shard_rows=SHARD, limit=2)
-    before = {path.name: path.read_bytes() for path in (tmp_path / "out" / "data").iterdir()}
-    with monkeypatch.context() as patch:
-        patch.setattr(shards, "sync", failing)
-        patch.setattr("hf_audio_tagger.runs.run_folder.write_file", lambda *_: None)
-        with pytest.raises(RunError, match="Input/output error"):
-            tag_dataset(embedded, tmp_path / "out", TAGGER)
-    assert {path.name: path.read_bytes() for path in (tmp_path / "out" / "data").iterdir()} == before
-
-
-def test_a_place_that_cannot_be_written_is_named(embedded: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("no folder")
-    with pytest.raises(RunError, match=r"Not a directory: .*file"):
-        tag_dataset(embedded, tmp_path / "file" / "out", TAGGER, limit=1)
