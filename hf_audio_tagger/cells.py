@@ -2,7 +2,7 @@
 
 `datasets` hands a video or a sound over in many forms: a path or URL, its bytes, a ``{path, bytes}``
 struct, an ``{array, sampling_rate}`` of samples, a decoder object that it made itself, or a list of
-these. Everything behind this file sees four kinds only.
+these. Everything behind this file sees the few kinds of `Media` only.
 """
 
 import os
@@ -25,8 +25,7 @@ class FileMedia:
 
     @property
     def name(self) -> str:
-        """The path as Arrow can hold it in an error's text: Linux allows names that are no UTF-8."""
-        return self.path.encode("utf-8", "backslashreplace").decode("utf-8")
+        return text_of(self.path)
 
 
 @dataclass(frozen=True)
@@ -61,11 +60,38 @@ class NullMedia:
     name: str = "<null>"
 
 
-Media = FileMedia | BytesMedia | SamplesMedia | DecoderMedia | NullMedia
+@dataclass(frozen=True)
+class InvalidMedia:
+    """What no video or sound can be. Opening it raises a `ColumnError`; the videos beside it are read."""
+
+    reason: str
+    name: str = "<cell>"
+
+
+Media = FileMedia | BytesMedia | SamplesMedia | DecoderMedia | NullMedia | InvalidMedia
+
+
+def media_of_cells(cells: Sequence[Any]) -> list[list[Media]]:
+    """The videos of each cell of a column.
+
+    Where no cell holds a video or sound, the column is the wrong one: a `ColumnError`. A lone cell among
+    others is invalid by itself.
+    """
+    media: list[list[Media]] = []
+    errors: list[ColumnError] = []
+    for cell in cells:
+        try:
+            media.append(media_of_cell(cell))
+        except ColumnError as error:
+            errors.append(error)
+            media.append([InvalidMedia(str(error))])
+    if errors and len(errors) == sum(map(bool, media)):
+        raise errors[0]
+    return media
 
 
 def media_of_cell(cell: Any) -> list[Media]:
-    """Every video of one cell, in order; ``[]`` for a null.
+    """Every video of one cell, in order; ``[]`` for a null. A `ColumnError` where nothing in it is a video.
 
     >>> media_of_cell("a.mp4")
     [FileMedia(path='a.mp4')]
@@ -74,9 +100,11 @@ def media_of_cell(cell: Any) -> list[Media]:
     """
     if is_null(cell):
         return []
-    if is_list_cell(cell):
-        return [media_of_value(value) for value in cell]
-    return [media_of_value(cell)]
+    values = list(cell) if is_list_cell(cell) else [cell]
+    foreign = [value for value in values if not is_null(value) and not is_media(value)]
+    if foreign and len(foreign) == sum(not is_null(value) for value in values):
+        raise ColumnError(no_media(foreign[0]))
+    return [media_of_value(value) for value in values]
 
 
 def is_null(value: Any) -> bool:
@@ -101,24 +129,44 @@ def is_samples_struct(value: Any) -> bool:
     return isinstance(value, Mapping) and "array" in value and "sampling_rate" in value
 
 
+def encoded_struct(value: Any) -> Mapping[str, Any] | None:
+    """What a decoder made by `datasets` remembers that it was made of: no frame of it is decoded here."""
+    encoded = None if isinstance(value, Mapping) else getattr(value, "_hf_encoded", None)
+    return encoded if encoded and isinstance(encoded, Mapping) else None
+
+
+def is_media(value: Any) -> bool:
+    """True for every form that a video or sound comes in, whatever is wrong inside of it."""
+    return (
+        isinstance(value, (str, os.PathLike, bytes, bytearray, memoryview))
+        or is_samples_struct(value)
+        or is_file_struct(value)
+        or encoded_struct(value) is not None
+        or hasattr(value, "get_samples_played_in_range")
+    )
+
+
 def media_of_value(value: Any) -> Media:
-    """One video or sound. What it cannot be is said in the error, with what it may be."""
+    """One video or sound; `InvalidMedia`, with the reason, for what is none."""
     if is_null(value):
         return NullMedia()
     if isinstance(value, (str, os.PathLike)):
-        return FileMedia(os.fsdecode(value))
+        return file_or_bytes(value, None)
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return BytesMedia(bytes(value))
+        return file_or_bytes(None, value)
     if is_samples_struct(value):
         return samples_media(value)
-    if is_file_struct(value):
-        return file_or_bytes(value.get("path"), value.get("bytes"))
-    if not isinstance(value, Mapping) and (encoded := getattr(value, "_hf_encoded", None)):
-        # A decoder made by `datasets` remembers what it was made of: no frame of it is decoded here.
-        return file_or_bytes(encoded.get("path"), encoded.get("bytes"))
+    struct = value if is_file_struct(value) else encoded_struct(value)
+    if struct is not None:
+        return file_or_bytes(struct.get("path"), struct.get("bytes"))
     if hasattr(value, "get_samples_played_in_range"):
         return DecoderMedia(value)
-    raise ColumnError(
+    return InvalidMedia(no_media(value))
+
+
+def no_media(value: Any) -> str:
+    """What is wrong with a value of a foreign kind, and what it may be."""
+    return (
         f"A cell of type {type(value).__name__} is no video or sound. It may hold a path or URL, bytes, "
         "{'path', 'bytes'}, {'array', 'sampling_rate'}, a decoder object of datasets, or a list of these. "
         "Where datasets or a transform decodes the column first, map over ds.with_format(None), "
@@ -126,21 +174,51 @@ def media_of_value(value: Any) -> Media:
     )
 
 
-def file_or_bytes(path: str | None, data: bytes | None) -> Media:
+def file_or_bytes(path: Any, data: Any) -> Media:
+    name = name_of(path, "<bytes>" if path is None else "<path>")
+    if path is not None and not isinstance(path, (str, bytes, os.PathLike)):
+        return InvalidMedia(f"'path' must be a text; got {type(path).__name__}.", name)
+    if data is not None and not isinstance(data, (bytes, bytearray, memoryview)):
+        return InvalidMedia(f"'bytes' must be the bytes of a file; got {type(data).__name__}.", name)
     if data is not None:
-        return BytesMedia(bytes(data), name=path or "<bytes>")
-    if path is None:
-        return NullMedia()
-    return FileMedia(os.fsdecode(path))
+        return BytesMedia(bytes(data), name)
+    return NullMedia() if path is None else FileMedia(os.fsdecode(path))
 
 
 def samples_media(value: Mapping[str, Any]) -> Media:
     if value["array"] is None:
         return NullMedia()
-    samples = np.asarray(value["array"])
+    name = name_of(value.get("path"), "<samples>")
+    try:
+        samples = np.asarray(value["array"])
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged lists; a tensor on a GPU
+        return InvalidMedia(f"'array' must be an array of numbers ({error}).", name)
+    rate = value["sampling_rate"]
+    rate_hz = whole_number(0 if rate is None else rate)
+    if rate_hz is None:
+        return InvalidMedia(f"'sampling_rate' must be a whole number of Hz; got {rate!r:.100}.", name)
     if samples.ndim == 2 and samples.shape[0] > samples.shape[1]:
         samples = samples.T  # (samples, channels), as soundfile gives it
-    return SamplesMedia(samples, int(value["sampling_rate"] or 0), value.get("path") or "<samples>")
+    return SamplesMedia(samples, rate_hz, name)
+
+
+def whole_number(value: Any) -> int | None:
+    """An integer of any library, or a float that is one; None for all else."""
+    try:
+        number = int(value)
+        return number if bool(number == value) else None
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        return None
+
+
+def name_of(path: Any, otherwise: str) -> str:
+    """What a clip is called in errors: its path where that is one."""
+    return (text_of(path) if isinstance(path, (str, bytes, os.PathLike)) else "") or otherwise
+
+
+def text_of(path: str | bytes | os.PathLike[Any]) -> str:
+    """A path as Arrow can hold it in an error's text: Linux allows names that are no UTF-8."""
+    return os.fsdecode(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def is_url(path: str) -> bool:

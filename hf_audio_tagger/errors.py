@@ -34,3 +34,7 @@ class ProcessError(TaggerError, RuntimeError):
 
 class RunError(TaggerError, RuntimeError):
     """A long run that could not go on. Its message says why, and how to go on; what is done is kept."""
+
+
+class ResourceError(RunError):
+    """Open files, memory or disk space ran out. That is no clip's fault, and ends the run."""

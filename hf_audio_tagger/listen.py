@@ -2,13 +2,15 @@
 
 One clip's way: open its sound, cut it into windows at the model's rate, gather windows of several
 clips into micro-batches, hear them. Threads decode the clips that come next; memory is bounded by the
-windows in flight, never by a clip's length.
+windows in flight, never by a clip's length, and so are the files that are open at a time.
 """
 
+import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from math import ceil
@@ -17,13 +19,16 @@ import numpy as np
 
 from .cells import Media
 from .decode import open_sound
+from .decode.failures import clip_failures
 from .decode.resample import Conversion, resample, resample_blocks
 from .decode.sound import Sound, joined, no_sound
-from .errors import MediaError
+from .errors import ColumnError, MediaError, ModelError
 from .models.contract import Heard, Listener
 from .process import compute, one_thread_each
 
 STRETCH_SECONDS = 10  # about what one clip takes from a micro-batch; `batch_size` counts these
+OPEN_PER_THREAD = 4  # clips open at a time for each decode thread: one that it reads, others that wait
+FILES_PER_OPEN_CLIP = 8  # of the files that this process may open: decoders and the network need some too
 
 
 @dataclass(frozen=True)
@@ -59,42 +64,83 @@ class Ending:
 
     clip: int
     silent: bool = False
-    error: MediaError | None = None
+    error: MediaError | ColumnError | ModelError | None = None
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive windows of one clip; with the last, its ending. Its file is then closed."""
+
+    clip: int
+    name: str
+    windows: list[Window]
+    ending: Ending | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ClipAhead:
+    """A clip whose turn comes later: its chunks, and the one that is decoded first."""
+
+    chunks: Generator[Chunk, None, None]
+    first: Future[Chunk] = field(default_factory=Future)
 
 
 def hear(media: Iterable[Media], listener: Listener, plan: Plan) -> Generator[Passage | Ending, None, None]:
-    """Passages of every clip, clip after clip, each clip closed by its ending."""
-    waiting: list[tuple[int, list[Window]] | Ending] = []
+    """Passages of every clip, clip after clip, each clip closed by its ending.
+
+    A clip for which the model gives no numbers ends with an error: NaN has no best label.
+    """
+    error: ModelError | None = None  # of the clip whose chunks come
+    for chunk, answers in heard_chunks(media, listener, plan):
+        if answers is not None and error is None:
+            if is_finite(answers):
+                spans = [span_of(window, listener.rate_hz) for window in chunk.windows]
+                yield Passage(chunk.clip, spans, answers)
+            else:
+                error = no_numbers(chunk.name)
+        if chunk.ending is not None:
+            yield chunk.ending if error is None else replace(chunk.ending, error=chunk.ending.error or error)
+            error = None
+
+
+def is_finite(answers: Heard) -> bool:
+    pooled = answers.embeddings
+    return bool(np.isfinite(answers.logits).all() and (pooled is None or np.isfinite(pooled).all()))
+
+
+def no_numbers(name: str) -> ModelError:
+    return ModelError(
+        f"{name}: the model's answer holds NaN or infinite values. With dtype='float16' use 'bfloat16' or "
+        "'float32', which do not overflow; else the weights are broken."
+    )
+
+
+def heard_chunks(
+    media: Iterable[Media], listener: Listener, plan: Plan
+) -> Iterator[tuple[Chunk, Heard | None]]:
+    """What the model says of each chunk of every clip, a full batch of windows at a time."""
+    waiting: list[Chunk] = []
     window_count = 0
     full = windows_per_batch(listener, plan)
-    for event in decode_ahead(media, listener, plan):
-        waiting.append(event)
-        window_count += 0 if isinstance(event, Ending) else len(event[1])
+    for chunk in decode_ahead(media, listener, plan):
+        waiting.append(chunk)
+        window_count += len(chunk.windows)
         if window_count >= full:
             yield from heard(waiting, listener, full)
             waiting, window_count = [], 0
     yield from heard(waiting, listener, full)
 
 
-def heard(
-    events: Sequence[tuple[int, list[Window]] | Ending], listener: Listener, full: int
-) -> Iterator[Passage | Ending]:
-    """The events with their windows heard, at most `full` windows at a time in the model."""
-    windows = [window.samples for event in events if not isinstance(event, Ending) for window in event[1]]
+def heard(chunks: Sequence[Chunk], listener: Listener, full: int) -> Iterator[tuple[Chunk, Heard | None]]:
+    """The chunks with what the model says of their windows, at most `full` windows at a time in the model."""
+    windows = [window.samples for chunk in chunks for window in chunk.windows]
     parts = [compute(partial(listener.hear, windows[i : i + full])) for i in range(0, len(windows), full)]
     answers = Heard.joined(parts) if parts else None  # nothing but endings
     position = 0
-    for event in events:
-        if isinstance(event, Ending):
-            yield event
-            continue
-        clip, clip_windows = event
-        assert answers is not None
-        rows = slice(position, position + len(clip_windows))
+    for chunk in chunks:
+        rows = slice(position, position + len(chunk.windows))
         position = rows.stop
-        yield Passage(
-            clip, [span_of(window, listener.rate_hz) for window in clip_windows], answers.rows(rows)
-        )
+        yield chunk, answers.rows(rows) if answers is not None and chunk.windows else None
 
 
 def span_of(window: Window, rate_hz: int) -> tuple[float, float]:
@@ -110,63 +156,130 @@ def windows_per_batch(listener: Listener, plan: Plan) -> int:
     return plan.batch_size * windows_per_stretch(listener, plan)
 
 
-def decode_ahead(
-    media: Iterable[Media], listener: Listener, plan: Plan
-) -> Iterator[tuple[int, list[Window]] | Ending]:
-    """Decoded windows in the clips' order, while threads work on the clips behind.
-
-    Each waiting clip holds its first stretch only, and the clip at the head one batch beyond what was
-    taken: that is all the memory there is.
-    """
-    clips = iter(enumerate(media))
-    ahead: deque[tuple[int, Iterator[list[Window] | Ending], Future[list[Window] | Ending]]] = deque()
+def most_open_clips(decode_threads: int) -> int:
+    """Clips that may be open at a time: a few for each thread, well within this process's limit of files."""
+    most = OPEN_PER_THREAD * decode_threads
     try:
-        with one_thread_each(plan.decode_threads, "decode") as pool:
+        import resource
+    except ImportError:  # not a Unix
+        return most
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return most if files == resource.RLIM_INFINITY else max(1, min(most, files // FILES_PER_OPEN_CLIP))
+
+
+class ClipQueue:
+    """Clips that wait to be decoded, in their order, and how many are open. Used by several threads."""
+
+    def __init__(self, most_open: int) -> None:
+        self.most_open = most_open
+        self.lock = threading.Lock()
+        self.unopened: deque[ClipAhead] = deque()
+        self.open_count = 0
+
+    def decode_beginnings(self) -> None:
+        """Open clips and decode their first chunks, while there is room to keep one more open."""
+        while (clip := self.take()) is not None:
+            try:
+                clip.first.set_result(self.next_chunk(clip))
+            except BaseException as error:
+                clip.first.set_exception(error)
+
+    def take(self) -> ClipAhead | None:
+        with self.lock:
+            if not self.unopened or self.open_count >= self.most_open:
+                return None
+            self.open_count += 1
+            return self.unopened.popleft()
+
+    def next_chunk(self, clip: ClipAhead) -> Chunk:
+        """An open clip's next chunk; with the last one the clip is open no more."""
+        is_open = False
+        try:
+            chunk = next(clip.chunks)
+            is_open = chunk.ending is None
+            return chunk
+        finally:
+            if not is_open:
+                with self.lock:
+                    self.open_count -= 1
+
+
+@contextmanager
+def emptied(queue: ClipQueue) -> Iterator[None]:
+    """Whatever ends the work, no thread takes another clip."""
+    try:
+        yield
+    finally:
+        with queue.lock:
+            queue.unopened.clear()
+
+
+def decode_ahead(media: Iterable[Media], listener: Listener, plan: Plan) -> Iterator[Chunk]:
+    """The clips' chunks in order, while threads work on the clips behind.
+
+    Each waiting clip holds its first chunk only, and the clip at the head one batch beyond what was taken:
+    that is all the memory there is. Most clips end with their first chunk and wait closed. Of the others few
+    are open; a clip that finds no room waits unopened, and the head always has room, for clips are opened in
+    order.
+    """
+    clips = (ClipAhead(decoded_chunks(clip, one, listener, plan)) for clip, one in enumerate(media))
+    ahead: deque[ClipAhead] = deque()
+    queue = ClipQueue(most_open_clips(plan.decode_threads))
+    try:
+        with one_thread_each(plan.decode_threads, "decode") as pool, emptied(queue):
             while True:
-                for clip, one in islice(clips, 2 * plan.batch_size - len(ahead)):
-                    chunks = decoded_chunks(clip, one, listener, plan)
-                    ahead.append((clip, chunks, pool.submit(next, chunks)))
+                for clip in islice(clips, 2 * plan.batch_size - len(ahead)):
+                    ahead.append(clip)
+                    queue.unopened.append(clip)
+                    pool.submit(queue.decode_beginnings)
                 if not ahead:
                     return
-                clip, chunks, future = ahead[0]
-                chunk = future.result()
-                if isinstance(chunk, Ending):
-                    ahead.popleft()
+                chunk = ahead[0].first.result()
+                while chunk.ending is None:
+                    following = pool.submit(queue.next_chunk, ahead[0])
                     yield chunk
-                else:
-                    ahead[0] = (clip, chunks, pool.submit(next, chunks))
-                    yield clip, chunk
+                    chunk = following.result()
+                ahead.popleft()
+                pool.submit(queue.decode_beginnings)  # there is room for one more
+                yield chunk
     finally:
-        for _, chunks, _ in ahead:
-            chunks.close()  # type: ignore[attr-defined]  # a generator: closes its file
+        for clip in ahead:
+            clip.chunks.close()  # and its file
 
 
-def decoded_chunks(
-    clip: int, media: Media, listener: Listener, plan: Plan
-) -> Iterator[list[Window] | Ending]:
-    """One clip's windows in lists: a short one first, then whole batches; its ending last."""
-    size = windows_per_stretch(listener, plan)
+def decoded_chunks(clip: int, media: Media, listener: Listener, plan: Plan) -> Generator[Chunk, None, None]:
+    """One clip's windows: a short chunk first, then whole batches. With the last one, its file is closed."""
+    windows: list[Window] = []
+    ending = Ending(clip)
     try:
         only_start = plan.windows == "first"
-        with open_sound(media, plan.decoder, plan.channels, only_start) as sound:
+        with (
+            clip_failures(media.name),
+            open_sound(media, plan.decoder, plan.channels, only_start) as sound,
+        ):
             if sound is None:
-                yield Ending(clip, silent=True)
-                return
-            windows = windows_of(sound, listener, plan)
-            is_heard = False
-            while chunk := list(islice(windows, size)):
-                is_heard = True
-                for window in chunk:
-                    if not np.isfinite(window.samples).all():
-                        raise MediaError(f"{media.name}: its samples are not all finite numbers.")
-                yield chunk
-                size = windows_per_batch(listener, plan)
-            if not is_heard:
-                raise no_sound(media.name)
-    except MediaError as error:
-        yield Ending(clip, error=error)
-        return
-    yield Ending(clip)
+                ending = Ending(clip, silent=True)
+            else:
+                coming = checked(windows_of(sound, listener, plan), media.name)
+                windows = list(islice(coming, windows_per_stretch(listener, plan)))
+                while following := list(islice(coming, 1)):
+                    yield Chunk(clip, media.name, windows)
+                    windows = following + list(islice(coming, windows_per_batch(listener, plan) - 1))
+    except (MediaError, ColumnError) as error:
+        windows, ending = [], Ending(clip, error=error)
+    yield Chunk(clip, media.name, windows, ending)
+
+
+def checked(windows: Iterator[Window], name: str) -> Iterator[Window]:
+    """The windows as they are; an error where there are none, or where samples are no numbers."""
+    is_heard = False
+    for window in windows:
+        if not np.isfinite(window.samples).all():
+            raise MediaError(f"{name}: its samples are not all finite numbers.")
+        is_heard = True
+        yield window
+    if not is_heard:
+        raise no_sound(name)
 
 
 def windows_of(sound: Sound, listener: Listener, plan: Plan) -> Iterator[Window]:

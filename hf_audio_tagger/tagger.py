@@ -12,7 +12,7 @@ from datasets.features.features import generate_from_arrow_type
 from datasets.utils._dill import pklregister
 
 from . import memo
-from .cells import Media, is_list_cell, media_of_cell
+from .cells import Media, is_list_cell, media_of_cell, media_of_cells
 from .columns import Column, embedding_column, error_column, segments_column, tag_column, top_column
 from .errors import ModelError, TaggerError
 from .models.spec import ModelSpec
@@ -150,9 +150,9 @@ class Tagger:
             columns.append(errors)  # a row that failed before and now succeeds loses its error
         existing = {column.name: rows.existing(column.name) for column in columns}
         done = [is_done(existing, errors.name, place) for place in range(len(rows.cells))]
-        media = [
-            [] if is_kept else media_of_cell(cell) for is_kept, cell in zip(done, rows.cells, strict=True)
-        ]
+        media = media_of_cells(
+            [None if is_kept else cell for is_kept, cell in zip(done, rows.cells, strict=True)]
+        )
         verdicts = iter(self._hear([one for of_row in media for one in of_row], rank))
         by_row = [[next(verdicts) for _ in of_row] for of_row in media]
         values = {column.name: list(existing[column.name] or [None] * len(done)) for column in columns}

@@ -15,9 +15,10 @@ from typing import Any
 import av.container
 import numpy as np
 
-from ..cells import DecoderMedia, Media, NullMedia, SamplesMedia
-from ..errors import MediaError, SettingsError
-from .pyav import PyavSound
+from ..cells import DecoderMedia, InvalidMedia, Media, NullMedia, SamplesMedia
+from ..errors import ColumnError, MediaError, SettingsError
+from .failures import what_ran_out
+from .pyav import PyavSound, no_decoder
 from .remote import remote_failures
 from .safe import Source, one_line, open_container, source_of
 from .sound import Sound, checked_rate, in_blocks, no_sound, to_mono
@@ -37,6 +38,8 @@ def open_sound(
     check_decoder(decoder)
     if isinstance(media, NullMedia):
         raise MediaError("<null>: there is no video, only a null in the list.")
+    if isinstance(media, InvalidMedia):
+        raise ColumnError(f"{media.name}: {media.reason}")
     if isinstance(media, SamplesMedia):
         yield SamplesSound(media, channels)
         return
@@ -48,12 +51,14 @@ def open_sound(
         with remote_failures(source), open_container(source, media.name) as container:
             if not container.streams.audio:
                 yield None
+            elif decoder == "torchcodec":  # its FFmpeg may be another one, and know another codec
+                yield torchcodec_sound(container, source, media.name, channels)
+            elif container.streams.audio[0].codec_context is None:
+                raise no_decoder(container, media.name)
             elif decoder == "auto":
                 yield auto_sound(container, source, media.name, channels, only_start)
             elif decoder == "pyav":
                 yield PyavSound(container, media.name, channels)
-            elif decoder == "torchcodec":
-                yield torchcodec_sound(container, source, media.name, channels)
             else:
                 yield decord_sound(container, source, media.name, channels)
     finally:
@@ -115,12 +120,14 @@ def why_not(decoder: str) -> str | None:
                 raise OSError("no FFmpeg libraries")
         elif decoder == "decord":
             import decord  # noqa: F401
-    except ImportError as error:
+    except (ImportError, RuntimeError, OSError) as error:
+        if what_ran_out(error):
+            raise  # it says nothing of the decoder, and would be remembered
         if isinstance(error, ModuleNotFoundError):
             extra = 'pip install "hf-audio-tagger[fast]"' if decoder == "torchcodec" else "pip install decord"
             return f"{decoder} is not installed; {extra}."
-        return f"{decoder} does not load ({one_line(error)[:200]})."
-    except (RuntimeError, OSError):
+        if isinstance(error, ImportError):
+            return f"{decoder} does not load ({one_line(error)[:200]})."
         return (
             f"{decoder} is installed but finds no FFmpeg libraries of a version that it knows; install "
             "FFmpeg (apt-get install ffmpeg, brew install ffmpeg, conda install ffmpeg) or use "

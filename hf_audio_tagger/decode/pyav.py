@@ -1,15 +1,19 @@
 """PyAV: FFmpeg in a wheel. It stops early, seeks to the sample, and streams in bounded memory."""
 
+import re
+import threading
 from collections.abc import Iterator
 from itertools import chain, groupby, islice
 from typing import Any
 
 import av.container
 import av.error
+import av.logging
 import numpy as np
 from av.stream import Discard
 
 from ..errors import MediaError
+from .failures import what_ran_out
 from .safe import one_line
 from .sound import checked_rate, joined, no_sound, to_mono
 
@@ -18,7 +22,10 @@ SEEK_BACK_SECONDS = 0.5  # codecs need a run-up (opus 80 ms, mp3 its bit reservo
 # system's handing it out cost more than the decoding.
 BLOCK_VALUES = 1 << 18
 UNSOUGHT_FORMATS = ("ogg",)  # after a seek, times in Ogg can be wrong by a page: it is walked through
+CODEC = re.compile(r"Audio: (\w+)(?: \([^(/]*\))?(?: \((.+) / 0x\w+\))?")  # name, profile, tag
 SAMPLE_TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
+
+_log_lock = threading.Lock()
 
 
 class PyavSound:
@@ -57,8 +64,9 @@ class PyavSound:
             for packet in self.container.demux(self.stream):
                 try:
                     yield from packet.decode()
-                except av.error.FFmpegError:
-                    continue
+                except av.error.FFmpegError as error:
+                    if what_ran_out(error):
+                        raise
         except av.error.InvalidDataError:
             return  # the container breaks off here; what came before it counts
         except Exception as error:  # FFmpeg's own, and whatever a remote file object raises
@@ -87,7 +95,9 @@ class PyavSound:
             try:
                 pts = int((self.zero_seconds + aim_seconds) / self.tick_seconds)
                 self.container.seek(pts, stream=self.stream)
-            except Exception:
+            except Exception as error:
+                if what_ran_out(error):
+                    raise
                 continue
             frames = self.frames()
             head = list(islice(frames, 2))
@@ -142,6 +152,28 @@ class PyavSound:
         """Consecutive frames, the first at `position`, as mono between `start` and `stop`."""
         mono = mono_of_frames(frames, self.channels)
         return mono[max(0, start - position) : None if stop is None else max(0, stop - position)]
+
+
+def no_decoder(container: av.container.InputContainer, name: str) -> MediaError:
+    """The error for a clip whose first audio stream no decoder reads."""
+    streams = container.streams.audio
+    others = f" Of its {len(streams)} audio streams, the first is heard." if len(streams) > 1 else ""
+    codec = codec_name(container, streams[0].index)
+    return MediaError(f"{name}: FFmpeg has no decoder for the codec of its sound ({codec}).{others}")
+
+
+def codec_name(container: av.container.InputContainer, index: int) -> str:
+    """A stream's codec as FFmpeg describes it. PyAV tells nothing of a codec without a decoder."""
+    with _log_lock:
+        level = av.logging.get_level()
+        av.logging.set_level(av.logging.INFO)  # FFmpeg gives the description as a message of its log
+        try:
+            description = container.dumps_format()  # type: ignore[attr-defined]  # not in its stubs
+        finally:
+            av.logging.set_level(level)
+    found = CODEC.search(description.partition(f"Stream #0:{index}")[2].partition("\n")[0])
+    names = [] if found is None else [name for name in found.groups() if name and name != "none"]
+    return ", ".join(dict.fromkeys(names)) or "unknown"
 
 
 def mono_of_frames(frames: list[Any], channels: str) -> np.ndarray:

@@ -1,0 +1,370 @@
+"""Whose fault it is: what a decoder raises is its clip's, what runs out is nobody's and ends the run."""
+
+import errno
+import itertools
+import os
+import pickle
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from sound_files import KINDS, Kind, tones, write_sound
+
+from hf_audio_tagger import build_tagger, decode
+from hf_audio_tagger.cells import FileMedia, Media
+from hf_audio_tagger.decode import failures, open_sound, why_not
+from hf_audio_tagger.decode.failures import clip_failures
+from hf_audio_tagger.errors import MediaError, ResourceError, RunError, SettingsError
+from hf_audio_tagger.listen import Ending, Passage, Plan, hear, most_open_clips
+from hf_audio_tagger.models.contract import Heard
+
+resource = pytest.importorskip("resource")
+
+DECODERS = [
+    pytest.param(
+        name, marks=pytest.mark.skipif(bool(name not in ("auto", "pyav") and why_not(name)), reason=name)
+    )
+    for name in ("auto", "pyav", "torchcodec", "decord")
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("failures")
+
+
+# Codecs without a decoder
+
+
+@pytest.fixture(scope="module")
+def mp4(folder: Path) -> bytes:
+    path = write_sound(folder / "a.mp4", tones(0.5, 16_000), rate_hz=16_000, kind=KINDS["mp4-aac"])
+    return path.read_bytes().replace(b"esds", b"free")  # which would name the codec once more
+
+
+def with_sample_entry(mp4: bytes, code: bytes) -> bytes:
+    assert mp4.count(b"mp4a") == 1
+    return mp4.replace(b"mp4a", code)
+
+
+def with_wav_tag(folder: Path, tag: int) -> bytes:
+    path = write_sound(folder / "a.wav", tones(0.5, 16_000), rate_hz=16_000, kind=KINDS["wav-pcm_s16le"])
+    data = bytearray(path.read_bytes())
+    at = data.index(b"fmt ") + 8
+    data[at : at + 2] = tag.to_bytes(2, "little")
+    return bytes(data)
+
+
+def with_codec_id(folder: Path, codec_id: bytes) -> bytes:
+    kind = Kind("mkv", "aac", "fltp", False)
+    data = write_sound(folder / "a.mkv", tones(0.5, 16_000), rate_hz=16_000, kind=kind).read_bytes()
+    assert data.count(b"A_AAC") == 1
+    return data.replace(b"A_AAC", codec_id)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("windows", ["first", "all"])
+def test_a_codec_without_a_decoder_is_the_clips_error(
+    folder: Path, mp4: bytes, decoder: str, windows: str
+) -> None:
+    made = {
+        "ac4": with_sample_entry(mp4, b"ac-4"),
+        **{code: with_sample_entry(mp4, code.encode()) for code in ("mha1", "mhm1", "apac", "enca", "zzzz")},
+        "0x1234": with_wav_tag(folder, 0x1234),
+        "unknown": with_codec_id(folder, b"A_QQQ"),
+    }
+    for codec, data in made.items():
+        path = folder / f"{codec}.media"
+        path.write_bytes(data)
+    tagger = build_tagger("demo", decoder=decoder, windows=windows, on_error="record")
+    verdicts = tagger.hear([str(folder / f"{codec}.media") for codec in made])
+    for codec, verdict in zip(made, verdicts, strict=True):
+        assert verdict.tag is None
+        assert verdict.error is not None
+        assert f"{codec}.media" in verdict.error
+        if decoder != "torchcodec":  # which asks another FFmpeg
+            words = "4[18][0][0]" if codec == "0x1234" else codec
+            assert "FFmpeg has no decoder" in verdict.error
+            assert words in verdict.error.partition("no decoder")[2]
+    with pytest.raises(MediaError, match=r"ac4\.media"):
+        build_tagger("demo", decoder=decoder).tag(str(folder / "ac4.media"))
+
+
+def test_the_first_stream_alone_has_no_decoder(folder: Path) -> None:
+    kind = Kind("mkv", "aac", "fltp", False)
+    path = write_sound(folder / "two.mkv", tones(0.5, 16_000), tones(0.5, 16_000), rate_hz=16_000, kind=kind)
+    path.write_bytes(path.read_bytes().replace(b"A_AAC", b"A_QQQ", 1))
+    with pytest.raises(MediaError, match=r"two\.mkv.*no decoder.*2 audio streams, the first is heard"):
+        build_tagger("demo").tag(path)
+
+
+def test_the_codec_is_told_without_a_word_of_ffmpegs_log(
+    mp4: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(MediaError):
+        build_tagger("demo").tag(with_sample_entry(mp4, b"ac-4"))
+    assert av.logging.get_level() is None
+    assert capfd.readouterr().err == ""
+
+
+# Whatever else a decoder raises
+
+
+class Unforeseen(Exception):  # noqa: N818
+    pass
+
+
+@pytest.mark.parametrize("place", ["open_container", "PyavSound"])
+def test_what_nobody_foresaw_is_the_clips_error(
+    folder: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = write_sound(folder / "good.wav", tones(0.5, 16_000), rate_hz=16_000, kind=KINDS["wav-pcm_s16le"])
+    bad = shutil.copy(good, folder / "bad.wav")
+    original = getattr(__import__("hf_audio_tagger.decode", fromlist=[place]), place)
+
+    def fail(source: Any, name: str, *rest: Any) -> Any:
+        if name.endswith("bad.wav"):
+            raise Unforeseen("a surprise")
+        return original(source, name, *rest)
+
+    monkeypatch.setattr(f"hf_audio_tagger.decode.{place}", fail)
+    tagger = build_tagger("demo", decoder="pyav", on_error="record")
+    verdicts = tagger.hear([str(bad), str(good)])
+    assert verdicts[0].error == f"{bad}: decoding it failed (Unforeseen: a surprise)."
+    assert verdicts[1].tag is not None
+    with pytest.raises(MediaError, match="Unforeseen"):
+        build_tagger("demo", decoder="pyav").tag(str(bad))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), SettingsError("x"), RunError("x")])
+def test_what_is_no_clips_fault_passes(error: BaseException) -> None:
+    with pytest.raises(type(error)), clip_failures("a.mp4"):
+        raise error
+
+
+def test_a_fault_of_the_model_is_no_clips_error(folder: Path) -> None:
+    class Broken(Zeros):
+        def hear(self, windows: Any) -> Heard:
+            raise ZeroDivisionError
+
+    path = write_sound(folder / "model.wav", tones(0.5, 16_000), rate_hz=16_000, kind=KINDS["wav-pcm_s16le"])
+    with pytest.raises(ZeroDivisionError):
+        list(hear([FileMedia(str(path))], Broken(), plan("first", 4)))
+
+
+# What runs out
+
+
+class Zeros:
+    """A model of one class that takes no time."""
+
+    labels, multi_label = ("x",), True
+    rate_hz = window_samples = hop_samples = 16_000
+    frame_samples, default_windows, embedding_size, device = 400, "first", None, None
+
+    def hear(self, windows: Any) -> Heard:
+        return Heard(np.zeros((len(windows), 1), np.float32), None)
+
+
+def plan(windows: str | int, batch_size: int, threads: int = 2) -> Plan:
+    return Plan(windows, 16_000, "mean", "auto", batch_size, threads)
+
+
+@contextmanager
+def files_at_most(count: int) -> Iterator[None]:
+    """This process may have so many files open, as after `ulimit -n`."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def with_room_for(count: int) -> int:
+    """The limit under which so many files can be opened beside those that are open."""
+    taken = set(map(int, os.listdir("/proc/self/fd" if Path("/proc/self/fd").is_dir() else "/dev/fd")))
+    free = (number for number in itertools.count() if number not in taken)
+    return next(itertools.islice(free, count, None))
+
+
+@pytest.fixture(scope="module")
+def many(folder: Path) -> list[Media]:
+    """Eighty clips of twelve windows."""
+    path = write_sound(folder / "many.wav", tones(12, 16_000), rate_hz=16_000, kind=KINDS["wav-pcm_s16le"])
+    media: list[Media] = []
+    for place in range(80):
+        media.append(FileMedia(str(shutil.copy(path, folder / f"many{place}.wav"))))
+    return media
+
+
+@pytest.mark.parametrize("windows", ["first", "all", 11])
+def test_few_files_are_open_at_a_time_however_large_the_batch(many: list[Media], windows: str | int) -> None:
+    list(hear(many[:1], Zeros(), plan(windows, 256)))  # what is loaded once is open from now on
+    with files_at_most(with_room_for(24)):
+        events = list(hear(many, Zeros(), plan(windows, 256)))
+    endings = [event for event in events if isinstance(event, Ending)]
+    assert [ending.clip for ending in endings] == list(range(len(many)))
+    assert not [ending.error for ending in endings if ending.error]
+    heard = sum(len(event.spans) for event in events if isinstance(event, Passage))
+    assert heard == len(many) * {"first": 1, "all": 12, 11: 11}[windows]
+
+
+def test_open_clips_are_few_and_within_the_limit() -> None:
+    assert 2 <= most_open_clips(1) <= 8
+    assert most_open_clips(16) <= 128
+    with files_at_most(256):
+        assert 16 <= most_open_clips(16) <= 64
+    with files_at_most(4):
+        assert most_open_clips(16) == 1
+
+
+@pytest.mark.parametrize("windows", ["first", "all"])
+def test_batches_stay_full_though_few_clips_are_open(many: list[Media], windows: str) -> None:
+    sizes = []
+
+    class Counted(Zeros):
+        def hear(self, given: Any) -> Heard:
+            sizes.append(len(given))
+            return super().hear(given)
+
+    each = 1 if windows == "first" else 12
+    listening = plan(windows, 3, threads=1)
+    full = 10 * listening.batch_size
+    list(hear(many[:65], Counted(), listening))
+    assert sum(sizes) == 65 * each
+    assert max(sizes) == full
+    assert sizes.count(full) >= 65 * each // (full + each)  # what is over makes a batch of its own
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_too_many_open_files_end_the_run(
+    many: list[Media], decoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = decode.open_container
+
+    def open_none(source: Any, name: str) -> Any:
+        with files_at_most(0 if name.endswith("many1.wav") else with_room_for(24)):
+            return original(source, name)
+
+    monkeypatch.setattr(decode, "open_container", open_none)
+    tagger = build_tagger("demo", decoder=decoder, on_error="record", batched=True)
+    assert tagger.tag(many[0].name) is not None
+    with pytest.raises(ResourceError, match=r"many1\.wav.*too many files are open.*ulimit -n"):
+        tagger({"video": [many[0].name, many[1].name]})
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(errno.EMFILE, "ulimit"), (errno.ENFILE, "ulimit"), (errno.ENOSPC, "disk"), (errno.EDQUOT, "disk")],
+)
+def test_what_runs_out_while_a_decoder_reads(
+    folder: Path, many: list[Media], decoder: str, number: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The guard has opened the file already: now a decoder, or its library, says it in words of its own."""
+    if decoder == "torchcodec":
+        target, error = (
+            "torchcodec.decoders.AudioDecoder",
+            RuntimeError(f"'x.cpp:41, Could not open input file: a.mp4 {os.strerror(number)}'"),
+        )
+    elif decoder == "decord":
+        target, error = "decord.AudioReader", RuntimeError(f"ERROR opening: a.mp4, {os.strerror(number)}")
+    else:
+        target, error = "hf_audio_tagger.decode.PyavSound", ffmpeg_error(number)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(target, fail)
+    with pytest.raises(ResourceError, match=words), clip_failures("a.wav"):  # noqa: SIM117
+        with open_sound(many[0], decoder, only_start=False):
+            pass
+
+
+def ffmpeg_error(number: int) -> Exception:
+    try:
+        av.error.err_check(-number)
+    except av.error.FFmpegError as error:
+        return error
+    raise AssertionError
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ffmpeg_error(errno.ENOMEM), RuntimeError("std::bad_alloc")])
+def test_memory_that_only_a_wild_header_lacks_is_the_clips_fault(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(MediaError, match=r"a\.mp4"), clip_failures("a.mp4"):
+        raise error
+    monkeypatch.setattr(failures, "is_memory_short", lambda: True)
+    with pytest.raises(ResourceError, match=r"a\.mp4.*memory.*batch_size"), clip_failures("a.mp4"):
+        raise error
+
+
+def test_memory_is_short_where_the_system_gives_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not failures.is_memory_short()
+    monkeypatch.setattr(failures, "SPARE_BYTES", 1 << 60)
+    assert failures.is_memory_short()
+
+
+def test_a_damaged_packet_for_want_of_memory_is_not_passed_over(
+    many: list[Media], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "is_memory_short", lambda: True)
+
+    class Starved:
+        def decode(self) -> Any:
+            raise ffmpeg_error(errno.ENOMEM)
+
+    with open_sound(many[0], "pyav") as sound:
+        assert sound is not None
+        monkeypatch.setattr(sound, "container", type("C", (), {"demux": lambda *_: [Starved()]})())
+        with pytest.raises(ResourceError), clip_failures("a.wav"):
+            list(sound.frames())  # type: ignore[attr-defined]
+
+
+def test_a_file_called_like_an_error_ends_nothing(folder: Path) -> None:
+    path = folder / f"{os.strerror(errno.EMFILE)}"
+    path.write_bytes(b"no video" * 100)
+    for decoder in ("auto", "pyav"):
+        verdict = build_tagger("demo", decoder=decoder, on_error="record").hear(path)[0]
+        assert verdict.error is not None
+    missing = build_tagger("demo", on_error="record").hear(folder / "x" / os.strerror(errno.EMFILE))[0]
+    assert "No such file" in str(missing.error)
+
+
+def test_a_disks_own_error_is_the_clips() -> None:
+    """A bad sector lies in one file; the next one can be read."""
+    with pytest.raises(MediaError), clip_failures("a.mp4"):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_decoder_that_could_not_load_for_want_of_files_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import builtins
+
+    why_not.cache_clear()
+    original = builtins.__import__
+
+    def fail(name: str, *rest: Any, **more: Any) -> Any:
+        if name.startswith("torchcodec"):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return original(name, *rest, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(builtins, "__import__", fail)
+        with pytest.raises(ResourceError), clip_failures("a.mp4"):
+            why_not("torchcodec")
+    why_not("torchcodec")  # not what it was told then
+
+
+def test_it_is_a_runs_error_and_travels() -> None:
+    error = pickle.loads(pickle.dumps(ResourceError("too many files")))
+    assert isinstance(error, RunError)
+    assert str(error) == "too many files"
