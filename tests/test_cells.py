@@ -2,6 +2,8 @@
 
 import functools
 import http.server
+import os
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -312,3 +314,119 @@ def test_samples_that_are_no_sound(sound: dict[str, Any]) -> None:
     assert isinstance(media_of_cell(sound)[0], SamplesMedia)
     with pytest.raises(MediaError, match=r"<samples>: "):
         build_tagger("demo").tag(sound)
+
+
+WRONG: list[tuple[Any, str]] = [
+    ({"path": "x.mp4", "bytes": "text"}, r"x\.mp4: 'bytes' must be the bytes of a file; got str"),
+    ({"path": "x.mp4", "bytes": 5}, r"x\.mp4: 'bytes' must be .* got int"),
+    ({"path": "x.mp4", "bytes": [1, 2]}, r"x\.mp4: 'bytes' must be .* got list"),
+    ({"path": 5}, r"<path>: 'path' must be a text; got int"),
+    ({"path": 5, "bytes": b"x"}, r"<path>: 'path' must be a text; got int"),
+    ({"path": np.array(["a", "b"])}, r"'path' must be a text; got ndarray"),
+    ({"path": ["a.mp4"], "bytes": None}, r"'path' must be a text; got list"),
+    ({"array": [[0.0], [0.0, 1.0]], "sampling_rate": 16_000}, r"<samples>: 'array' must be an array"),
+    ({"array": [0.0] * 9, "sampling_rate": "fast"}, r"'sampling_rate' must be a whole number.*'fast'"),
+    ({"array": [0.0] * 9, "sampling_rate": [16_000, 8_000]}, r"'sampling_rate' must be a whole number"),
+    ({"array": [0.0] * 9, "sampling_rate": {}}, r"'sampling_rate' must be a whole number"),
+    ({"array": [0.0] * 9, "sampling_rate": np.zeros(2)}, r"'sampling_rate' must be a whole number"),
+    ({"array": [0.0] * 9, "sampling_rate": np.nan}, r"'sampling_rate' must be a whole number.*nan"),
+    ({"array": [0.0] * 9, "sampling_rate": np.inf}, r"'sampling_rate' must be a whole number.*inf"),
+    ({"array": [0.0] * 9, "sampling_rate": 16_000.5}, r"'sampling_rate' must be a whole number.*16000\.5"),
+]
+NO_SOUND: list[tuple[Any, str]] = [
+    ({"array": "text", "sampling_rate": 16_000}, r"<samples>: samples are numbers"),
+    ({"array": 5, "sampling_rate": 16_000}, r"<samples>: samples are numbers"),
+    ({"array": {"a": 1}, "sampling_rate": 16_000}, r"<samples>: samples are numbers"),
+    ({"array": [None, 0.5], "sampling_rate": 16_000}, r"<samples>: samples are numbers"),
+    ({"array": np.array([0.0, "x"], object), "sampling_rate": 16_000}, r"<samples>: samples are numbers"),
+    ({"array": [1j] * 9, "sampling_rate": 16_000}, r"<samples>: samples are numbers"),
+    ({"array": [0.0] * 9, "sampling_rate": True}, r"sample rate is"),
+    ({"array": [0.0] * 9, "sampling_rate": -16_000}, r"sample rate is -16000"),
+    ({"array": [0.0] * 9, "sampling_rate": 0, "path": 7}, r"<samples>: its sample rate is 0"),
+    ({"array": [0.0] * 9, "sampling_rate": 0, "path": "a.wav"}, r"^a\.wav: its sample rate is 0"),
+    ({"path": "", "bytes": None}, ""),
+    ({"path": "a\0b.mp4"}, r"null"),
+    ({"path": "/" + "a" * 300}, r"name too long"),
+    (b"", r"<bytes>: it is empty \(0 bytes\)"),
+]
+
+
+@pytest.mark.parametrize(("cell", "reason"), [*WRONG, *NO_SOUND], ids=lambda value: repr(value)[:40])
+def test_a_cell_that_is_no_video_is_one_rows_error(files: list[str], cell: Any, reason: str) -> None:
+    tagger = build_tagger("demo", on_error="record", batched=True)
+    tagged = tagger({"video": [files[0], cell, [files[2], cell, None], files[1], None]})
+    assert tagged["video_audio_tags"] == [
+        ["Siren"],
+        [None],
+        ["Dial tone", None, None],
+        ["White noise"],
+        [],
+    ]
+    recorded = [tagged["video_audio_error"][1][0], tagged["video_audio_error"][2][1]]
+    assert re.search(reason, recorded[0], re.IGNORECASE)
+    assert recorded[0] == recorded[1]
+    alone = build_tagger("demo", on_error="record", batched=False)({"video": cell})
+    assert alone["video_audio_tags"] == [None]
+    kind = ColumnError if any(cell is wrong for wrong, _ in WRONG) else MediaError
+    with pytest.raises(kind, match=f"(?i){reason}"):
+        build_tagger("demo").tag(cell)
+
+
+@pytest.mark.parametrize("cell", [3, 0.5, True, object(), {"url": "x"}, np.zeros(5), [1.0, 2.0], [["a.mp4"]]])
+def test_a_foreign_cell_among_videos_is_one_rows_error(files: list[str], cell: Any) -> None:
+    tagger = build_tagger("demo", on_error="record", batched=True)
+    tagged = tagger({"video": [cell, files[0], None, cell]})
+    assert tagged["video_audio_tags"] == [[None], ["Siren"], [], [None]]
+    assert "is no video or sound" in tagged["video_audio_error"][0][0]
+    with pytest.raises(ColumnError, match="is no video or sound"):
+        build_tagger("demo", batched=True)({"video": [files[0], cell]})
+
+
+def test_a_foreign_value_beside_videos_is_its_own_error(files: list[str]) -> None:
+    verdicts = build_tagger("demo", on_error="record").hear([files[0], 5, None, files[1]])
+    assert [verdict.tag for verdict in verdicts] == ["Siren", None, None, "White noise"]
+    assert "type int is no video or sound" in str(verdicts[1].error)
+
+
+@pytest.mark.parametrize("on_error", ["raise", "record"])
+def test_a_column_of_no_videos_is_told_at_once(on_error: str) -> None:
+    """Whatever is done about single rows: a wrong column is a mistake, and every row would be recorded."""
+    for values in ([1, 2], [None, 1], [[1.0], []], [{"a": 1}, {"a": 2}]):
+        with pytest.raises(ColumnError, match="is no video or sound"):
+            build_tagger("demo", batched=True, on_error=on_error)({"video": values})
+    with pytest.raises(ColumnError, match="type int is no video"):
+        Dataset.from_dict({"video": [1, 2]}).map(build_tagger("demo", on_error=on_error))
+
+
+def test_a_recorded_cell_can_be_written(files: list[str]) -> None:
+    """Names that are no UTF-8 are told as Arrow can hold them, whatever form they came in."""
+    name = "lat\udce9in.mp4"
+    rows = [
+        {"video": files[0]},
+        {"video": {"path": name, "bytes": b"no video"}},
+        {"video": {"path": name, "bytes": "text"}},
+        {"video": {"path": os.fsencode(name), "bytes": None}},
+        {"video": {"array": [0.0], "sampling_rate": 0, "path": name}},
+        {"video": 3},
+    ]
+    tagger = build_tagger("demo", on_error="record", batched=True)
+    tagged = tagger({"video": [row["video"] for row in rows]})
+    errors = tagged["video_audio_error"]
+    assert [len(error) for error in errors] == [1] * len(rows)
+    assert errors[0] == [None]
+    assert all("lat\\udce9in.mp4" in error[0] for error in errors[1:5])
+    assert Dataset.from_dict({"error": errors})["error"][:] == errors
+
+
+def test_rates_of_any_library() -> None:
+    for rate in (
+        16_000,
+        16_000.0,
+        np.int64(16_000),
+        np.float32(16_000),
+        np.array(16_000),
+    ):
+        media = media_of_cell({"array": [0.0] * 9, "sampling_rate": rate})[0]
+        assert isinstance(media, SamplesMedia)
+        assert media.rate_hz == 16_000
+        assert type(media.rate_hz) is int

@@ -2,8 +2,11 @@
 
 import io
 import os
+import re
+import shutil
 import subprocess
 import sys
+import wave
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
@@ -16,13 +19,15 @@ import torch
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from hf_audio_tagger import build_tagger
-from hf_audio_tagger.cells import SamplesMedia
+from hf_audio_tagger.cells import Media, SamplesMedia
 from hf_audio_tagger.decode import SamplesSound
 from hf_audio_tagger.demo import CHECKPOINT
 from hf_audio_tagger.demo.sounds import LABELS, synthesize
 from hf_audio_tagger.demo.videos import write_video
-from hf_audio_tagger.listen import Plan, Window, sliding, spread_starts, windows_of
+from hf_audio_tagger.errors import ModelError
+from hf_audio_tagger.listen import Ending, Plan, Window, hear, sliding, spread_starts, windows_of
 from hf_audio_tagger.models import ModelSpec, listener
+from hf_audio_tagger.models.contract import Heard
 
 WINDOW, HOP = 164_080, 163_840  # AST: 1,024 frames at 16 kHz, and the next 1,024
 
@@ -199,6 +204,90 @@ def test_windows_are_cut_from_the_whole_clip_at_the_models_rate(rate_hz: int) ->
             there = whole[window.start_sample : window.start_sample + WINDOW]
             assert window.samples.shape == there.shape
             assert np.abs(window.samples - there).max() < 5e-5
+
+
+# --- answers that are no numbers
+
+
+class Overflowing:
+    """A model that gives `wrong` for windows that begin loudly, and its embedding for those that end so."""
+
+    labels, multi_label = ("quiet", "loud"), True
+    rate_hz = window_samples = hop_samples = 16_000
+    frame_samples, default_windows, embedding_size, device = 400, "first", 1, None
+
+    def __init__(self, wrong: float) -> None:
+        self.wrong = wrong
+
+    def hear(self, windows: Any) -> Heard:
+        logits = np.array([[1.0, self.wrong if window[0] > 0.5 else 0.0] for window in windows], np.float32)
+        return Heard(
+            logits, np.array([[self.wrong if one[-1] > 0.5 else 0.0] for one in windows], np.float32)
+        )
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("batch_size", [1, 16])
+def test_an_answer_that_is_no_number_is_its_clips_error(wrong: float, batch_size: int) -> None:
+    """One window of a long clip is enough, and the clips beside it keep their answers."""
+    waveforms = [np.zeros(40 * 16_000, np.float32) for _ in range(5)]
+    waveforms[1][16_000 * 12] = 1.0
+    waveforms[3][16_000 * 40 - 1] = 1.0
+    media: list[Media] = [SamplesMedia(one, 16_000, f"{place}.wav") for place, one in enumerate(waveforms)]
+    plan = Plan("all", 16_000, "mean", "auto", batch_size, 2)
+    heard = dict.fromkeys(range(5), 0)
+    endings = []
+    for event in hear(media, Overflowing(wrong), plan):  # type: ignore[arg-type]
+        if isinstance(event, Ending):
+            endings.append(event)
+        else:
+            assert np.isfinite(event.heard.logits).all()
+            heard[event.clip] += len(event.spans)
+    assert [ending.clip for ending in endings] == list(range(5))
+    assert [place for place, ending in enumerate(endings) if ending.error] == [1, 3]
+    assert isinstance(endings[1].error, ModelError)
+    assert re.search(r"^1\.wav: .*NaN or infinite.*bfloat16", str(endings[1].error))
+    assert [heard[place] for place in (0, 2, 4)] == [40] * 3
+
+
+@pytest.fixture(scope="module")
+def broken_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("broken_model")
+    shutil.copytree(CHECKPOINT, folder, dirs_exist_ok=True)
+    model = AutoModelForAudioClassification.from_pretrained(CHECKPOINT)
+    with torch.no_grad():
+        model.classifier.dense.bias[3] = torch.nan
+    model.save_pretrained(folder)
+    return str(folder)
+
+
+def test_broken_weights_give_no_tag(broken_model: str, tmp_path: Path) -> None:
+    from hf_audio_tagger import export_predictions
+
+    path = tmp_path / "clips" / "a.wav"
+    path.parent.mkdir()
+    path.write_bytes(wav(synthesize("Siren", 1.0, 16_000, 1)))
+    settings: dict[str, Any] = {"top_k": 2, "segments": True, "on_error": "record"}
+    verdict = build_tagger(broken_model, **settings).hear(path)[0]
+    assert (verdict.tag, verdict.top, verdict.segments) == (None, None, None)
+    assert "NaN" in str(verdict.error)
+    with pytest.raises(ModelError, match=r"a\.wav.*NaN"):
+        build_tagger(broken_model).tag(path)
+    labelled = export_predictions(
+        str(path.parent), tmp_path / "out", tagger=build_tagger(broken_model, on_error="record")
+    )
+    assert (labelled.labelled, labelled.failed) == (0, 1)
+    assert not list((tmp_path / "out").rglob("*.npy"))
+
+
+def wav(waveform: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(16_000)
+        writer.writeframes((waveform * 32_767).astype("<i2").tobytes())
+    return file.getvalue()
 
 
 # --- what it costs
