@@ -9,6 +9,7 @@ import tracemalloc
 import wave
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from sound_files import KINDS, Kind, tones, write_sound
 
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.cells import media_of_cell
-from hf_audio_tagger.decode import open_sound, why_not
+from hf_audio_tagger.decode import open_sound, safe, why_not
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import MediaError
@@ -186,6 +187,86 @@ def test_the_guard_holds_without_the_look_at_the_text(
     """FFmpeg's own lists of formats and protocols are a second wall behind the first."""
     monkeypatch.setattr("hf_audio_tagger.decode.safe.refuse_playlist", lambda *_: None)
     test_texts_open_nothing(trap, server, "path", decoder, False, monkeypatch)
+
+
+HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{target}\n#EXT-X-ENDLIST\n"
+# Files that an unguarded FFmpeg does follow, whether to another file or over which protocol.
+HOSTILE = {
+    "a file": ("clip.mp4", "ffconcat version 1.0\nfile secret.ts\n"),
+    "a segment": ("clip.m3u8", HLS.format(target="secret.ts")),
+    "http": ("clip.m3u8", HLS.format(target="{url}/secret.ts")),
+    "http at second hand": ("clip.mp4", "ffconcat version 1.0\nfile beside.m3u8\n"),
+}
+# What is opened by the walls that stand.
+WALLS = {
+    "texts": set[str](),
+    "formats": set[str](),
+    "protocols": {"a file", "a segment"},
+    "none": set(HOSTILE),
+}
+
+
+def leave_standing(wall: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take every wall away but one: the look at the text, the list of formats, the list of protocols."""
+    options = safe.open_options
+    if wall != "texts":
+        monkeypatch.setattr(safe, "refuse_playlist", lambda *_: None)
+
+    def fewer(head: bytes) -> dict[str, str]:
+        left = options(head)
+        if wall != "formats":
+            del left["format_whitelist"]
+        if wall != "protocols":
+            left["protocol_whitelist"] = "file,http,tcp,crypto,data"
+        return left
+
+    monkeypatch.setattr(safe, "open_options", fewer)
+
+
+@pytest.fixture
+def hostile(tmp_path: Path, server: str) -> Path:
+    """A folder with what the hostile files name."""
+    kind = Kind("ts", "aac", "fltp", False)
+    write_sound(tmp_path / "secret.ts", tones(0.5, 44_100), rate_hz=44_100, kind=kind)
+    (tmp_path / "beside.m3u8").write_text(HOSTILE["http"][1].replace("{url}", server))
+    untouched(tmp_path / "beside.m3u8")
+    (tmp_path / "beside.m3u8").read_bytes()
+    if not touched(tmp_path / "beside.m3u8"):
+        pytest.skip("this file system does not note when a file is read")
+    return tmp_path
+
+
+@pytest.mark.parametrize("wall", WALLS)
+def test_each_wall_holds_alone(
+    hostile: Path, server: str, wall: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without any, all is followed: the test sees it. The protocols keep FFmpeg to this machine's files."""
+    leave_standing(wall, monkeypatch)
+    opened = set()
+    for name, (file_name, text) in HOSTILE.items():
+        Handler.served, Handler.asked = {}, []
+        clip = hostile / file_name
+        clip.write_text(text.replace("{url}", server))
+        untouched(hostile / "secret.ts")
+        with suppress(MediaError), open_sound(media_of_cell(clip)[0], "pyav"):
+            pass
+        if Handler.asked or touched(hostile / "secret.ts"):
+            opened.add(name)
+    assert opened == WALLS[wall]
+
+
+@pytest.mark.parametrize("form", ["path", "bytes", "struct", "url"])
+def test_an_empty_file_is_called_empty(tmp_path: Path, form: str) -> None:
+    """Not "invalid data": an empty file is mostly a download that failed."""
+    path = tmp_path / "empty.mp4"
+    path.touch()
+    cell, name = {
+        "path": (str(path), str(path)),
+        "bytes": (b"", "<bytes>"),
+        "struct": ({"path": str(path), "bytes": b""}, str(path)),
+        "url": (f"file://{path}", f"file://{path}"),
+    }[form]
+    assert refusal(cell) == f"{name}: it is empty (0 bytes)."
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
