@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .errors import MediaError as MediaError
     from .errors import ModelError as ModelError
     from .errors import ProcessError as ProcessError
+    from .errors import ResourceError as ResourceError
     from .errors import RunError as RunError
     from .errors import SettingsError as SettingsError
     from .errors import TaggerError as TaggerError
@@ -53,6 +54,7 @@ _HOMES = {
     "MediaError": "errors",
     "ProcessError": "errors",
     "RunError": "errors",
+    "ResourceError": "errors",
 }
 
 __all__ = [*_HOMES, "ontology"]

@@ -2,7 +2,9 @@
 
 import http.server
 import os
+import socket
 import struct
+import tempfile
 import threading
 import time
 import tracemalloc
@@ -418,6 +420,9 @@ def test_a_file_that_breaks_off_is_heard_up_to_there(whole: bytes, decoder: str)
 def test_places_that_are_no_files(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo.mp4"
     os.mkfifo(fifo)
+    sockets = tempfile.TemporaryDirectory(dir="/tmp")  # the system limits the length of a socket's path
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(f"{sockets.name}/s.mp4")
     (tmp_path / "folder.mp4").mkdir()
     (tmp_path / "dangling.mp4").symlink_to(tmp_path / "nothing")
     (tmp_path / "loop.mp4").symlink_to(tmp_path / "loop.mp4")
@@ -426,7 +431,10 @@ def test_places_that_are_no_files(tmp_path: Path) -> None:
         f"file://{fifo}": "regular",
         f"zip://a.mp4::{fifo}": "regular",
         f"simplecache::file://{fifo}": "regular",
+        f"{sockets.name}/s.mp4": "regular",
         "/dev/zero": "regular",
+        "/dev/stdin": "",
+        "/dev/fd/0": "",
         "file:///dev/zero": "regular",
         "local:///dev/zero": "regular",
         "/proc/self/mem": "",
@@ -441,6 +449,8 @@ def test_places_that_are_no_files(tmp_path: Path) -> None:
         message = refusal(place)
         assert reason in message, place
         assert place[:200] in message, place
+    listening.close()
+    sockets.cleanup()
 
 
 def test_a_file_in_an_archive(tmp_path: Path, whole: bytes) -> None:
