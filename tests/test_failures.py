@@ -5,6 +5,7 @@ import itertools
 import os
 import pickle
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from sound_files import KINDS, Kind, tones, write_sound
 
 from hf_audio_tagger import build_tagger, decode
-from hf_audio_tagger.cells import FileMedia, Media
+from hf_audio_tagger.cells import FileMedia, Media, NullMedia, SamplesMedia
 from hf_audio_tagger.decode import failures, open_sound, why_not
 from hf_audio_tagger.decode.failures import clip_failures
 from hf_audio_tagger.errors import MediaError, ResourceError, RunError, SettingsError
@@ -222,6 +223,54 @@ def test_open_clips_are_few_and_within_the_limit() -> None:
         assert 16 <= most_open_clips(16) <= 64
     with files_at_most(4):
         assert most_open_clips(16) == 1
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("most_open", [1, 2, 5])
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("windows", ["first", "all", 3])
+def test_clips_of_all_lengths_come_in_order_however_few_may_be_open(
+    most_open: int, threads: int, windows: str | int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hf_audio_tagger.listen.most_open_clips", lambda _: most_open)
+    now_open, most_seen, lock = 0, 0, threading.Lock()
+    original = decode.open_sound
+
+    @contextmanager
+    def counted(*given: Any) -> Iterator[Any]:
+        nonlocal now_open, most_seen
+        with lock:
+            now_open += 1
+            most_seen = max(most_seen, now_open)
+        try:
+            with original(*given) as sound:
+                yield sound
+        finally:
+            with lock:
+                now_open -= 1
+
+    monkeypatch.setattr("hf_audio_tagger.listen.open_sound", counted)
+    seconds = [1, 40, 3, 0, 25, 1, 1, 70, 0, 12, 33, 2] * 2
+    media: list[Media] = [
+        SamplesMedia(np.zeros(16_000 * length, np.float32), 16_000) if length else NullMedia()
+        for length in seconds
+    ]
+    heard = [0] * len(media)
+    ended = []
+    for event in hear(media, Zeros(), plan(windows, 2, threads)):
+        if isinstance(event, Ending):
+            ended.append((event.clip, event.error is None))
+        else:
+            assert event.clip == len(ended)
+            heard[event.clip] += len(event.spans)
+    assert ended == [(clip, length > 0) for clip, length in enumerate(seconds)]
+    most = {"first": 1, "all": 99, 3: 3}[windows]
+    assert heard == [min(most, length) for length in seconds]
+    assert most_seen <= most_open
+    events = hear(media, Zeros(), plan(windows, 2, threads))
+    next(events)
+    events.close()
+    assert now_open == 0
 
 
 @pytest.mark.parametrize("windows", ["first", "all"])
