@@ -68,7 +68,8 @@ def causes_of(error: BaseException) -> Iterator[BaseException]:
         if cause is None:
             return
         yield cause
-        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+        hidden = getattr(cause, "os_error", None)  # where aiohttp keeps what the system said
+        cause = cause.__cause__ or hidden or (None if cause.__suppress_context__ else cause.__context__)
 
 
 def errno_of(error: BaseException) -> int | None:

@@ -15,7 +15,8 @@ from contextlib import ExitStack, contextmanager
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from ..errors import MediaError
+from ..errors import MediaError, ResourceError
+from .failures import what_ran_out
 from .layers import Layer, Stop, open_chain
 
 CLOSING_SECONDS = 5.0  # to let go of connections; a helper that needs longer does so alone
@@ -116,8 +117,9 @@ class RemoteFile(Layer):
         error = future.exception()
         if error is None:
             return future.result()
-        reason = web.exhaustion_of(error) or MediaError(f"{self.name}: {what}: {web.reason_of(error)}.")
-        raise self.failed(reason) from error
+        if remedy := what_ran_out(error):
+            raise self.failed(ResourceError(f"{self.name} could not be read: {remedy}")) from error
+        raise self.failed(MediaError(f"{self.name}: {what}: {web.reason_of(error)}.")) from error
 
     def failed(self, error: Exception) -> Exception:
         self.failure = error

@@ -10,7 +10,6 @@ import errno
 import ipaddress
 import socket
 import ssl
-from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +18,7 @@ import aiohttp
 from aiohttp.abc import ResolveResult
 
 from ..errors import MediaError
+from .failures import causes_of
 from .safe import one_line
 
 SILENT_SECONDS = 60.0  # to connect, and between two pieces of an answer
@@ -28,7 +28,6 @@ GRACE_SECONDS = 5.0  # a request ends so much later than its clip, whose error s
 PUBLIC_IPV6 = ipaddress.ip_network("2000::/3")
 # IPv6 addresses that stand for an IPv4 address: its last 32 bits.
 IPV4_IN_IPV6 = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::/96", "::ffff:0:0/96")))
-OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC)
 PASSING_STATUSES = (408, 425, 429, 500, 502, 503, 504)
 
 
@@ -193,29 +192,10 @@ def http_limits() -> dict[str, Any]:
     return {"http": options, "https": options}
 
 
-def causes_of(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, and what led to it: fsspec says "not found" of whatever went wrong."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or getattr(error, "os_error", None) or error.__context__
-
-
 def status_of(error: BaseException) -> int | None:
     """The HTTP status of an error of aiohttp, huggingface_hub or requests."""
     status = getattr(error, "status", None) or getattr(getattr(error, "response", None), "status_code", None)
     return status if isinstance(status, int) else None
-
-
-def exhaustion_of(error: BaseException) -> Exception | None:
-    """Resources that ran out (files, memory, disk): no fault of the clip."""
-    for cause in causes_of(error):
-        if isinstance(cause, MemoryError):
-            return cause
-        if isinstance(cause, OSError) and cause.errno in OUT_OF_RESOURCES:
-            return OSError(cause.errno, cause.strerror)
-    return None
 
 
 def is_passing(error: BaseException) -> bool:
