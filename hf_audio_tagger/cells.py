@@ -68,7 +68,15 @@ class InvalidMedia:
     name: str = "<cell>"
 
 
-Media = FileMedia | BytesMedia | SamplesMedia | DecoderMedia | NullMedia | InvalidMedia
+@dataclass(frozen=True)
+class RefusedMedia:
+    """A clip that must not be opened; the reason stands in place of its content."""
+
+    name: str
+    reason: str
+
+
+Media = FileMedia | BytesMedia | SamplesMedia | DecoderMedia | NullMedia | InvalidMedia | RefusedMedia
 
 
 def media_of_cells(cells: Sequence[Any]) -> list[list[Media]]:
@@ -157,6 +165,8 @@ def media_of_value(value: Any) -> Media:
     if is_samples_struct(value):
         return samples_media(value)
     struct = value if is_file_struct(value) else encoded_struct(value)
+    if struct is not None and struct.get("refused"):
+        return RefusedMedia(str(struct.get("path")), str(struct["refused"]))  # as `Source.hearable` says it
     if struct is not None:
         return file_or_bytes(struct.get("path"), struct.get("bytes"))
     if hasattr(value, "get_samples_played_in_range"):

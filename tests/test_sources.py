@@ -223,6 +223,14 @@ def test_what_is_no_source_is_told_with_what_may_be_one(
         open_source(str(tmp_path / asked))
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_rows_that_are_no_utf8_are_told_before_the_run(tmp_path: Path, streaming: bool) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'{"video": "a.mp4"}\n{"video": "lat\xe9in.mp4"}\n')
+    with pytest.raises(SourceError, match=r"UTF-?8"):
+        open_source(path, streaming=streaming).stream().take(9)
+
+
 def test_options_of_the_hub_are_refused_for_files(tmp_path: Path) -> None:
     touch(tmp_path, "a.mp4")
     with pytest.raises(SourceError, match="split"):

@@ -23,6 +23,7 @@ from .options import (
     Device,
     Dtype,
     Engine,
+    FollowLinks,
     Processes,
     Revision,
     Weights,
@@ -32,6 +33,7 @@ from .options import (
 if TYPE_CHECKING:
     from ..collection import Labelled
     from ..runs import Plan
+    from ..runs.sources import Source
     from ..tagger import Tagger
 
 
@@ -45,6 +47,7 @@ def label(
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the scores go.")],
+    follow_links: FollowLinks = False,
     model: Annotated[
         str, option(MODEL, help="yamnet, vggish, a Hub id, a local folder, or demo (packaged, offline).")
     ] = "yamnet",
@@ -107,10 +110,13 @@ def label(
             column=column,
             on_error=on_error,
         )
-        source = open_source(folder)
+        source = open_source(folder, follow_links=follow_links)
         num_proc = num_proc or default_num_proc(device)
         try:
-            with Bar(stderr(), lambda plan: settings_table(tagger, plan)) as bar, terminated_like_ctrl_c():
+            with (
+                Bar(stderr(), lambda plan: settings_table(source, tagger, plan)) as bar,
+                terminated_like_ctrl_c(),
+            ):
                 summary = export_predictions(
                     source,
                     out,
@@ -131,7 +137,7 @@ def label(
         raise typer.Exit(SOME_FAILED)
 
 
-def settings_table(tagger: "Tagger", plan: "Plan") -> Table:
+def settings_table(source: "Source", tagger: "Tagger", plan: "Plan") -> Table:
     """What is labelled with what. The source and the folder are as a person named them."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
@@ -145,6 +151,7 @@ def settings_table(tagger: "Tagger", plan: "Plan") -> Table:
         ("hop", hop),
         ("files", f"{plan.total_rows:,}"),
         ("done before", f"{plan.done_rows:,}"),
+        *(("note", line) for line in source.notes),
     ):
         table.add_row(name, escape(value))
     return table

@@ -37,6 +37,9 @@ Processes = Annotated[
     int | None,
     option(RUN, "--num-proc", min=1, metavar="N", help="Processes.", show_default="one for each GPU, or one"),
 ]
+FollowLinks = Annotated[
+    bool, option(SOURCES, "--follow-links", help="Read also what links in a folder name outside of it.")
+]
 AsJson = Annotated[
     bool, option(RUN, "--json", help="Print the summary as JSON on standard output, for scripts.")
 ]

@@ -25,6 +25,7 @@ from .options import (
     Device,
     Dtype,
     Engine,
+    FollowLinks,
     Processes,
     Revision,
     Weights,
@@ -74,6 +75,7 @@ def tag(
     streaming: Annotated[
         bool, option(SOURCES, "--streaming", help="Read rows as they come, with no copy on this disk.")
     ] = False,
+    follow_links: FollowLinks = False,
     limit: Annotated[int | None, option(SOURCES, min=1, metavar="N", help="Only the first N rows.")] = None,
     model: Annotated[
         str,
@@ -175,7 +177,9 @@ def tag(
         if out is None and not dry_run:
             raise SettingsError("--out DEST says where the result goes; --dry-run looks without one.")
         pushed = push_options(push, out, private, push_revision, only_tags)
-        opened = open_source(source, config=config, split=split, streaming=streaming, token=token)
+        opened = open_source(
+            source, config=config, split=split, streaming=streaming, token=token, follow_links=follow_links
+        )
         if dry_run:
             show_preview(opened, tagger, out, limit)
             return

@@ -16,7 +16,7 @@ from typing import Any
 import av.container
 import numpy as np
 
-from ..cells import DecoderMedia, InvalidMedia, Media, NullMedia, SamplesMedia
+from ..cells import DecoderMedia, InvalidMedia, Media, NullMedia, RefusedMedia, SamplesMedia
 from ..errors import ColumnError, MediaError, SettingsError
 from .failures import what_ran_out
 from .pyav import PyavSound, no_decoder
@@ -41,6 +41,8 @@ def open_sound(
         raise MediaError("<null>: there is no video, only a null in the list.")
     if isinstance(media, InvalidMedia):
         raise ColumnError(f"{media.name}: {media.reason}")
+    if isinstance(media, RefusedMedia):
+        raise MediaError(f"{media.name}: {media.reason}.")
     if isinstance(media, SamplesMedia):
         yield SamplesSound(media, channels)
         return

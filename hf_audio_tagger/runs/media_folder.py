@@ -2,13 +2,14 @@
 
 import os
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets import Audio, Dataset, List, Video, concatenate_datasets
+from datasets import Audio, Dataset, List, Value, Video, concatenate_datasets
 
-from ..cells import is_url
+from ..cells import RefusedMedia, is_url
+from .folder_files import FOLLOW, FolderFiles, list_files
 from .sources import (
     BUILDERS,
     KINDS,
@@ -29,42 +30,55 @@ def suffixes(names: str) -> frozenset[str]:
 VIDEO_SUFFIXES = suffixes("mp4 m4v mov mkv webm avi mpeg mpg flv wmv asf 3gp 3g2 ogv mts m2ts mxf nut vob")
 AUDIO_SUFFIXES = suffixes("wav flac mp3 m4a aac ogg oga opus aiff aif caf au w64 wma amr mka ac3 ape wv tta")
 METADATA_FILES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+MOST_NAMED = 5  # links that a note names
+
+Refused = dict[int, dict[int, RefusedMedia]]
 
 
-def open_media_folder(name: str, folder: Path) -> Source:
+def open_media_folder(name: str, folder: Path, follow_links: bool = False) -> Source:
     """A row for each media file, or for each row of its metadata files.
 
     `file_name` is relative to the folder and joins the result with other tables; the media column holds
-    absolute paths, typed so that `load_dataset` opens them.
+    absolute paths, typed so that `load_dataset` opens them. A file that must not be read, or cannot be
+    named, has a null there: no push embeds it.
     """
-    files = list_files(folder)
-    media = [file for file in files if is_media(file)]
-    metadata = [file for file in files if posixpath.basename(file) in METADATA_FILES]
+    files = list_files(folder, follow_links)
+    media = [file for file in files.paths if is_media(file)]
+    metadata = [file for file in files.paths if posixpath.basename(file) in METADATA_FILES]
+    notes = note_on_links(files)
     if not media and not metadata:
-        raise SourceError(f"{name}: no media are in this folder or below it. {advice_on(name, files)}")
+        told = " ".join([*notes, advice_on(name, list(files.paths))])
+        raise SourceError(f"{name}: no media are in this folder or below it. {told}")
     if not metadata:
-        dataset = with_media(Dataset.from_dict({"file_name": media}), folder)
-        return Source(name, dataset, digest_of(*media))
-    tables = [read_metadata(folder, file) for file in metadata]
+        dataset, refused = with_media(Dataset.from_dict({"file_name": media}), folder, files)
+        return Source(name, dataset, digest_of(*media), notes=notes, refused=refused)
+    refuse_metadata(folder, files, metadata)
+    tables = [read_metadata(folder, file, files) for file in metadata]
     try:
-        dataset = with_media(concatenate_datasets(tables), folder)
+        dataset, refused = with_media(concatenate_datasets(tables), folder, files)
     except ValueError as error:
         raise SourceError(f"{name}: its metadata files differ in columns ({one_line(error)}).") from error
     digests = [(file, digest_of_file(folder / file)) for file in metadata]
     named = {one for cell in dataset[name_column(dataset)] for one in names_in(cell)}
-    unnamed = len(set(media) - named)
-    notes = (f"{unnamed:,} media files are named in no metadata file and left out.",) if unnamed else ()
-    return Source(name, dataset, digest_of(*digests), notes=notes)
+    if unnamed := len(set(media) - named):
+        notes = (*notes, f"{unnamed:,} media files are named in no metadata file and left out.")
+    return Source(name, dataset, digest_of(*digests), notes=notes, refused=refused)
 
 
-def list_files(folder: Path) -> list[str]:
-    """All files below, relative, sorted, with "/" between; nothing whose name begins with a dot."""
-    found: list[str] = []
-    for root, folders, files in os.walk(folder):
-        folders[:] = [one for one in folders if not one.startswith(".")]
-        below = Path(root).relative_to(folder)
-        found.extend((below / one).as_posix() for one in files if not one.startswith("."))
-    return sorted(found)
+def note_on_links(files: FolderFiles) -> tuple[str, ...]:
+    """What is said of links to folders that were not followed."""
+    links = files.linked_folders
+    if not links:
+        return ()
+    more = f" and {len(links) - MOST_NAMED:,} more" if len(links) > MOST_NAMED else ""
+    return (f"Links to folders are not followed: {', '.join(links[:MOST_NAMED])}{more}. To do so: {FOLLOW}.",)
+
+
+def refuse_metadata(folder: Path, files: FolderFiles, metadata: Sequence[str]) -> None:
+    """Metadata decide what all rows are: one file of them that cannot be read ends it at the beginning."""
+    for file in metadata:
+        if reason := files.refusal(file):
+            raise SourceError(f"{folder / file}: {reason}.")
 
 
 def is_media(file: str) -> bool:
@@ -78,15 +92,15 @@ def advice_on(name: str, files: Sequence[str]) -> str:
     return f"A source is {KINDS}."
 
 
-def read_metadata(folder: Path, file: str) -> Dataset:
+def read_metadata(folder: Path, file: str, files: FolderFiles) -> Dataset:
     """A metadata file's rows, its names made relative to the folder that was asked for."""
     rows = load_files(BUILDERS[Path(file).suffix], [folder / file], streaming=False)
     column = name_column(rows, file)
     below = posixpath.dirname(file)
 
     def renamed(name: str | None) -> str | None:
-        if name is None:
-            return None
+        if name is None or posixpath.join(below, name) in files.paths:
+            return name and posixpath.join(below, name)
         inside = posixpath.normpath(name.replace("\\", "/"))
         if is_url(name) or os.path.isabs(name) or inside == ".." or inside.startswith("../"):
             raise SourceError(f"{folder / file}: {name!r} does not lie beside or below its metadata file.")
@@ -108,11 +122,18 @@ def name_column(rows: Dataset, file: str = "metadata") -> str:
     raise SourceError(f"{file}: it needs a column 'file_name' (or 'file_names', a list), relative to it.")
 
 
-def with_media(rows: Dataset, folder: Path) -> Dataset:
-    """The rows with a column of absolute paths: `video`, or `audio` where some are no videos."""
+def with_media(rows: Dataset, folder: Path, files: FolderFiles) -> tuple[Dataset, Refused]:
+    """The rows with a column of absolute paths: `video`, or `audio` where some are no videos.
+
+    What is refused has a null there, and is told beside it.
+    """
     column = name_column(rows)
     top = str(folder.absolute())
-    paths = [absolute(cell, top) for cell in rows[column]]
+    refused = refused_in(rows[column], files)
+    paths = [
+        absolute(without(cell, refused[row]) if row in refused else cell, top)
+        for row, cell in enumerate(rows[column])
+    ]
     only_videos = all(
         Path(one).suffix.lower() in VIDEO_SUFFIXES for cell in rows[column] for one in names_in(cell)
     )
@@ -120,8 +141,26 @@ def with_media(rows: Dataset, folder: Path) -> Dataset:
     added = ("video" if only_videos else "audio") if column == "file_name" else "videos"
     if added in rows.column_names:
         raise SourceError(f"The metadata have a column {added!r} already; it is made of {column!r}.")
-    rows = rows.add_column(added, paths)
-    return rows.cast_column(added, feature if column == "file_name" else List(feature))
+    is_list = column == "file_names"
+    rows = rows.add_column(added, paths, feature=List(Value("string")) if is_list else Value("string"))
+    return rows.cast_column(added, List(feature) if is_list else feature), refused
+
+
+def refused_in(cells: Iterable[Any], files: FolderFiles) -> Refused:
+    """The clips of each row that must not be read."""
+    refused: Refused = {}
+    for row, cell in enumerate(cells):
+        for place, name in enumerate(cell if isinstance(cell, list) else [cell]):
+            if name is not None and (reason := files.refusal(name)):
+                refused.setdefault(row, {})[place] = RefusedMedia(name, reason)
+    return refused
+
+
+def without(cell: Any, refused: Iterable[int]) -> Any:
+    """A cell with null in the places of what is refused."""
+    if not isinstance(cell, list):
+        return None
+    return [None if place in refused else name for place, name in enumerate(cell)]
 
 
 def names_in(cell: Any) -> list[str]:

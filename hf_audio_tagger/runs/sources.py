@@ -13,7 +13,7 @@ import os
 import posixpath
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -29,14 +29,16 @@ from datasets import (
     load_from_disk,
 )
 
-from ..cells import is_file_struct, is_url
+from ..cells import RefusedMedia, is_file_struct, is_url
 from ..errors import SettingsError
+from ..text import as_utf8, is_utf8
 
 BUILDERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}  # by a file's suffix
 KINDS = (
     "a folder of media, a .jsonl, .json, .csv or .parquet file or a glob of them in quotes, "
     "a folder written by save_to_disk, or a dataset on the Hub (user/name)"
 )
+RENAME = "its name is no UTF-8, so that no dataset can hold it; rename it"
 DIGESTED_BYTES = 8 << 20  # of each end of a data file: all of a file up to twice this size
 
 State = Mapping[str, Any]  # where a stream stands, as `IterableDataset.state_dict` tells it
@@ -63,6 +65,7 @@ class Source:
     fingerprint: str  # of what the rows are; not of where they lie
     bases: tuple[Base, ...] = ()
     notes: tuple[str, ...] = ()  # what a person should know, a line each
+    refused: Mapping[int, Mapping[int, RefusedMedia]] = field(default_factory=dict)  # by row and place in it
 
     @property
     def is_stream(self) -> bool:
@@ -89,7 +92,12 @@ class Source:
         return Stream(self.dataset, state)
 
     def hearable(self, cells: pa.ChunkedArray, first_row: int) -> pa.ChunkedArray:
-        """Cells of the rows from `first_row` on, with paths that lead to the files from anywhere."""
+        """Cells of the rows from `first_row` on, with paths that lead to the files from anywhere.
+
+        A clip that is refused has the reason in its cell: that is what is then recorded of it.
+        """
+        if any(row in self.refused for row in range(first_row, first_row + len(cells))):
+            return self.with_refusals(cells, first_row)
         if not self.bases:
             return cells
         first_rows = [base.first_row for base in self.bases]
@@ -98,6 +106,19 @@ class Source:
             for row, cell in enumerate(cells.to_pylist(), first_row)
         ]
         return pa.chunked_array([pa.array(found, type=cells.type)])
+
+    def with_refusals(self, cells: pa.ChunkedArray, first_row: int) -> pa.ChunkedArray:
+        """The cells of a media folder, whose paths are absolute, with a reason where a clip is refused."""
+        found = []
+        for row, cell in enumerate(cells.to_pylist(), first_row):
+            places = dict(enumerate(cell if isinstance(cell, list) else [cell]))
+            for place, media in self.refused.get(row, {}).items():
+                places[place] = {"path": media.name, "refused": media.reason}
+            found.append(list(places.values()) if isinstance(cell, list) else places[0])
+        is_list = pa.types.is_list(cells.type)
+        kind = cells.type.value_type if is_list else cells.type
+        told = pa.struct([*kind, pa.field("refused", pa.string())])
+        return pa.chunked_array([pa.array(found, type=pa.list_(told) if is_list else told)])
 
 
 class Stream:
@@ -109,7 +130,13 @@ class Stream:
             self.dataset.load_state_dict(dict(state))
         self.rows = iter(self.dataset)
         self.state = state
-        self.next_row = next(self.rows, None)  # read ahead: a stream's end shows only behind its last row
+        self.read_ahead()  # a stream's end shows only behind its last row
+
+    def read_ahead(self) -> None:
+        try:
+            self.next_row = next(self.rows, None)
+        except UnicodeDecodeError as error:
+            raise SourceError(f"A row of the stream is no UTF-8 text ({error}).") from error
 
     @property
     def ended(self) -> bool:
@@ -121,7 +148,7 @@ class Stream:
         while self.next_row is not None and len(taken) < count:
             taken.append(self.next_row)
             self.state = self.dataset.state_dict()
-            self.next_row = next(self.rows, None)
+            self.read_ahead()
         return Dataset.from_list(taken, features=self.dataset.features).with_format("arrow")[:]
 
 
@@ -149,6 +176,7 @@ def open_source(
     split: str | None = None,
     streaming: bool = False,
     token: str | bool | None = None,
+    follow_links: bool = False,
 ) -> Source:
     """Open what a person names: a folder, data files, a `save_to_disk` folder, a Hub id, or a dataset.
 
@@ -158,6 +186,9 @@ def open_source(
         split: of a Hub dataset or a saved DatasetDict; needed where there are several.
         streaming: of a Hub dataset or data files: read rows as they come, with no copy on this disk.
         token: for private or gated datasets.
+        follow_links: of a folder of media, read also what its links name outside of it. Without, such
+            files are rows that fail, and such folders are not entered: a folder from elsewhere could
+            have any file of this machine pushed.
 
     >>> open_source("clips/").row_count  # doctest: +SKIP
     1234
@@ -168,16 +199,21 @@ def open_source(
         return Source("<stream>", with_features(source), digest_of("stream"))
     name = os.fspath(source)
     path = Path(name).expanduser()
-    if is_saved(path):
-        refuse(streaming=streaming, config=config)
-        return open_saved(name, path, split)
-    if path.is_dir():
+    if path.is_dir() and not is_saved(path):
         refuse(streaming=streaming, config=config, split=split)
+        refuse_odd_names(path)
         from .media_folder import open_media_folder
 
-        return open_media_folder(name, path)
+        return open_media_folder(name, path, follow_links)
+    if follow_links:
+        raise SourceError("follow_links= goes with a folder of media; nothing else has links to follow.")
+    if is_saved(path):
+        refuse(streaming=streaming, config=config)
+        refuse_odd_names(path)
+        return open_saved(name, path, split)
     if files := data_files(path):
         refuse(config=config, split=split)
+        refuse_odd_names(*files)
         return open_files(name, files, streaming)
     hub_name = name.removeprefix("hf://datasets/").strip("/")
     if is_hub_id(hub_name):
@@ -190,6 +226,13 @@ def refuse(**options: object) -> None:
     for name, value in options.items():
         if value:
             raise SourceError(f"{name}= ({value!r}) goes with a dataset on the Hub, not with files here.")
+
+
+def refuse_odd_names(*paths: Path) -> None:
+    """A source whose path is no UTF-8: neither its rows nor the record of a run could name it."""
+    for path in paths:
+        if not is_utf8(str(path.absolute())):
+            raise SourceError(f"{as_utf8(str(path.absolute()))}: {RENAME}.")
 
 
 # Data files
@@ -239,7 +282,10 @@ def load_files(builder: str, files: Sequence[Path], streaming: bool) -> Any:
     """Data files through `datasets`, which keeps an Arrow copy in its cache unless it streams."""
     paths = [glob.escape(str(file.absolute())) for file in files]
     try:
-        return load_dataset(builder, data_files={"train": paths}, split="train", streaming=streaming)
+        loaded = load_dataset(builder, data_files={"train": paths}, split="train", streaming=streaming)
+        if isinstance(loaded, Dataset):
+            loaded.data.table.validate(full=True)  # text that is no UTF-8 would end the run at its row
+        return loaded
     except Exception as error:  # pandas, pyarrow and datasets each have their own
         shown = str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
         if "corresponds to no data" in str(error):
