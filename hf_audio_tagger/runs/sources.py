@@ -32,6 +32,7 @@ from datasets import (
 from ..cells import RefusedMedia, is_file_struct, is_url
 from ..errors import SettingsError
 from ..text import as_utf8, is_utf8
+from .streams import at_epoch, identity_of, with_features
 
 BUILDERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}  # by a file's suffix
 KINDS = (
@@ -125,7 +126,7 @@ class Stream:
     """Rows as they come. `state` is where to go on after the rows that were taken."""
 
     def __init__(self, dataset: IterableDataset, state: State | None) -> None:
-        self.dataset = dataset.decode(False)
+        self.dataset = at_epoch(dataset.epoch, dataset.decode(False))
         if state is not None:
             self.dataset.load_state_dict(dict(state))
         self.rows = iter(self.dataset)
@@ -196,7 +197,8 @@ def open_source(
     if isinstance(source, Dataset):
         return Source("<dataset>", source, str(source._fingerprint))
     if isinstance(source, IterableDataset):
-        return Source("<stream>", with_features(source), digest_of("stream"))
+        stream = with_features(source)
+        return Source("<stream>", stream, digest_of("stream", identity_of(stream)))
     name = os.fspath(source)
     path = Path(name).expanduser()
     if path.is_dir() and not is_saved(path):
@@ -293,11 +295,6 @@ def load_files(builder: str, files: Sequence[Path], streaming: bool) -> Any:
         raise SourceError(
             f"{shown}: the rows cannot be read ({one_line(error.__cause__ or error)})."
         ) from error
-
-
-def with_features(dataset: IterableDataset) -> IterableDataset:
-    """A stream that knows its columns; where its files don't tell, the first rows are looked at."""
-    return dataset if dataset.features is not None else dataset._resolve_features()
 
 
 # A folder written by save_to_disk
