@@ -21,7 +21,7 @@ from . import (
     run,
     tag,
 )
-from .console import fail, note
+from .console import fail, note, stderr
 
 COMMANDS: dict[str, Callable[..., Any]] = {  # in the order of --help
     "demo": demo.demo,
@@ -90,5 +90,9 @@ for name, command in COMMANDS.items():
 
 
 def main() -> None:
-    """The console script."""
-    app(prog_name="hf-audio-tagger")
+    """The console script. What is no error of ours is shown with where it arose, and no values: see above."""
+    try:
+        app(prog_name="hf-audio-tagger")
+    except Exception:
+        stderr().print_exception(suppress=[typer], show_locals=False)
+        raise SystemExit(WRONG_USE) from None

@@ -3,9 +3,14 @@
 import os
 import sys
 import warnings
+from collections.abc import Iterable
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
+
+from ..text import safe_text
 
 # Read by each library when it is imported, here or in a worker that is spawned. A person's own choice stays.
 QUIET = {
@@ -26,14 +31,32 @@ MARKS = {  # a state's sign, the sign in ASCII, its colour
 }
 
 
+class SafeConsole(Console):
+    """A console that shows the controls in a text, such as a file's name, and does not send them.
+
+    A string is changed before it is laid out, so that tables fit; whatever comes another way, behind that.
+    """
+
+    def safe(self, text: str) -> str:
+        shown = safe_text(text, keep="\n\t")
+        return shown.encode(self.encoding, "backslashreplace").decode(self.encoding)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(self.safe(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(self.safe(segment.text), segment.style)
+
+
 def stdout() -> Console:
     """For results. Made anew each time: the streams may be redirected between two calls."""
-    return Console(highlight=False)
+    return SafeConsole(highlight=False, emoji=False)
 
 
 def stderr() -> Console:
     """For notes, progress and errors."""
-    return Console(stderr=True, highlight=False)
+    return SafeConsole(stderr=True, highlight=False, emoji=False)
 
 
 def fail(message: str) -> None:
@@ -42,7 +65,8 @@ def fail(message: str) -> None:
 
 
 def note(message: str) -> None:
-    stderr().print(message, style="dim", markup=False, soft_wrap=True)
+    """A line for the person at the terminal."""
+    stderr().print(safe_text(message), style="dim", markup=False, soft_wrap=True)
 
 
 def mark(console: Console, state: str) -> Text:

@@ -1,6 +1,5 @@
 """`hf-audio-tagger doctor`: what can run here, and a remedy for what cannot."""
 
-import json
 import textwrap
 from collections import Counter
 from dataclasses import asdict
@@ -10,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from ..text import safe_json
 from .console import mark, note, quiet_libraries, stdout
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def print_json(model: str | None, revision: str | None) -> bool:
     ]
     works = all(finding.state != "error" for _, finding in found)
     findings = [{"section": title, **asdict(finding)} for title, finding in found]
-    typer.echo(json.dumps({"works": works, "findings": findings}, indent=2))
+    typer.echo(safe_json({"works": works, "findings": findings}, indent=2))
     return works
 
 

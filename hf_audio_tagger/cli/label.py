@@ -1,6 +1,5 @@
 """`hf-audio-tagger label`: a collection's scores, patch by patch, as files."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ..text import safe_json
 from .console import note, quiet_libraries, stderr, stdout
 from .ends import INTERRUPTED, SOME_FAILED, exit_codes, terminated_like_ctrl_c
 from .options import (
@@ -130,7 +130,7 @@ def label(
             note(f"Interrupted. What was heard is kept in {out}; the same command goes on from there.")
             raise typer.Exit(INTERRUPTED) from None
     if as_json:
-        typer.echo(json.dumps(asdict(summary), ensure_ascii=False))
+        typer.echo(safe_json(asdict(summary)))
     else:
         show_summary(summary, stdout())
     if summary.failed:

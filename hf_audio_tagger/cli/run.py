@@ -1,12 +1,12 @@
 """`hf-audio-tagger run`: a Data-Juicer recipe."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import ColumnError, SettingsError, TaggerError
+from ..text import safe_json
 from .console import fail, note, quiet_libraries, stdout
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def run(
         fail(str(error))
         raise typer.Exit(STOPPED) from None
     if as_json:
-        typer.echo(json.dumps(summary_of(report), ensure_ascii=False))
+        typer.echo(safe_json(summary_of(report)))
     else:
         print_summary(report)
     if report.failures:

@@ -1,6 +1,5 @@
 """`hf-audio-tagger tag`: a long run from the shell."""
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..errors import SettingsError
+from ..text import safe_json, safe_text
 from .console import note, quiet_libraries, stderr, stdout
 from .ends import INTERRUPTED, SOME_FAILED, exit_codes, terminated_like_ctrl_c
 from .options import (
@@ -197,7 +197,7 @@ def tag(
             push=pushed,
         )
         if as_json:
-            typer.echo(json.dumps(summary.as_dict(), ensure_ascii=False))
+            typer.echo(safe_json(summary.as_dict()))
         else:
             show_summary(summary, stdout())
     if summary.failed:
@@ -283,7 +283,7 @@ def show_preview(source: "Source", tagger: "Tagger", out: str | None, limit: int
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in row.items():
         style = "green" if name.startswith(prefix_of(tagger.tag_column)) else None
-        table.add_row(escape(name), escape(str(value)[:LONGEST_VALUE]), style=style)
+        table.add_row(*(escape(safe_text(text)) for text in (name, str(value)[:LONGEST_VALUE])), style=style)
     console.print(table)
 
 
@@ -310,7 +310,10 @@ def show_summary(summary: "Summary", console: Console) -> None:
         block = "█" if console.encoding.startswith("utf") else "#"
         for name, count in summary.most_frequent:
             tags.add_row(
-                escape(name), f"{count:,}", block * max(1, round(BAR_WIDTH * count / most)), style="cyan"
+                escape(safe_text(name)),
+                f"{count:,}",
+                block * max(1, round(BAR_WIDTH * count / most)),
+                style="cyan",
             )
         console.print()
         console.print(tags)

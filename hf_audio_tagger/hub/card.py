@@ -25,6 +25,7 @@ from ..columns import error_column
 from ..errors import ColumnError
 from ..tagger import DEFAULT_MODEL, WITHOUT_EFFECT, Tagger
 from ..tags import EMPTY
+from ..text import safe_text
 
 MOST_FREQUENT = 20
 COUNTED_AT_ONCE = 10_000  # rows
@@ -157,15 +158,15 @@ def with_section(text: str, config_name: str, section: str, line_break: str = "\
 
 def section_of(pushed: Pushed) -> str:
     """The section's Markdown."""
-    config = "" if pushed.config_name == "default" else f" of `{pushed.config_name}`"
+    config = "" if pushed.config_name == "default" else f" of {code_text(pushed.config_name)}"
     total = sum(pushed.counts.values(), TagCounts())
     parts = [
         f"## Audio tags{config}",
-        f"The column `{pushed.tag_column}` says what each video sounds like.",
+        f"The column {code_text(pushed.tag_column)} says what each video sounds like.",
         table(("", ""), facts(pushed)),
         table(("Split", "Rows", "Videos", "Tagged", "EMPTY", "Failed"), counts_rows(pushed.counts)),
         f"`{EMPTY}`: the video has no audio stream. Failed: it could not be read"
-        + (f", for the reason in `{name}`." if (name := recorded_errors(pushed)) else "."),
+        + (f", for the reason in {code_text(name)}." if (name := recorded_errors(pushed)) else "."),
     ]
     if frequent := total.most_frequent(MOST_FREQUENT):
         rows = [(escape(tag), f"{times:,}", f"{times / total.videos:.1%}") for tag, times in frequent]
@@ -201,7 +202,10 @@ def counts_rows(counts: Mapping[str, TagCounts]) -> list[tuple[str, ...]]:
     if len(counts) > 1:
         named["all"] = sum(counts.values(), TagCounts())
     return [
-        (name, *(f"{number:,}" for number in (one.rows, one.videos, one.tagged, one.empty, one.failed)))
+        (
+            escape(name),
+            *(f"{number:,}" for number in (one.rows, one.videos, one.tagged, one.empty, one.failed)),
+        )
         for name, one in named.items()
     ]
 
@@ -299,14 +303,19 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def escape(text: str) -> str:
     """Text as Markdown shows it, in a table's cell too."""
-    return re.sub(r"([\\`*_\[\]<>|~])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_\[\]<>|~])", r"\\\1", safe_text(" ".join(text.split())))
 
 
 def code(value: Any) -> str:
     """A value as code in a table's cell."""
-    return "`" + repr_double(value).replace("`", "'").replace("|", "\\|") + "`"
+    return code_text(repr_double(value)).replace("|", "\\|")
+
+
+def code_text(text: str) -> str:
+    """Text, such as a column's name, as code."""
+    return "`" + safe_text(text).replace("`", "'") + "`"
 
 
 def repr_double(value: Any) -> str:
     """Like repr, with strings in double quotes."""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+    return safe_text(json.dumps(value, ensure_ascii=False)) if isinstance(value, str) else repr(value)

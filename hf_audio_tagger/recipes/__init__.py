@@ -15,6 +15,7 @@ from pathlib import Path
 
 from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
+from ..text import safe_text
 from .contract import Failure, Note
 from .export import export
 from .recipe import Recipe, read_recipe
@@ -47,11 +48,15 @@ def run_recipe(recipe: Recipe | str | Path, note: Note = logger.warning) -> Repo
     """
     if not isinstance(recipe, Recipe):
         recipe = read_recipe(recipe)
+
+    def tell(line: str) -> None:
+        note(safe_text(line))
+
     for key in recipe.ignored:
-        note(f"Ignored: {key}")
-    operators = build_operators(recipe, note)
+        tell(f"Ignored: {key}")
+    operators = build_operators(recipe, tell)
     with no_bars():
-        samples = load_samples(recipe, note)
+        samples = load_samples(recipe, tell)
     processes = max(1, min(recipe.processes, os.cpu_count() or 1, len(samples)))
     counts: Counter[str] = Counter()
     failures: tuple[Failure, ...] = ()

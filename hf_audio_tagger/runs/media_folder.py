@@ -9,6 +9,7 @@ from typing import Any
 from datasets import Audio, Dataset, List, Value, Video, concatenate_datasets
 
 from ..cells import RefusedMedia, is_url
+from ..text import safe_text
 from .folder_files import FOLLOW, FolderFiles, list_files
 from .sources import (
     BUILDERS,
@@ -70,8 +71,9 @@ def note_on_links(files: FolderFiles) -> tuple[str, ...]:
     links = files.linked_folders
     if not links:
         return ()
+    named = ", ".join(map(safe_text, links[:MOST_NAMED]))
     more = f" and {len(links) - MOST_NAMED:,} more" if len(links) > MOST_NAMED else ""
-    return (f"Links to folders are not followed: {', '.join(links[:MOST_NAMED])}{more}. To do so: {FOLLOW}.",)
+    return (f"Links to folders are not followed: {named}{more}. To do so: {FOLLOW}.",)
 
 
 def refuse_metadata(folder: Path, files: FolderFiles, metadata: Sequence[str]) -> None:
