@@ -15,7 +15,7 @@ SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
 def safe_text(text: str, keep: str = "") -> str:
-    r"""Text as it can be shown anywhere: controls and unseen marks as Python writes them, but for `keep`.
+    r"""Text that can be shown anywhere: controls and unseen marks as Python writes them, but for `keep`.
 
     >>> print(safe_text("\x1b[2J\u202e4pm.é"))
     \x1b[2J\u202e4pm.é

@@ -27,7 +27,7 @@ from hf_audio_tagger import build_tagger
 from hf_audio_tagger.cli import app
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
-from hf_audio_tagger.errors import MediaError, SettingsError
+from hf_audio_tagger.errors import MediaError, SettingsError, TaggerError
 from hf_audio_tagger.recipes import OPERATORS, Report, read_recipe, run_recipe
 
 OPERATOR = "video_tagging_from_audio_mapper"
@@ -80,7 +80,7 @@ def run(folder: Path) -> Run:
     def run_one(rows: Rows, *, options: dict[str, Any] | None = None, **keys: Any) -> Report:
         path = write_rows(folder / "samples.jsonl", rows)
         recipe = write_recipe(folder, options, **{"dataset_path": str(path), **keys})
-        return run_recipe(recipe, lambda line: None)
+        return run_recipe(recipe, lambda line: None, overwrite=True)
 
     return run_one
 
@@ -324,12 +324,12 @@ def test_files_of_every_format_and_their_paths(folder: Path) -> None:
     (folder / "s.json").write_text(json.dumps(rows))
     pq.write_table(pa.Table.from_pylist(rows), folder / "s.parquet")
     for name in ("s.jsonl.gz", "s.json", "s.parquet"):
-        run_recipe(write_recipe(folder, dataset_path=str(folder / name), process=[]))
+        run_recipe(write_recipe(folder, dataset_path=str(folder / name), process=[]), overwrite=True)
         expected = {"videos": [f"{folder}/a.mp4", "https://x.org/b.mp4", "/c.mp4"], "text": "x"}
         assert [json.loads(line) for line in lines(folder, "res.jsonl")] == [expected]
     for name, comma in (("s.csv", ","), ("s.tsv", "\t")):
         (folder / name).write_text(f"videos{comma}text\na.mp4{comma}x\n")
-        run_recipe(write_recipe(folder, dataset_path=str(folder / name), process=[]))
+        run_recipe(write_recipe(folder, dataset_path=str(folder / name), process=[]), overwrite=True)
         assert json.loads(lines(folder, "res.jsonl")[0]) == {"videos": f"{folder}/a.mp4", "text": "x"}
     assert not (folder / "out" / "res_stats.jsonl").exists()
 
@@ -343,12 +343,15 @@ def test_a_folder_of_files_and_a_list_of_them(folder: Path) -> None:
     write_rows(data / "a.jsonl", [{"videos": ["clips/top.mp4"], "text": "a"}])
     write_rows(data / "sub" / "b.jsonl", [{"videos": ["clips/own.mp4", "clips/top.mp4"], "text": "b"}])
     (data / "notes.csv").write_text("text\nnot a sample\n")
-    run_recipe(write_recipe(folder, dataset_path=str(data), process=[]))
+    run_recipe(write_recipe(folder, dataset_path=str(data), process=[]), overwrite=True)
     assert [json.loads(line)["videos"] for line in lines(folder, "res.jsonl")] == [
         [f"{data}/clips/top.mp4"],
         [f"{data}/sub/clips/own.mp4", f"{data}/clips/top.mp4"],
     ]
-    run_recipe(write_recipe(folder, dataset_path=f"0.3 '{data}/sub/b.jsonl' 0.7 {data}/a.jsonl", process=[]))
+    run_recipe(
+        write_recipe(folder, dataset_path=f"0.3 '{data}/sub/b.jsonl' 0.7 {data}/a.jsonl", process=[]),
+        overwrite=True,
+    )
     assert [json.loads(line)["text"] for line in lines(folder, "res.jsonl")] == ["b", "a"]
 
 
@@ -356,23 +359,27 @@ def test_samples_with_a_null_text_are_left_out(folder: Path) -> None:
     rows: Rows = [{"text": "a", "more": "b"}, {"text": None, "more": "c"}, {"text": "d", "more": None}]
     path = write_rows(folder / "s.jsonl", rows)
     notes: list[str] = []
-    run_recipe(write_recipe(folder, dataset_path=str(path), process=[]), notes.append)
+    run_recipe(write_recipe(folder, dataset_path=str(path), process=[]), notes.append, overwrite=True)
     assert [json.loads(line)["text"] for line in lines(folder, "res.jsonl")] == ["a", "d"]
     assert notes == ["Left out: 1 samples without text (text)"]
     run_recipe(
-        write_recipe(folder, dataset_path=str(path), text_keys=["text", "more"], process=[]), notes.append
+        write_recipe(folder, dataset_path=str(path), text_keys=["text", "more"], process=[]),
+        notes.append,
+        overwrite=True,
     )
     assert len(lines(folder, "res.jsonl")) == 1
     with pytest.raises(SettingsError, match=r"no column 'caption'\. They have: text, more"):
-        run_recipe(write_recipe(folder, dataset_path=str(path), text_keys="caption", process=[]))
+        run_recipe(
+            write_recipe(folder, dataset_path=str(path), text_keys="caption", process=[]), overwrite=True
+        )
 
 
 def test_an_export_that_fails_leaves_the_last_one(folder: Path) -> None:
     path = write_rows(folder / "s.jsonl", [{"text": "a"}])
-    run_recipe(write_recipe(folder, dataset_path=str(path), process=[]))
+    run_recipe(write_recipe(folder, dataset_path=str(path), process=[]), overwrite=True)
     pq.write_table(pa.table({"text": ["b"], "blob": [b"\0"]}), folder / "s.parquet")
     with pytest.raises(SettingsError, match=r"export to \.parquet"):
-        run_recipe(write_recipe(folder, dataset_path=str(folder / "s.parquet"), process=[]))
+        run_recipe(write_recipe(folder, dataset_path=str(folder / "s.parquet"), process=[]), overwrite=True)
     assert lines(folder, "res.jsonl") == ['{"text": "a"}']
     assert [path.name for path in (folder / "out").iterdir()] == ["res.jsonl"]
 
@@ -436,6 +443,141 @@ def test_wrong_recipes_are_told(
     (folder / "recipe.yaml").write_text(recipe)
     with pytest.raises(SettingsError, match=message):
         run_recipe("recipe.yaml", lambda line: None)
+
+
+def test_an_export_that_is_there_is_kept_unless_asked_otherwise(folder: Path) -> None:
+    recipe = write_recipe(
+        folder, dataset_path=str(write_rows(folder / "s.jsonl", [{"text": "a"}])), process=[]
+    )
+    (folder / "out").mkdir()
+    for name in ("res.jsonl", "res_stats.jsonl", "res_failed.jsonl"):
+        (folder / "out" / name).write_text("mine")
+        with pytest.raises(SettingsError, match=rf"{name} is there already\. --overwrite"):
+            run_recipe(recipe)
+        assert (folder / "out" / name).read_text() == "mine"
+        (folder / "out" / name).unlink()
+    assert invoke(recipe).exit_code == 0
+    done = invoke(recipe)
+    assert (done.exit_code, "--overwrite" in done.stderr) == (1, True)
+    (folder / "out" / "res_failed.jsonl").write_text("of a run before")
+    assert invoke(recipe, "--overwrite").exit_code == 0
+    assert [path.name for path in (folder / "out").iterdir()] == ["res.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "export", "told"),
+    [
+        ("s.jsonl", "s.jsonl", "is a file that this recipe reads"),
+        ("s.jsonl", "clips/../s.jsonl", "is a file that this recipe reads"),
+        ("s.jsonl", "link.jsonl", "is a file that this recipe reads"),
+        ("s.jsonl", "hard.jsonl", "is a file that this recipe reads"),
+        ("1.0 x_stats.jsonl", "x.jsonl", "is a file that this recipe reads"),
+        ("1.0 x_failed.jsonl", "x.jsonl", "is a file that this recipe reads"),
+        ("s.jsonl", "recipe.json", "is a file that this recipe reads"),
+        ("data", "data/res.jsonl", "lies in .*data, whose files are the samples"),
+        ("data", "out/data/../../data/sub/res.parquet", "lies in .*data, whose files are the samples"),
+        ("data", "s.jsonl", "is a file that this recipe reads"),
+        ("s.jsonl", "made.jsonl", "is a folder"),
+    ],
+)
+def test_what_is_read_is_never_written_over(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, dataset: str, export: str, told: str
+) -> None:
+    monkeypatch.chdir(folder)
+    for name in ("data/sub", "out/data", "made.jsonl"):
+        (folder / name).mkdir(parents=True)
+    for name in ("s.jsonl", "x_stats.jsonl", "x_failed.jsonl", "data/a.jsonl"):
+        write_rows(folder / name, [{"text": name}])
+    (folder / "link.jsonl").symlink_to("s.jsonl")
+    (folder / "hard.jsonl").hardlink_to("s.jsonl")
+    (folder / "data" / "b.jsonl").symlink_to(folder / "s.jsonl")
+    recipe = folder / "recipe.json"
+    recipe.write_text(json.dumps({"dataset_path": dataset, "export_path": export}))
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(SettingsError, match=told):
+        run_recipe(recipe, lambda line: None, overwrite=True)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{after}: &{after} [{', '.join(['*' + before] * 9)}]\n"
+    for before, after in zip("abcdefgh", "bcdefghi", strict=True)
+)
+MERGES = "a: &a {k: v}\n" + "".join(
+    f"n{number}: &n{number} {{<<: [{', '.join([f'*{before}'] * 2)}]}}\n"
+    for number, before in enumerate(["a", *(f"n{number}" for number in range(40))])
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("r.yaml", f"{BOMB}dataset_path: *i\n", "more than 10,000 values"),
+        ("r.yaml", f"{BOMB}process: [*i]\n", "more than 10,000 values"),
+        ("r.yaml", MERGES, "more than 10,000 values"),
+        ("r.yaml", f"a: &a {'x' * 9_999}\nb: [{'*a, ' * 200}]\n", "more than 1,048,576 characters"),
+        ("r.yaml", "a: &a [*a]\n", "an alias stands in what it stands for"),
+        ("r.yaml", "[" * 60, "more than 50 levels"),
+        ("r.json", "[" * 60 + "]" * 60, "more than 50 levels"),
+        ("r.json", "[" * 9_000 + "]" * 9_000, "cannot be parsed"),
+        ("r.yaml", "# " + "x" * (1 << 19), "more than 524,288 bytes"),
+        ("r.json", '"' + "x" * (1 << 19) + '"', "more than 524,288 bytes"),
+    ],
+    ids=[
+        "bomb",
+        "in a list",
+        "merges",
+        "long",
+        "itself",
+        "deep",
+        "deep json",
+        "deeper",
+        "large",
+        "large json",
+    ],
+)
+def test_a_recipe_that_would_grow_is_refused(folder: Path, name: str, text: str, told: str) -> None:
+    (folder / name).write_text(text)
+    with pytest.raises(SettingsError, match=told) as refused:
+        read_recipe(folder / name)
+    assert len(str(refused.value)) < 1_000
+
+
+def test_aliases_and_merges_that_stay_small_are_read(folder: Path) -> None:
+    path = folder / "r.yaml"
+    path.write_text(
+        "common: &common {hf_ast: demo}\nnames: &names [a, b]\ndataset_path: x\ntext_keys: *names\n"
+        f"process:\n  - {OPERATOR}: {{<<: *common, accelerator: cpu}}\n  - {OPERATOR}: *common\n"
+    )
+    recipe = read_recipe(path)
+    assert recipe.text_keys == ("a", "b")
+    assert [dict(step.options) for step in recipe.steps] == [
+        {"hf_ast": "demo", "accelerator": "cpu"},
+        {"hf_ast": "demo"},
+    ]
+
+
+def test_a_wrong_value_is_cut_in_its_error(folder: Path) -> None:
+    (folder / "r.yaml").write_text(f"dataset_path: x\nnp: [{'word, ' * 3_000}]\n")
+    with pytest.raises(SettingsError, match=r"np=\['word'.*\.\.\. cannot be") as refused:
+        read_recipe(folder / "r.yaml")
+    assert len(str(refused.value)) < 500
+
+
+def test_samples_whose_names_are_no_utf8_are_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_rows(folder / "s.jsonl", [])
+    (folder / "s.jsonl").write_bytes(b'{"text": "a", "videos": ["lat\xe9in.mp4"]}\n')
+    with pytest.raises(TaggerError, match=r"the samples cannot be read.*UTF8"):
+        run_recipe(write_recipe(folder, dataset_path=str(folder / "s.jsonl"), process=[]))
+    odd = Path(os.fsdecode(os.path.join(os.fsencode(folder), b"d\xe9r")))
+    try:
+        odd.mkdir()
+    except (OSError, UnicodeError):
+        pytest.skip("this file system takes UTF-8 names alone")
+    write_rows(odd / "s.jsonl", [{"text": "a", "videos": ["a.mp4"]}])
+    monkeypatch.chdir(odd)
+    with pytest.raises(SettingsError, match=r"d\\xe9r/s.jsonl: its name is no UTF-8.*rename it"):
+        run_recipe(write_recipe(folder, dataset_path="s.jsonl", process=[]))
 
 
 # The command

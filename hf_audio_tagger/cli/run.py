@@ -18,13 +18,15 @@ SOME_FAILED = 3  # done, with samples that could not be tagged
 
 def run(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A Data-Juicer recipe, .yaml or .json.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an export that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Run a Data-Juicer recipe: its samples tagged and exported in Data-Juicer's format.
 
     Relative paths in the recipe start from the current folder, those in the
     samples from the file that names them. Keys that do not concern the run are
-    ignored, with a line each.
+    ignored, with a line each. An export that is there is replaced with
+    --overwrite only.
 
     Exits with 0 if all went well, 1 for wrong settings, 2 if the run could not
     go on, 3 if some samples failed.
@@ -33,7 +35,7 @@ def run(
     from ..recipes import run_recipe
 
     try:
-        report = run_recipe(recipe, note)
+        report = run_recipe(recipe, note, overwrite=overwrite)
     except (SettingsError, ColumnError):
         raise  # told by the app, with exit code 1
     except (TaggerError, OSError) as error:

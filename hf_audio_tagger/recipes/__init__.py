@@ -17,10 +17,10 @@ from datasets.utils import are_progress_bars_disabled, disable_progress_bars, en
 
 from ..text import safe_text
 from .contract import Failure, Note
-from .export import export
+from .export import check_export, export
 from .recipe import Recipe, read_recipe
 from .registry import OPERATORS, build_operators
-from .samples import load_samples
+from .samples import files_of, load_samples
 
 __all__ = ["OPERATORS", "Failure", "Recipe", "Report", "read_recipe", "run_recipe"]
 
@@ -37,16 +37,21 @@ class Report:
     written: tuple[Path, ...]
 
 
-def run_recipe(recipe: Recipe | str | Path, note: Note = logger.warning) -> Report:
+def run_recipe(
+    recipe: Recipe | str | Path, note: Note = logger.warning, *, overwrite: bool = False
+) -> Report:
     """Run a recipe and write its export. `note` gets a line for each key that is ignored.
 
+    An export that is there is replaced with `overwrite=True` only; the recipe and its samples never are.
     Relative paths in the recipe start from the current folder, those in the samples from the file
     that names them. Wrong settings raise before any video is read.
 
     >>> run_recipe("recipe.yaml").counts  # doctest: +SKIP
     {'tagged': 25, 'already tagged': 0, 'EMPTY': 2, 'failed': 0}
     """
+    own = []
     if not isinstance(recipe, Recipe):
+        own = [Path(recipe)]
         recipe = read_recipe(recipe)
 
     def tell(line: str) -> None:
@@ -55,6 +60,7 @@ def run_recipe(recipe: Recipe | str | Path, note: Note = logger.warning) -> Repo
     for key in recipe.ignored:
         tell(f"Ignored: {key}")
     operators = build_operators(recipe, tell)
+    check_export(recipe.export_path, [*own, *files_of(recipe)], overwrite)
     with no_bars():
         samples = load_samples(recipe, tell)
     processes = max(1, min(recipe.processes, os.cpu_count() or 1, len(samples)))

@@ -23,8 +23,7 @@ ROWS_AT_A_TIME = 1000
 def export(samples: Dataset, path: Path, keep_stats: bool, failures: Sequence[Failure]) -> list[Path]:
     """Write the files; the samples' own comes last, so that where it is new, all are."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    stats_path = path.with_name(path.stem + "_stats.jsonl")
-    failed_path = path.with_name(path.stem + "_failed.jsonl")
+    _, stats_path, failed_path = outputs_of(path)
     extras = [name for name in (STATS, META) if name in samples.column_names]
     written = []
     if extras:
@@ -36,6 +35,38 @@ def export(samples: Dataset, path: Path, keep_stats: bool, failures: Sequence[Fa
     result = samples if keep_stats else samples.remove_columns(extras)
     written.append(replace(path, lambda file: WRITERS[path.suffix.lower()](result, file)))
     return written
+
+
+def outputs_of(path: Path) -> tuple[Path, Path, Path]:
+    """The files that an export writes or removes: samples, stats, failures."""
+    return path, path.with_name(path.stem + "_stats.jsonl"), path.with_name(path.stem + "_failed.jsonl")
+
+
+def check_export(path: Path, inputs: Sequence[Path], overwrite: bool) -> None:
+    """Refuse an export that would write over what is read, and, unless asked for, over anything.
+
+    `inputs` are the files that the run reads, and folders of which it reads all files.
+    """
+    read = {(info.st_dev, info.st_ino) for file in inputs if file.exists() for info in [file.stat()]}
+    folders = [Path(os.path.realpath(file)) for file in inputs if file.is_dir()]
+    for output in outputs_of(path):
+        if output.is_dir():
+            raise SettingsError(f"export_path: {output} is a folder; name a file.")
+        if output.exists() and (output.stat().st_dev, output.stat().st_ino) in read:
+            raise SettingsError(
+                f"export_path: {output} is a file that this recipe reads; name another place."
+            )
+        inside = next((one for one in folders if one in Path(os.path.realpath(output)).parents), None)
+        if inside is not None:
+            raise SettingsError(
+                f"export_path: {output} lies in {inside}, whose files are the samples: the next run would "
+                "take it for some. Name a place outside."
+            )
+        if os.path.lexists(output) and not overwrite:
+            raise SettingsError(
+                f"export_path: {output} is there already. --overwrite (overwrite=True) replaces it with what "
+                "belongs to it, another export_path keeps both."
+            )
 
 
 def replace(path: Path, write: Callable[[Path], Any]) -> Path:

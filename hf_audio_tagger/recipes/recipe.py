@@ -1,6 +1,5 @@
 """A Data-Juicer recipe, read safely: what it says and, where it is silent, Data-Juicer's own defaults."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,9 @@ from typing import Any
 import yaml
 
 from ..errors import SettingsError
+from .bounded_yaml import MOST_BYTES, parse_json, parse_yaml
 
+MOST_SHOWN = 200  # characters of a value in an error
 EXPORT_SUFFIXES = (".jsonl", ".json", ".parquet")
 
 KEYS = (
@@ -66,12 +67,16 @@ def read_recipe(path: str | Path) -> Recipe:
 
 def parse(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        text = data.decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise SettingsError(f"{path}: the recipe cannot be read ({reason}).") from error
+    if len(data) > MOST_BYTES:
+        raise SettingsError(f"{path}: the recipe is too large: more than {MOST_BYTES:,} bytes.")
     try:
-        given = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
+        given = (parse_json if path.suffix.lower() == ".json" else parse_yaml)(text)
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())[:300]
         raise SettingsError(f"{path}: the recipe cannot be parsed ({reason}).") from error
@@ -143,7 +148,7 @@ def step_of(entry: Any) -> Step:
     """One entry: `operator: {option: value, ...}`, or `operator:` alone."""
     if not isinstance(entry, dict) or len(entry) != 1:
         raise SettingsError(
-            f"process: {entry!r} is no entry; one is `- operator_name:` with its options below."
+            f"process: {shown(entry)} is no entry; one is `- operator_name:` with its options below."
         )
     name, options = next(iter(entry.items()))
     options = {} if options is None else options
@@ -167,7 +172,13 @@ def flag_of(said: Mapping[str, Any], key: str, default: bool) -> bool:
 
 
 def wrong(key: str, value: Any, what: str) -> SettingsError:
-    return SettingsError(f"{key}={value!r} cannot be; it is {what}.")
+    return SettingsError(f"{key}={shown(value)} cannot be; it is {what}.")
+
+
+def shown(value: Any) -> str:
+    """A value in an error, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 def described(value: Any) -> str:

@@ -11,6 +11,7 @@ from datasets import Dataset, List, Value, concatenate_datasets, load_dataset
 
 from ..cells import is_url
 from ..errors import SettingsError, TaggerError
+from ..runs.sources import refuse_odd_names
 from .contract import Note
 from .recipe import Recipe
 
@@ -42,6 +43,13 @@ def load_samples(recipe: Recipe, note: Note) -> Dataset:
             f"{recipe.dataset_path}: the files' columns do not go together ({error})."
         ) from error
     return with_text(samples, recipe.text_keys, note)
+
+
+def files_of(recipe: Recipe) -> list[Path]:
+    """Every file that holds samples, and the folders that were named for theirs."""
+    sources = sources_of(recipe.dataset_path)
+    files = [file for source in sources for some, _ in files_by_folder(source) for file in some]
+    return [*(source for source in sources if source.is_dir()), *files]
 
 
 def media_keys(recipe: Recipe) -> list[str]:
@@ -118,8 +126,11 @@ def load_files(files: Sequence[Path]) -> Dataset:
     reader = reader_of(files[0])
     assert reader is not None
     module, options = reader
+    refuse_odd_names(*files)
     try:
-        return load_dataset(module, data_files=[str(file) for file in files], split="train", **options)
+        loaded = load_dataset(module, data_files=[str(file) for file in files], split="train", **options)
+        loaded.data.table.validate(full=True)  # text that is no UTF-8 would end the run at its row
+        return loaded
     except Exception as error:  # whatever a parser meets in a file
         reason = " ".join(str(error.__cause__ or error).split())[:300]
         raise TaggerError(f"{files[0].parent}: the samples cannot be read ({reason}).") from error
