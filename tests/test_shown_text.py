@@ -6,8 +6,11 @@ import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from xml.dom import minidom
 
+import numpy as np
 import pytest
+from datasets import Dataset
 from rich.table import Table
 from rich.text import Text
 from typer.testing import CliRunner, Result
@@ -140,6 +143,24 @@ def test_a_recipes_notes_are_lines_without_controls(tmp_path: Path) -> None:
     notes: list[str] = []
     run_recipe(tmp_path / "r.json", notes.append)
     assert notes == [f"Ignored: a\\n{SEEN}"]
+
+
+def test_a_picture_of_hostile_names_is_valid_xml() -> None:
+    pytest.importorskip("matplotlib")
+    from hf_audio_tagger.plot import plot_tags, plot_timeline
+
+    tags = Dataset.from_dict({"video_audio_tags": [[HOSTILE]]})
+    sound = {"array": np.zeros(800, np.float32), "sampling_rate": 16_000, "path": f"{HOSTILE}.wav"}
+    row = {
+        "audio": sound,
+        "video_audio_segments": [[{"start": 0.0, "end": 0.05, "label": HOSTILE, "score": 1.0}]],
+    }
+    for figure in (plot_tags(tags, title=HOSTILE), plot_tags(tags), plot_timeline(row)):
+        file = io.BytesIO()
+        figure.savefig(file, format="svg")
+        xml = file.getvalue()
+        minidom.parseString(xml)
+        assert not UNSAFE.search(xml.decode())
 
 
 def test_a_card_shows_what_would_hide(tmp_path: Path) -> None:

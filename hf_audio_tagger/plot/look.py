@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ..ontology import ontology
+from ..text import safe_text
 
 # Paul Tol's "muted" palette, which colour-blind readers can tell apart: https://personal.sron.nl/~pault/
 CATEGORY_COLOURS = {
@@ -58,7 +59,7 @@ def colour_of(category: str) -> str:
 
 def wrapped(label: str) -> str:
     """A long label in several lines, so that none is cut."""
-    return textwrap.fill(label, LABEL_CHARACTERS)
+    return textwrap.fill(safe_text(label, keep="\n\t"), LABEL_CHARACTERS)
 
 
 def rows_inches(labels: Sequence[str], rows: float) -> float:

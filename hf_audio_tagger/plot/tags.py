@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ..errors import ColumnError, SettingsError
 from ..tags import EMPTY
+from ..text import safe_text
 from .look import GREY, Picture, category_of, colour_of, draw_legend, rows_inches, wrapped
 
 ROWS_AT_A_TIME = 10_000  # of a dataset's column
@@ -118,5 +119,5 @@ def draw_bars(bars: list[Bar], title: str) -> Figure:
     axes.set_xlabel("clips")
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(title, loc="left", parse_math=False)
+    axes.set_title(safe_text(title, keep="\n"), loc="left", parse_math=False)
     return figure

@@ -15,6 +15,7 @@ from ..cells import Media, is_list_cell, media_of_value
 from ..columns import prefix_of, segments_entry
 from ..errors import MediaError, SettingsError
 from ..rows import is_cell_struct, pick_column
+from ..text import safe_text
 from .look import GREY, Picture, category_of, colour_of, draw_legend, rows_inches, wrapped
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def draw(overview: "Overview", segments: Segments, title: str) -> Figure:
     draw_mel(mel, overview)
     draw_lanes(labels, lanes, unheard(segments, overview.seconds), overview.seconds)
     draw_time(labels, overview.seconds)
-    waveform.set_title(title, loc="left", parse_math=False)
+    waveform.set_title(safe_text(title, keep="\n"), loc="left", parse_math=False)
     draw_legend(figure, [lane.name for lane in lanes if lane.colour != GREY])
     return figure
 
