@@ -97,6 +97,23 @@ def test_on_error_raise_names_the_file_and_the_remedy(siren: Path, tmp_path: Pat
     assert (done.exit_code, rf"lat\xe9in.mp4: {RENAME}." in done.stderr) == (2, True)
 
 
+def test_a_folder_that_cannot_be_read_is_told(
+    siren: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place(siren, tmp_path, b"plain.mp4", b"closed/a.mp4")
+    scandir = os.scandir
+
+    def refusing(path: str) -> Any:
+        if os.path.basename(path) == "closed":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    source = open_source(tmp_path)
+    assert list(names_and_paths(source)) == ["plain.mp4"]
+    assert source.notes == ("Folders that cannot be read are left out: closed.",)
+
+
 def test_metadata_name_such_files_as_they_are_shown(siren: Path, tmp_path: Path) -> None:
     place(siren, tmp_path, b"lat\xe9in.mp4", b"a.mp4")
     write_metadata(tmp_path, [[r"lat\xe9in.mp4", "a.mp4"], []])
@@ -176,7 +193,7 @@ def test_links_that_leave_the_folder_are_not_read(linked: Path, tmp_path: Path) 
         "sub/deep.mp4": str(linked / "sub" / "deep.mp4"),
     }
     assert source.notes == (
-        "Links to folders are not followed: far, up. To do so: --follow-links (follow_links=True).",
+        "Links to folders are not followed without --follow-links (follow_links=True): far, up.",
     )
     tag_dataset(source, tmp_path / "out", TAGGER)
     result = load_result(tmp_path / "out")

@@ -21,6 +21,7 @@ class FolderFiles:
     follows_links: bool
     paths: Mapping[str, str]  # by name, in order: the relative path as the disk has it
     linked_folders: tuple[str, ...]  # links out of the folder that were not followed
+    closed_folders: tuple[str, ...]  # that cannot be read
 
     def refusal(self, name: str) -> str | None:
         """Why a file must not be read, also one that is not among those found; None where it may be."""
@@ -40,7 +41,12 @@ def list_files(folder: Path, follow_links: bool) -> FolderFiles:
     seen = {top}
     linked: list[str] = []
     found: list[str] = []
-    for root, folders, files in os.walk(top, followlinks=follow_links):
+    closed: list[str] = []
+
+    def remember(error: OSError) -> None:
+        closed.append(as_utf8(os.path.relpath(error.filename, top)))
+
+    for root, folders, files in os.walk(top, onerror=remember, followlinks=follow_links):
         kept = []
         for path in visible(root, folders):
             if follow_links:
@@ -52,7 +58,7 @@ def list_files(folder: Path, follow_links: bool) -> FolderFiles:
                 linked.append(as_utf8(os.path.relpath(path, top)))
         folders[:] = kept
         found.extend(Path(path).relative_to(top).as_posix() for path in visible(root, files))
-    return FolderFiles(top, follow_links, names_of(found), tuple(sorted(linked)))
+    return FolderFiles(top, follow_links, names_of(found), tuple(sorted(linked)), tuple(sorted(closed)))
 
 
 def visible(root: str, names: Iterable[str]) -> Iterator[str]:

@@ -31,7 +31,7 @@ def suffixes(names: str) -> frozenset[str]:
 VIDEO_SUFFIXES = suffixes("mp4 m4v mov mkv webm avi mpeg mpg flv wmv asf 3gp 3g2 ogv mts m2ts mxf nut vob")
 AUDIO_SUFFIXES = suffixes("wav flac mp3 m4a aac ogg oga opus aiff aif caf au w64 wma amr mka ac3 ape wv tta")
 METADATA_FILES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-MOST_NAMED = 5  # links that a note names
+MOST_NAMED = 5  # folders in a note
 
 Refused = dict[int, dict[int, RefusedMedia]]
 
@@ -46,7 +46,7 @@ def open_media_folder(name: str, folder: Path, follow_links: bool = False) -> So
     files = list_files(folder, follow_links)
     media = [file for file in files.paths if is_media(file)]
     metadata = [file for file in files.paths if posixpath.basename(file) in METADATA_FILES]
-    notes = note_on_links(files)
+    notes = notes_on(files)
     if not media and not metadata:
         told = " ".join([*notes, advice_on(name, list(files.paths))])
         raise SourceError(f"{name}: no media are in this folder or below it. {told}")
@@ -66,14 +66,18 @@ def open_media_folder(name: str, folder: Path, follow_links: bool = False) -> So
     return Source(name, dataset, digest_of(*digests), notes=notes, refused=refused)
 
 
-def note_on_links(files: FolderFiles) -> tuple[str, ...]:
-    """What is said of links to folders that were not followed."""
-    links = files.linked_folders
-    if not links:
-        return ()
-    named = ", ".join(map(safe_text, links[:MOST_NAMED]))
-    more = f" and {len(links) - MOST_NAMED:,} more" if len(links) > MOST_NAMED else ""
-    return (f"Links to folders are not followed: {named}{more}. To do so: {FOLLOW}.",)
+def notes_on(files: FolderFiles) -> tuple[str, ...]:
+    """What is said of folders that were not entered."""
+    told = (
+        (f"Links to folders are not followed without {FOLLOW}", files.linked_folders),
+        ("Folders that cannot be read are left out", files.closed_folders),
+    )
+    return tuple(f"{what}: {first_of(folders)}." for what, folders in told if folders)
+
+
+def first_of(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(map(safe_text, names[:MOST_NAMED])) + more
 
 
 def refuse_metadata(folder: Path, files: FolderFiles, metadata: Sequence[str]) -> None:
