@@ -382,7 +382,7 @@ def test_what_could_be_secret_or_tells_of_the_machine_is_left_out(tmp_path: Path
     weights = tmp_path / "mine.h5"
     weights.write_bytes(b"")
     local = build_tagger("yamnet", weights=weights)
-    signed = build_tagger("yamnet", weights="https://user:word@example.org/yamnet.h5?signature=abc")
+    signed = build_tagger("yamnet", weights="https://example.org/yamnet.h5?signature=abc")
     folder = build_tagger(tmp_path)
     cards = [describe("---\n---\n", pushed(tagger=tagger)) for tagger in (local, signed, folder)]
     assert 'weights="path/to/mine.h5"' in cards[0]

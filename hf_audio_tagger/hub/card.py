@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import PurePath
 from typing import Any
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,6 +22,7 @@ from .. import __version__
 from ..cells import is_url
 from ..columns import error_column
 from ..errors import ColumnError
+from ..models.weights import without_secrets
 from ..tagger import DEFAULT_MODEL, WITHOUT_EFFECT, Tagger
 from ..tags import EMPTY
 from ..text import safe_text
@@ -262,8 +262,7 @@ def public_name(source: str) -> str:
     'path/to/mine'
     """
     if is_url(source):
-        url = urlsplit(source)
-        return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+        return without_secrets(source)
     if is_hub_id(source) or not PurePath(source).parent.name:
         return source
     return f"path/to/{PurePath(source).name}"

@@ -99,6 +99,10 @@ class Source:
         """
         if any(row in self.refused for row in range(first_row, first_row + len(cells))):
             return self.with_refusals(cells, first_row)
+        return self.with_whole_paths(cells, first_row)
+
+    def with_whole_paths(self, cells: pa.ChunkedArray, first_row: int) -> pa.ChunkedArray:
+        """The same, without a word of what is refused."""
         if not self.bases:
             return cells
         first_rows = [base.first_row for base in self.bases]
