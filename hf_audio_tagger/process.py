@@ -26,6 +26,7 @@ Result = TypeVar("Result")
 
 _forked = False
 _starting = threading.Lock()  # while a thread's count is not fixed
+_used_openvino: set[int] = set()  # processes that have run it: their forks inherit its dead threads
 
 
 def _after_fork() -> None:
@@ -40,6 +41,26 @@ def _after_fork() -> None:
 def is_forked() -> bool:
     """True in a process that was forked after this module was imported."""
     return _forked
+
+
+def note_openvino() -> None:
+    """Remember that this process has run OpenVINO."""
+    _used_openvino.add(os.getpid())
+
+
+def inherits_openvino() -> bool:
+    """True in a process that was forked after OpenVINO had run: it would wait for threads that are gone."""
+    return is_forked() and bool(_used_openvino - {os.getpid()})
+
+
+def start_method() -> str:
+    """How workers begin: forked on Linux, which needs no guard in the caller's script.
+
+    Spawned where this process has used what no fork can use again, OpenVINO or CUDA.
+    """
+    torch = sys.modules.get("torch")
+    has_used_cuda = torch is not None and torch.cuda.is_initialized()
+    return "fork" if sys.platform == "linux" and not _used_openvino and not has_used_cuda else "spawn"
 
 
 def current_worker() -> tuple[str, tuple[int, ...]]:

@@ -136,7 +136,8 @@ def export_predictions(
         else:
             run_in_processes(plan.jobs, work, num_proc, place.log, tally.heard, watcher.stopping)
         watcher.finishing(f"Writing {home / INDEX_NAME}")
-        return finish(home, collection, listening, read_journal(journal), tally.heard_now, begun)
+        entries = read_journal(journal)
+        return finish(home, collection, tagger.model, classes, entries, tally.heard_now, begun)
 
 
 @dataclass(frozen=True, eq=False)
@@ -288,7 +289,8 @@ def is_done(home: Path, collection: Collection, row: int, entries: Mapping[str, 
 def finish(
     home: Path,
     collection: Collection,
-    listening: Tagger,
+    model: str,
+    classes: Sequence[str],
     entries: Mapping[str, Entry],
     heard_now: int,
     begun: float,
@@ -303,7 +305,7 @@ def finish(
         for entry, meta in zip(said, collection.metas(), strict=True)
         if entry is not None and entry.patches
     )
-    write_index(home, listening.model, listening.labels, silent, predictions)
+    write_index(home, model, classes, silent, predictions)
     failures = home / FAILURES_NAME
     lines = [json.dumps({"id": entry.id, "error": entry.error}, ensure_ascii=False) for entry in failed]
     if failed:

@@ -88,9 +88,9 @@ def labels_of(spec: ModelSpec) -> tuple[str, ...]:
     if spec.model == "yamnet":
         return tuple(category.name for category in ontology.yamnet_classes())
     if spec.model == "vggish":
-        import torch
+        from .vggish import labels_of_weights
 
-        return load(spec, torch.device("cpu")).labels  # weights without a classifier have none
+        return labels_of_weights(spec.weights)
     from .pretrained import config_labels
 
     return config_labels(spec)

@@ -5,7 +5,6 @@ a few to a core, and the cores need not wait for one another; fewer go through a
 is compiled when it is first needed.
 """
 
-import os
 import threading
 import warnings
 from collections.abc import Sequence
@@ -18,15 +17,13 @@ import torch
 from torch import nn
 
 from ..errors import ModelError, ProcessError, SettingsError
-from ..process import core_share, is_forked
+from ..process import core_share, inherits_openvino, note_openvino
 from .ast import AstListener
 from .contract import Heard
 from .logmel import MEL_BANDS, PATCH_FRAMES, PatchListener
 
 PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 PATCHES_AT_ONCE = 14  # in one request: a quarter of the listener's chunk
-
-_used_by: set[int] = set()  # processes that have run OpenVINO: their forks inherit its dead threads
 
 
 class OpenvinoAstListener(AstListener):
@@ -158,10 +155,10 @@ def converted(network: nn.Module, row_shape: tuple[int, ...]) -> Any:
 
 def refuse_after_fork() -> None:
     """A process forked after OpenVINO has run would wait for threads that it did not inherit."""
-    if is_forked() and _used_by - {os.getpid()}:
+    if inherits_openvino():
         raise ProcessError(
             "OpenVINO was used in the parent process, and forked workers cannot use it after that. Tag "
             "only in the workers, or start them afresh: import multiprocess; "
             "multiprocess.set_start_method('spawn')."
         )
-    _used_by.add(os.getpid())
+    note_openvino()

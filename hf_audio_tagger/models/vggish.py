@@ -2,6 +2,7 @@
 without: its authors released it without a classifier, and others trained one on top.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -32,18 +33,32 @@ def load_vggish(weights: str | Path | None, device: str, dtype: torch.dtype) -> 
     """
     path = find_weights(weights, RELEASE)
     state = read_state_dict(path)
-    classifies = any(key.startswith("classifier.") for key in state)
+    classifies = has_classifier(state)
     network = loaded(partial(Vggish, classifies), state, path)
     network = network.to(torch.device(device), dtype).to(memory_format=torch.channels_last)
     return PatchListener(
         network=network,
         log_offset=LOG_OFFSET,
-        labels=tuple(category.name for category in ontology.audioset_classes()) if classifies else (),
+        labels=labels_of_state(state),
         hop_samples=HOP_SAMPLES,
         embedding_size=EMBEDDING_SIZE,
         device=torch.device(device),
         dtype=dtype,
     )
+
+
+def has_classifier(state: Mapping[str, Tensor]) -> bool:
+    return any(key.startswith("classifier.") for key in state)
+
+
+def labels_of_state(state: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """The classes that weights name: AudioSet's, or none without a classifier."""
+    return tuple(category.name for category in ontology.audioset_classes()) if has_classifier(state) else ()
+
+
+def labels_of_weights(weights: str | Path | None) -> tuple[str, ...]:
+    """The classes that a weights file names; no network is made and no engine is started."""
+    return labels_of_state(read_state_dict(find_weights(weights, RELEASE)))
 
 
 class Vggish(nn.Module):

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RunError, TaggerError
+from ..process import start_method
 from ..tagger import transportable
 from .jobs import Heard, Job, Report, StoppedError
 
@@ -111,8 +112,8 @@ def usable_cores() -> int:
 
 
 def start(job: Job, work: Work, rank: int, threads: int, log: Path) -> Worker:
-    """A process with its first job. Forked on Linux, which needs no guard in the caller's script."""
-    context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    """A process with its first job."""
+    context: Any = multiprocessing.get_context(start_method())
     ours, theirs = context.Pipe()
     process = context.Process(target=serve, args=(theirs, work, rank, threads, log), daemon=True)
     process.start()
