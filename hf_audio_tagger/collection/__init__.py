@@ -24,7 +24,7 @@ from ..cells import Media
 from ..errors import ModelError, SettingsError
 from ..runs import Allowance, Plan, RunTally, Watcher, check_counts, disk_errors
 from ..runs.jobs import Heard, Job, Report, StoppedError
-from ..runs.journal import Entry, append_line, content_of, read_journal
+from ..runs.journal import Entry, append_line, content_of, is_local_file, read_journal
 from ..runs.run_folder import (
     RunFolder,
     differences,
@@ -39,7 +39,7 @@ from ..runs.sources import Source, open_source
 from ..runs.workers import run_here, run_in_processes
 from ..tagger import TAG_COLUMN, Tagger, build_tagger
 from .clips import Collection
-from .predictions import ARRAYS_NAME, INDEX_NAME, ArrayWriter, array_path, log_odds, write_index
+from .predictions import ARRAYS_NAME, INDEX_NAME, ArrayWriter, array_path, is_whole, log_odds, write_index
 
 if TYPE_CHECKING:
     from ..listen import Ending, Passage
@@ -119,7 +119,8 @@ def export_predictions(
         journal = place.state / JOURNAL_NAME
         begin(home, place, listening, overwrite)
         entries = read_journal(journal)
-        todo = tuple(row for row in range(len(collection)) if not is_done(home, collection, row, entries))
+        done = done_rows(home, collection, len(classes), entries, journal)
+        todo = tuple(row for row in range(len(collection)) if row not in done)
         work = Labeller(collection, listening, home, journal, todo)
         plan = Plan(
             place,
@@ -174,7 +175,15 @@ class Labeller:
         for row in rows:
             media = self.collection.media(row)
             if media is not None:
-                begun.append(Entry(self.collection.names[row], self.collection.ids[row], content_of(media)))
+                origin = None if is_local_file(media) else self.collection.origin(row)
+                begun.append(
+                    Entry(
+                        self.collection.names[row],
+                        self.collection.ids[row],
+                        content_of(media),
+                        origin=origin,
+                    )
+                )
                 yield media
 
     def label(
@@ -272,15 +281,31 @@ def entry_of(collection: Collection, row: int, entries: Mapping[str, Entry]) -> 
     return entry if entry is not None and entry.id == collection.ids[row] else None
 
 
-def is_done(home: Path, collection: Collection, row: int, entries: Mapping[str, Entry]) -> bool:
-    """A clip that was heard, whose file is there, and which has not changed since."""
-    entry = entry_of(collection, row, entries)
-    if entry is None or entry.error is not None:
-        return False
-    if entry.patches and not npy_path(home, entry.name).exists():
-        return False
-    media = collection.media(row)
-    return media is not None and content_of(media) == entry.content
+def done_rows(
+    home: Path, collection: Collection, classes: int, entries: Mapping[str, Entry], journal: Path
+) -> frozenset[int]:
+    """The clips that were heard, whose whole file is there, and which have not changed since.
+
+    Files are looked at. Bytes and samples are read again only where the rows are no longer those that held
+    them; where they turn out to be the same, the journal gets a line that says so.
+    """
+    heard: dict[int, Entry] = {}
+    for row in range(len(collection)):
+        entry = entry_of(collection, row, entries)
+        if entry is not None and entry.error is None and has_array(home, entry, classes):
+            heard[row] = entry
+    done = {row for row, entry in heard.items() if entry.origin == collection.origin(row)}
+    for row, media in collection.media_of(row for row in heard if row not in done):
+        entry = heard[row]
+        if media is not None and content_of(media) == entry.content:
+            done.add(row)
+            if not is_local_file(media):
+                append_line(journal, asdict(replace(entry, origin=collection.origin(row))))
+    return frozenset(done)
+
+
+def has_array(home: Path, entry: Entry, classes: int) -> bool:
+    return not entry.patches or is_whole(npy_path(home, entry.name), entry.patches, classes)
 
 
 # The end

@@ -66,8 +66,9 @@ class ArrayWriter:
     def finish(self) -> None:
         self.file.seek(0)
         self.file.write(npy_header(self.rows, self.columns))
+        sync(self.file)
         self.file.close()
-        os.replace(self.temporary, self.path)
+        replace_file(self.temporary, self.path)
 
     def __exit__(self, kind: type[BaseException] | None, error: Any, trace: TracebackType | None) -> None:
         self.file.close()
@@ -79,6 +80,18 @@ def npy_header(rows: int, columns: int) -> bytes:
     text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {columns}), }}"
     start = b"\x93NUMPY\x01\x00" + (NPY_HEADER_BYTES - 10).to_bytes(2, "little")
     return start + text.ljust(NPY_HEADER_BYTES - 11).encode() + b"\n"
+
+
+def is_whole(path: Path, rows: int, columns: int) -> bool:
+    """True for a file that has the size and the header of so many rows, as `ArrayWriter` leaves it."""
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            return size == NPY_HEADER_BYTES + rows * columns * 4 and file.read(
+                NPY_HEADER_BYTES
+            ) == npy_header(rows, columns)
+    except OSError:
+        return False
 
 
 def log_odds(logits: np.ndarray, multi_label: bool) -> np.ndarray:

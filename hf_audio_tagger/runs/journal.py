@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from ..cells import BytesMedia, FileMedia, Media, SamplesMedia, is_url
 
@@ -23,6 +23,7 @@ class Entry:
     patch_seconds: float = 0.0
     end_seconds: float = 0.0  # of its last patch
     error: str | None = None
+    origin: str | None = None  # the row of a dataset that holds the content; None: it is a file of its own
 
 
 def append_line(path: Path, values: Mapping[str, Any] | None = None) -> None:
@@ -48,9 +49,14 @@ def read_journal(path: Path) -> dict[str, Entry]:
     return entries
 
 
+def is_local_file(media: Media) -> TypeGuard[FileMedia]:
+    """True for media that may change while the row that names them stays as it is."""
+    return isinstance(media, FileMedia) and not is_url(media.path)
+
+
 def content_of(media: Media) -> str | None:
     """What tells a clip's content from another's: a file's size and time of change, or a digest."""
-    if isinstance(media, FileMedia) and not is_url(media.path):
+    if is_local_file(media):
         try:
             info = os.stat(media.path)
         except (OSError, ValueError):
