@@ -49,6 +49,12 @@ def embedding_column(tag_name: str) -> Column:
     return Column(prefix_of(tag_name) + "_embedding", pa.list_(pa.float32()), embedding_entry)
 
 
+def all_columns(tag_name: str) -> tuple[Column, ...]:
+    """Every column that a tagger may add, in order."""
+    kinds = (tag_column, top_column, segments_column, embedding_column, error_column)
+    return tuple(kind(tag_name) for kind in kinds)
+
+
 def prefix_of(tag_name: str) -> str:
     """`video_audio_tags` → `video_audio`, which the other columns' names begin with."""
     return tag_name.removesuffix("_tags")

@@ -32,7 +32,7 @@ def check_settings(tagger: "Tagger") -> None:
             raise wrong(name, getattr(tagger, name), "one of " + ", ".join(map(repr, choices)))
     for name in ("model", "tag_column"):
         require(isinstance(getattr(tagger, name), str) and getattr(tagger, name), name, tagger, "a name")
-    for name in ("trust_remote_code", "segments", "embeddings"):
+    for name in ("trust_remote_code", "segments", "embeddings", "redo"):
         require(isinstance(getattr(tagger, name), bool), name, tagger, "True or False")
     require(tagger.batched in (None, True, False), "batched", tagger, "None, True or False")
     require(is_count(tagger.batch_size), "batch_size", tagger, "a whole number from 1 on")

@@ -7,13 +7,22 @@ from contextlib import closing
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 from datasets import Features
 from datasets.features.features import generate_from_arrow_type
 from datasets.utils._dill import pklregister
 
 from . import memo
 from .cells import Media, is_list_cell, media_of_cell, media_of_cells
-from .columns import Column, embedding_column, error_column, segments_column, tag_column, top_column
+from .columns import (
+    Column,
+    all_columns,
+    embedding_column,
+    error_column,
+    segments_column,
+    tag_column,
+    top_column,
+)
 from .errors import ModelError, TaggerError
 from .models.spec import ModelSpec
 from .process import check_rank, core_share
@@ -69,6 +78,7 @@ class Tagger:
     batch_size: int = 16
     batched: bool | None = None
     on_error: str = "raise"
+    redo: bool = False
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -132,24 +142,25 @@ class Tagger:
         added = {column.name: generate_from_arrow_type(column.type) for column in self.columns}
         return Features({**features, **added})
 
-    def identity(self) -> tuple[Hashable, ...]:
-        """What can change a column's content, and nothing else: the fingerprint is made of this."""
-        spec_fields = {setting.name for setting in fields(ModelSpec)}
+    def identity(self, leaving_out: frozenset[str] = frozenset()) -> tuple[Hashable, ...]:
+        """What can change a column's content, and nothing else: the fingerprint is made of this.
+
+        Args:
+            leaving_out: settings that make no difference to the caller.
+        """
+        other = WITHOUT_EFFECT | {setting.name for setting in fields(ModelSpec)} | leaving_out
         settings = tuple(
             (setting.name, getattr(self, setting.name))
             for setting in fields(self)
-            if setting.name not in WITHOUT_EFFECT | spec_fields
+            if setting.name not in other and (setting.name != "redo" or self.redo)
         )
         return ("hf_audio_tagger", ALGORITHMS_VERSION, self.spec.identity(self.device), settings)
 
     def _tag_rows(self, rows: Rows, rank: int | None) -> Any:
         """Hear the rows that are not tagged yet, and answer with the columns of all."""
-        columns = list(self.columns)
-        errors = error_column(self.tag_column)
-        if rows.existing(errors.name) is not None and self.on_error != "record":
-            columns.append(errors)  # a row that failed before and now succeeds loses its error
-        existing = {column.name: rows.existing(column.name) for column in columns}
-        done = [is_done(existing, errors.name, place) for place in range(len(rows.cells))]
+        existing = self._existing(rows)
+        columns = [column for column in all_columns(self.tag_column) if column.name in existing]
+        done = self._done(existing, len(rows.cells))
         media = media_of_cells(
             [None if is_kept else cell for is_kept, cell in zip(done, rows.cells, strict=True)]
         )
@@ -161,6 +172,27 @@ class Tagger:
                 if not done[place]:
                     values[column.name][place] = [column.entry(verdict) for verdict in row_verdicts]
         return rows.answer(values, {column.name: column.type for column in columns})
+
+    def kept_rows(self, table: pa.Table) -> int:
+        """How many rows of a table are tagged, and keep what they have."""
+        return sum(self._done(self._existing(Rows(table, True, [])), len(table)))
+
+    def _existing(self, rows: Rows) -> dict[str, list[Any] | None]:
+        """What rows have in each column of the answer.
+
+        One that is not asked for is among these where it would tell of tags that are replaced: the error of
+        a row that now succeeds and, where all is done again, all columns of the former tags.
+        """
+        existing = {column.name: rows.existing(column.name) for column in self.columns}
+        others = all_columns(self.tag_column) if self.redo else [error_column(self.tag_column)]
+        for column in others:
+            if column.name not in existing and (values := rows.existing(column.name)) is not None:
+                existing[column.name] = values
+        return existing
+
+    def _done(self, existing: dict[str, list[Any] | None], count: int) -> list[bool]:
+        errors = error_column(self.tag_column).name
+        return [not self.redo and is_done(existing, errors, place) for place in range(count)]
 
     def _hear(self, media: Sequence[Media], rank: int | None) -> list[Verdict]:
         """A verdict for each, in order. A clip that was heard before, or stands twice, is heard once."""
@@ -291,6 +323,7 @@ def build_tagger(
     batch_size: int = 16,
     batched: bool | None = None,
     on_error: str = "raise",
+    redo: bool = False,
 ) -> Tagger:
     """A callable for `datasets.map` that adds what each video sounds like.
 
@@ -317,6 +350,7 @@ def build_tagger(
         batch_size: stretches of about ten seconds that the model hears at once.
         batched: whether `map` hands over batches; needed only where it cannot be told.
         on_error: "raise", or "record" the reason in a column and go on.
+        redo: hear rows again that are tagged, and replace all that a tagger has said of them.
 
     >>> tagger = build_tagger("demo")
     >>> ds = ds.map(tagger, num_proc=4)  # doctest: +SKIP

@@ -23,6 +23,8 @@ from hf_audio_tagger import build_tagger
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.hub import push
+from hf_audio_tagger.runs import load_result, tag_dataset
+from hf_audio_tagger.runs.sources import open_source
 
 Seen = dict[str, Any]
 
@@ -282,6 +284,23 @@ def without_tagger(session: Session) -> Seen:
     return {"card": session.card("maker/plain")}
 
 
+def made_by_a_run(session: Session) -> Seen:
+    """A run's result, pushed without a tagger; its rows are then a source for others."""
+    clips = Dataset.from_dict({"video": [str(path) for path in session.paths[:2]]})
+    first, other = session.tagger, replace(session.tagger, channels="first")
+    to = {"repo_id": "maker/made", "split": "test"}
+    tag_dataset(clips, session.folder / "made", first, push=to)
+    seen: Seen = {"card": session.card("maker/made")}
+    session.push(load_result(session.folder / "made"), "maker/made", split="test", tagger=None)
+    seen["card_without_tagger"] = session.card("maker/made")
+    source = open_source("maker/made", token=session.token)
+    seen["kept"] = tag_dataset(source, session.folder / "same", first).kept
+    seen["refused"] = session.failure(lambda: tag_dataset(source, session.folder / "other", other))
+    stream = open_source("maker/made", streaming=True, token=session.token)
+    seen["stream"] = session.failure(lambda: tag_dataset(stream, session.folder / "stream", other))
+    return seen
+
+
 def refusals(session: Session) -> Seen:
     """Each way in which a Hub says no, and one that does not answer."""
     rows = texts(2)
@@ -324,6 +343,7 @@ SCENARIOS = (
     broken_off,
     private_branch,
     without_tagger,
+    made_by_a_run,
     refusals,
 )
 

@@ -88,6 +88,17 @@ def table_rows(card: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 
 
+def test_a_pushed_run_names_its_tagger(session: Session) -> None:
+    seen = session["made_by_a_run"]
+    (maker,) = metadata(seen["card"])["hf_audio_tagger_makers"]["default"]["test"]["video_audio_tags"]
+    assert (maker["model"], maker["settings"]["channels"]) == ("demo", "mean")
+    assert seen["card_without_tagger"] == seen["card"]
+    assert seen["kept"] == 2
+    for way in ("refused", "stream"):
+        assert seen[way]["type"] == "SettingsError"
+        assert "made by another tagger: channels was 'mean', is now 'first'" in seen[way]["message"]
+
+
 def test_what_is_loaded_back_equals_what_was_pushed(session: Session) -> None:
     seen = session["embedded"]
     assert seen["url"] == f"{session.hub.url}/datasets/maker/clips"

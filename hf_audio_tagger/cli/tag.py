@@ -118,6 +118,9 @@ def tag(
     on_error: Annotated[
         str, option(COLUMNS, help='"record" the reason in a column and go on, or "raise".')
     ] = "record",
+    redo: Annotated[
+        bool, option(COLUMNS, "--redo", help="Hear rows again that come with tags, and replace these.")
+    ] = False,
     num_proc: Processes = None,
     shard_rows: Annotated[
         int | None, option(RUN, min=1, metavar="N", help="Rows that are saved at once.", show_default="1000")
@@ -173,6 +176,7 @@ def tag(
             engine=engine,
             batch_size=batch_size,
             on_error=on_error,
+            redo=redo,
         )
         if out is None and not dry_run:
             raise SettingsError("--out DEST says where the result goes; --dry-run looks without one.")
@@ -295,11 +299,12 @@ def show_summary(summary: "Summary", console: Console) -> None:
     for name, number in (
         ("rows", summary.rows),
         ("tagged", summary.tagged),
+        ("kept tags", summary.kept),
         ("EMPTY", summary.empty),
         ("without videos", summary.without_videos),
         ("failed", summary.failed),
     ):
-        if number or name != "without videos":
+        if number or name not in ("without videos", "kept tags"):
             counts.add_row(name, f"{number:,}", style="red" if name == "failed" and number else None)
     counts.add_row("seconds", f"{summary.seconds:,.1f}")
     counts.add_row("clips/s", f"{summary.clips_per_second:,.2f}")
@@ -317,6 +322,8 @@ def show_summary(summary: "Summary", console: Console) -> None:
             )
         console.print()
         console.print(tags)
+    for line in summary.notes:
+        console.print(f"\n{line}", markup=False, soft_wrap=True)
     if summary.failures is not None:
         console.print(f"\nFailures are listed in {summary.failures}", markup=False, soft_wrap=True)
         console.print("The same command with --retry-failed tags them again.", markup=False, soft_wrap=True)

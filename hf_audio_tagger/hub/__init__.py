@@ -20,8 +20,9 @@ from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
 
 from .. import __version__
-from ..columns import embedding_column, error_column, segments_column, tag_column, top_column
+from ..columns import all_columns
 from ..errors import SettingsError, TaggerError
+from ..makers import Maker, check_same, joined, known, maker_of, makers_of, tagger_of
 from ..tagger import TAG_COLUMN, Tagger
 from .card import Pushed, count_tags, describe
 from .media_columns import Splits, keys_and_tags, kind_of_media, with_typed_paths
@@ -86,6 +87,8 @@ def push(
     token = checked_token(token)
     splits = splits_of(ds, split)
     column = tagger.tag_column if tagger is not None else TAG_COLUMN
+    makers = joined([makers_of(one) for one in splits.values()]).get(column, ())
+    tagger, makers = true_makers(column, makers, tagger)
     counts = {name: count_tags(one, column) for name, one in splits.items()}
     added = tuple(name for name in added_names(column) if name in next(iter(splits.values())).column_names)
     heard = tagger.column if tagger is not None else None
@@ -117,6 +120,7 @@ def push(
             added_columns=added,
             counts=counts,
             media="left out" if only_tags else kind_of_media(first, heard, embed_media is not False),
+            makers=makers,
         )
         push_card(pushed, commit, token)
     return commit.repo_url.url if revision is None else f"{commit.repo_url.url}/tree/{revision}"
@@ -193,8 +197,30 @@ def splits_of(ds: Dataset | DatasetDict, split: str | None) -> Splits:
 
 def added_names(tag_name: str) -> list[str]:
     """Every column that a tagger may have added."""
-    kinds = (tag_column, top_column, segments_column, embedding_column, error_column)
-    return [kind(tag_name).name for kind in kinds]
+    return [column.name for column in all_columns(tag_name)]
+
+
+def true_makers(
+    column: str, there: Sequence[Maker | None], tagger: Tagger | None
+) -> tuple[Tagger | None, Sequence[Maker | None]]:
+    """Who made the tags that are pushed: what the dataset says of itself holds, and must fit what is said.
+
+    A tagger that does all rows again has made all tags, whatever the dataset says of those before.
+    """
+    named = known(there)
+    if tagger is None:
+        return (tagger_of(named[0]) if len(named) == 1 else None), there
+    maker = maker_of(tagger)
+    if tagger.redo or not named:
+        return tagger, (maker,)
+    try:
+        check_same(column, named, maker)
+    except SettingsError as error:
+        raise SettingsError(
+            f"push(..., tagger=...) names a tagger that the dataset does not: {error} Leave tagger= out, and "
+            "the card names the one that the dataset does."
+        ) from None
+    return tagger, there
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import PurePath
 from typing import Any
@@ -16,12 +16,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
-from huggingface_hub import DatasetCard
+from huggingface_hub import CardData, DatasetCard
 
 from .. import __version__
 from ..cells import is_url
 from ..columns import error_column
 from ..errors import ColumnError
+from ..makers import KEY, Maker, known, plain
 from ..models.weights import without_secrets
 from ..tagger import DEFAULT_MODEL, WITHOUT_EFFECT, Tagger
 from ..tags import EMPTY
@@ -77,6 +78,7 @@ class Pushed:
     added_columns: tuple[str, ...]
     counts: Mapping[str, TagCounts]  # by split
     media: str  # one of MEDIA
+    makers: Sequence[Maker | None] = ()  # of the tags, as far as it is known
 
 
 MEDIA = {
@@ -130,8 +132,24 @@ def describe(card: str, pushed: Pushed) -> str:
     metadata = parsed.data
     metadata["task_categories"] = joined(metadata.get("task_categories"), TASK_CATEGORIES)
     metadata["tags"] = joined(metadata.get("tags"), TAGS)
+    write_makers(metadata, pushed)
     metadata["size_categories"] = [size_category(rows_of(metadata.get("dataset_info")))]
     return str(parsed)
+
+
+def write_makers(metadata: CardData, pushed: Pushed) -> None:
+    """Who made the tags of the splits that were pushed, as other programs read it."""
+    configs = dict(metadata.get(KEY) or {})
+    splits = {} if pushed.split is None else dict(configs.get(pushed.config_name) or {})
+    for split in pushed.counts:
+        splits.pop(split, None)
+        if pushed.makers:
+            splits[split] = plain({pushed.tag_column: pushed.makers})
+    configs[pushed.config_name] = splits
+    configs = {config: some for config, some in configs.items() if some}
+    metadata.pop(KEY, None)
+    if configs:
+        metadata[KEY] = configs
 
 
 def with_section(text: str, config_name: str, section: str, line_break: str = "\n") -> str:
@@ -181,6 +199,10 @@ def section_of(pushed: Pushed) -> str:
 
 def facts(pushed: Pushed) -> list[tuple[str, str]]:
     model = [] if pushed.tagger is None else model_facts(pushed.tagger)
+    if known(pushed.makers) and None in pushed.makers:
+        model.append(
+            ("Kept", "some rows kept the tags that they came with; which model made these is unknown")
+        )
     return [*model, ("Package", f"hf-audio-tagger {__version__}"), ("Media", MEDIA[pushed.media])]
 
 

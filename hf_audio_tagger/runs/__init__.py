@@ -32,12 +32,13 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from datasets import Dataset, IterableDataset
 
 from ..errors import RunError, SettingsError
+from ..makers import after_tagging, makers_of_files, with_makers
 from ..rows import pick_column
 from ..tagger import Tagger, build_tagger
 from .jobs import Heard, ShardTagger, tag_rows
@@ -46,7 +47,7 @@ from .plan import Plan, make_plan, shards_of
 from .run_folder import RunFolder, begin, folder_for, join_shards, locked, read_record, record_of
 from .shards import shard_paths
 from .sources import Source, open_source
-from .summary import Summary, summarize
+from .summary import Summary, came_tagged, summarize
 from .workers import run_here, run_in_processes
 
 SHARD_ROWS = 1_000
@@ -120,6 +121,7 @@ def tag_dataset(
     if opened.is_stream and num_proc is not None and num_proc > 1:
         raise SettingsError("A stream is read in sequence, by one process: leave out num_proc= (--num-proc).")
     pick_column(list(opened.features), tagger.column)
+    makers = after_tagging(opened.makers, opened.features, tagger)
     with disk_errors(folder), locked(folder):
         wanted = record_of(opened, tagger, shard_rows or SHARD_ROWS, limit)
         record = begin(folder, wanted, overwrite)
@@ -136,7 +138,9 @@ def tag_dataset(
             limit=limit,
             keep_bytes=folder.keeps_bytes,
             ledger=folder.ledger,
+            makers=makers,
         )
+        kept_before = came_tagged(folder, record.fingerprint)
         tally = RunTally(plan, failures_allowed, watcher)
         begun = time.monotonic()
         try:
@@ -152,7 +156,12 @@ def tag_dataset(
             watcher.finishing(f"Writing {folder.dest}")
             join_shards(folder)
         seconds = time.monotonic() - begun
-        summary = summarize(folder, tagger, record.shard_rows, tally.heard_now, seconds, tally.rate)
+        kept_now = came_tagged(folder, record.fingerprint) - kept_before
+        heard_now = tally.heard_now - kept_now
+        summary = summarize(folder, tagger, record.shard_rows, heard_now, seconds, tally.rate)
+        if summary.kept and None in makers[tagger.tag_column]:
+            note = f"{summary.kept:,} rows came with tags of unknown origin and were kept (redo hears them)."
+            summary = replace(summary, notes=(note,))
         if folder.repo_id is not None:
             push = {**(push or {}), "repo_id": folder.repo_id}
             push["revision"] = folder.revision or push.get("revision")
@@ -282,6 +291,7 @@ def preview(source: Source, tagger: Tagger) -> dict[str, Any]:
     row = source.stream().take(1) if source.is_stream else source.rows(0, 1)
     if not len(row):
         raise SettingsError(f"{source.name} holds no rows.")
+    after_tagging(source.makers, source.features, tagger)
     features = plain_features(tagger.features(source.features))
     tagged = tag_rows(source, tagger, row, 0, None)
     told: dict[str, Any] = plain_table(tagged, features).to_pylist()[0]
@@ -301,7 +311,7 @@ def result_of(folder: RunFolder) -> Dataset:
         raise SettingsError(f"{folder.dest} holds no shards of a run.")
     result = Dataset.from_parquet(paths)
     assert isinstance(result, Dataset)
-    return result
+    return with_makers(result, makers_of_files(shard_paths(folder.shards)))
 
 
 def push_result(folder: RunFolder, tagger: Tagger, how: Mapping[str, Any]) -> str:

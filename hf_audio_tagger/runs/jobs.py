@@ -14,7 +14,8 @@ import pyarrow as pa
 from datasets import Features
 
 from .. import memo
-from ..columns import error_column
+from ..columns import all_columns, error_column
+from ..makers import Makers, with_schema_makers
 from ..process import pick_device
 from ..rows import pick_column
 from ..tagger import Tagger
@@ -76,6 +77,7 @@ class ShardTagger:
     limit: int | None
     keep_bytes: bool  # false where the rows end as JSON
     ledger: Path  # of the shards that are whole
+    makers: Makers  # of the tags in the shards
 
     def __call__(self, job: Job, rank: int | None, report: Report, is_stopped: Callable[[], bool]) -> None:
         tally = Tally(job.index, report)
@@ -173,9 +175,11 @@ class ShardTagger:
         is_stopped: Callable[[], bool],
     ) -> None:
         """One shard, batch after batch."""
-        path, schema = shard_path(self.folder, job.index), self.features.arrow_schema
+        path = shard_path(self.folder, job.index)
+        schema = with_schema_makers(self.features.arrow_schema, self.makers)
         try:
             with ShardWriter(path, schema, self.fingerprint, footer.rows if footer else 0) as writer:
+                writer.came_tagged = footer.came_tagged if footer else 0
                 for piece in pieces:
                     if is_stopped():
                         raise StoppedError
@@ -184,6 +188,8 @@ class ShardTagger:
                     places = again if piece.known is not None else range(count)
                     table, stamps = self.heard(piece, places, job.start + first, rank)
                     failed = failed_rows(table, self.errors)
+                    if piece.known is None:
+                        writer.came_tagged += self.tagger.kept_rows(piece.table)
                     writer.add(self.stored(table), sum(failed), b"".join(stamps), piece.state, piece.ended)
                     if places:
                         tally.add(len(places), sum(failed[place] for place in places))
@@ -215,6 +221,8 @@ class ShardTagger:
 
 def tag_columns(tagger: Tagger) -> list[str]:
     """The columns that a tagger reads and writes."""
+    if tagger.redo:
+        return [column.name for column in all_columns(tagger.tag_column)]
     names = [column.name for column in tagger.columns]
     errors = error_column(tagger.tag_column).name
     return names if errors in names else [*names, errors]

@@ -42,6 +42,7 @@ class Footer:
     rows: int
     failed_rows: int
     ended: bool = False  # a stream ends with this shard
+    came_tagged: int = 0  # rows that kept the tags which the source gives them
     state: State | None = None  # where the stream stood behind it
     stamps: bytes = b""  # of the files that its rows name; b"" where none is known
 
@@ -80,7 +81,8 @@ def read_footer(path: Path, fingerprint: str) -> Footer | None:
         if said["fingerprint"] != fingerprint or said.get("index", shard_index(path)) != shard_index(path):
             return None
         stamps = base64.b64decode(said.get("stamps", ""))
-        return Footer(rows, said["failed_rows"], said["ended"], said["state"], stamps)
+        came_tagged = said.get("came_tagged", 0)
+        return Footer(rows, said["failed_rows"], said["ended"], came_tagged, said["state"], stamps)
     except FileNotFoundError:
         return None
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
@@ -213,7 +215,7 @@ class ShardWriter:
     def __init__(self, path: Path, schema: pa.Schema, fingerprint: str, kept_rows: int = 0) -> None:
         self.path, self.schema, self.fingerprint, self.kept_rows = path, schema, fingerprint, kept_rows
         self.temporary = temporary_path(path)
-        self.rows = self.failed_rows = 0
+        self.rows = self.failed_rows = self.came_tagged = 0
         self.state: State | None = None
         self.ended = False
         self.stamps = bytearray()
@@ -265,6 +267,7 @@ class ShardWriter:
             "fingerprint": self.fingerprint,
             "failed_rows": self.failed_rows,
             "ended": self.ended,
+            "came_tagged": self.came_tagged,
             "state": self.state,
             "index": shard_index(self.path),
             "stamps": base64.b64encode(self.stamps if any(self.stamps) else b"").decode(),

@@ -31,6 +31,7 @@ from datasets import (
 
 from ..cells import RefusedMedia, is_file_struct, is_url
 from ..errors import SettingsError
+from ..makers import Makers, makers_of, makers_of_files, makers_on_hub
 from ..text import as_utf8, is_utf8
 from .streams import at_epoch, identity_of, with_features
 
@@ -67,6 +68,7 @@ class Source:
     bases: tuple[Base, ...] = ()
     notes: tuple[str, ...] = ()  # what a person should know, a line each
     refused: Mapping[int, Mapping[int, RefusedMedia]] = field(default_factory=dict)  # by row and place in it
+    makers: Makers = field(default_factory=dict)  # of the tags that the rows have, as far as it is known
 
     @property
     def is_stream(self) -> bool:
@@ -199,10 +201,10 @@ def open_source(
     1234
     """
     if isinstance(source, Dataset):
-        return Source("<dataset>", source, str(source._fingerprint))
+        return Source("<dataset>", source, str(source._fingerprint), makers=makers_of(source))
     if isinstance(source, IterableDataset):
         stream = with_features(source)
-        return Source("<stream>", stream, digest_of("stream", identity_of(stream)))
+        return Source("<stream>", stream, digest_of("stream", identity_of(stream)), makers=makers_of(source))
     name = os.fspath(source)
     path = Path(name).expanduser()
     if path.is_dir() and not is_saved(path):
@@ -281,7 +283,8 @@ def open_files(name: str, files: Sequence[Path], streaming: bool) -> Source:
         dataset = with_features(dataset)
     top = os.path.commonpath([file.parent.absolute() for file in files])
     digests = [(os.path.relpath(file.absolute(), top), digest_of_file(file)) for file in files]
-    return Source(name, dataset, digest_of(*digests), tuple(bases))
+    makers = makers_of_files(files) if builder == "parquet" else {}
+    return Source(name, dataset, digest_of(*digests), tuple(bases), makers=makers)
 
 
 def load_files(builder: str, files: Sequence[Path], streaming: bool) -> Any:
@@ -319,7 +322,8 @@ def open_saved(name: str, path: Path, split: str | None) -> Source:
         saved, folder = saved[split], path / split
     elif split is not None:
         raise SourceError(f"{name}: it is one dataset without splits; leave split={split!r} out.")
-    return Source(name, saved, str(saved._fingerprint), (Base(0, str(folder.absolute())),))
+    bases = (Base(0, str(folder.absolute())),)
+    return Source(name, saved, str(saved._fingerprint), bases, makers=makers_of(saved))
 
 
 def one_split(name: str, there: Sequence[str], asked: str | None) -> str:
@@ -360,7 +364,9 @@ def open_hub(
         raise SourceError(
             f"{name}: it is no file here, and reading it from the Hub failed ({one_line(error)})."
         ) from error
-    return Source(name, dataset, str(fingerprint), (Base(0, f"hf://datasets/{name}"),))
+    bases = (Base(0, f"hf://datasets/{name}"),)
+    makers = makers_on_hub(name, config, str(split), token)
+    return Source(name, dataset, str(fingerprint), bases, makers=makers)
 
 
 def hub_commit(name: str, token: str | bool | None) -> str | None:

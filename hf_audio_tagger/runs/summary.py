@@ -13,8 +13,16 @@ from ..columns import error_column
 from ..rows import pick_column
 from ..tagger import Tagger
 from ..tags import EMPTY
-from .run_folder import RunFolder
-from .shards import column_names, read_columns, read_texts, shard_index, shard_paths, write_file
+from .run_folder import RunFolder, fingerprint_of
+from .shards import (
+    column_names,
+    read_columns,
+    read_footer,
+    read_texts,
+    shard_index,
+    shard_paths,
+    write_file,
+)
 
 MOST_TAGS = 10
 
@@ -34,6 +42,8 @@ class Summary:
     clips_per_second: float  # in this run, from its first row to its last
     most_frequent: tuple[tuple[str, int], ...]  # tags of videos, without EMPTY
     failures: str | None  # the file that lists them
+    kept: int = 0  # rows, counted above too, that came with their tags and keep them
+    notes: tuple[str, ...] = ()  # what a person should know, a line each
 
     def as_dict(self) -> dict[str, Any]:
         """For `json.dumps`."""
@@ -87,7 +97,14 @@ def summarize(
         clips_per_second=round(rate, 3),
         most_frequent=tuple(sorted(tags.items(), key=lambda one: (-one[1], one[0]))[:MOST_TAGS]),
         failures=list_failures(folder.failures, failures),
+        kept=came_tagged(folder, fingerprint_of(tagger)),
     )
+
+
+def came_tagged(folder: RunFolder, fingerprint: str) -> int:
+    """The rows of the shards that there are which came with their tags."""
+    footers = (read_footer(path, fingerprint) for path in shard_paths(folder.shards))
+    return sum(footer.came_tagged for footer in footers if footer is not None)
 
 
 def kind_of(tags: list[str | None], errors: list[str | None]) -> str:
