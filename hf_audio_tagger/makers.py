@@ -154,7 +154,7 @@ def with_schema_makers(schema: pa.Schema, makers: Makers) -> pa.Schema:
     return schema.with_metadata({**(schema.metadata or {}), KEY.encode(): text.encode()})
 
 
-def makers_of_files(paths: Sequence[Path]) -> Makers:
+def makers_of_files(paths: Sequence[str | Path]) -> Makers:
     """The makers that Parquet files name, together."""
     return joined([from_json((pq.read_schema(path).metadata or {}).get(KEY.encode(), b"")) for path in paths])
 

@@ -311,7 +311,7 @@ def result_of(folder: RunFolder) -> Dataset:
         raise SettingsError(f"{folder.dest} holds no shards of a run.")
     result = Dataset.from_parquet(paths)
     assert isinstance(result, Dataset)
-    return with_makers(result, makers_of_files(shard_paths(folder.shards)))
+    return with_makers(result, makers_of_files(paths))
 
 
 def push_result(folder: RunFolder, tagger: Tagger, how: Mapping[str, Any]) -> str:

@@ -42,9 +42,9 @@ class Footer:
     rows: int
     failed_rows: int
     ended: bool = False  # a stream ends with this shard
-    came_tagged: int = 0  # rows that kept the tags which the source gives them
     state: State | None = None  # where the stream stood behind it
     stamps: bytes = b""  # of the files that its rows name; b"" where none is known
+    came_tagged: int = 0  # rows that kept the tags which the source gives them
 
 
 class DamagedShardError(RunError):
@@ -82,7 +82,7 @@ def read_footer(path: Path, fingerprint: str) -> Footer | None:
             return None
         stamps = base64.b64decode(said.get("stamps", ""))
         came_tagged = said.get("came_tagged", 0)
-        return Footer(rows, said["failed_rows"], said["ended"], came_tagged, said["state"], stamps)
+        return Footer(rows, said["failed_rows"], said["ended"], said["state"], stamps, came_tagged)
     except FileNotFoundError:
         return None
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
