@@ -279,4 +279,4 @@ def test_shell_completion_knows_the_options() -> None:
     result = CliRunner().invoke(
         app, [], env={**environment, "COMP_WORDS": "hf-audio-tagger tag --re"}, prog_name="hf-audio-tagger"
     )
-    assert result.stdout.split() == ["--revision", "--retry-failed"]
+    assert result.stdout.split() == ["--revision", "--redo", "--retry-failed"]
