@@ -6,9 +6,9 @@
 
 | campaign | what it does | what must hold |
 |---|---|---|
-| `fuzz` | mutants of every container, through a map's batch | an answer for each file; no crash, hang, growth or raw error |
-| `kill` | SIGKILL at random moments, to a run and to its workers | the same command again ends with the same result |
-| `disk` | disks that are full | an error that says so, and then the same |
+| `fuzz` | mutants of every container, through a map's batch | each file has its answer |
+| `kill` | SIGKILL at random moments, to a run and to its workers | the same result in the end |
+| `disk` | disks that are full | an error that says so; then the same result |
 | `hostile` | servers, file names and recipes that mean harm | an error in time that says which |
 
 Each prints its counts and keeps what broke, with the command that repeats it. The exit code is 0 only if

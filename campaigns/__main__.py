@@ -48,7 +48,9 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, metavar="S", help="begin nothing more after so long")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes side by side")
     parser.add_argument("--only", metavar="CASE", help="one mutant, round or case, as a report names it")
-    parser.add_argument("--keep", type=Path, default=HERE / "broken", metavar="DIR", help="where what broke goes")
+    parser.add_argument(
+        "--keep", type=Path, default=HERE / "broken", metavar="DIR", help="where what broke goes"
+    )
     return parser.parse_args(given)
 
 

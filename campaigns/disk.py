@@ -29,6 +29,8 @@ from .stand_in import warm
 
 SHARES = (0.1, 0.35, 0.6, 0.85)  # of what the whole takes on the disk
 ROOMY = "512m"
+RECIPE, ROWS, WEIGHTS = "recipe", "rows' cache", "weights' cache"
+KINDS = (*FORMS, RECIPE, ROWS, WEIGHTS)
 PAGE_BYTES = 4096
 LIMITS = Limits(seconds=300.0, grown_mb=2_000.0)
 CLONE_NEWNS = 0x00020000  # of Linux: mounts of one's own
@@ -88,17 +90,19 @@ def run(asked: Asked) -> Report:
     by_mounting = can_mount.is_answer
     clips = write_clips(home / "clips", CLIPS)
     write_rows(home / "rows.jsonl", clips)
-    weights = write_weights(home)
+    cases = [Case(kind, share) for share in SHARES for kind in KINDS]
+    cases = [case for case in cases if asked.only in (None, case.name)][: asked.count]
+    weights = write_weights(home) if any(case.kind == WEIGHTS for case in cases) else b""
     with serving({"/yamnet.pth": whole(weights)}) as url:
         kinds = {kind.name: kind for kind in kinds_of(home, url)}
-        cases = [Case(kind, share) for share in SHARES for kind in kinds]
-        cases = [case for case in cases if asked.only in (None, case.name)][: asked.count]
         grounds = {name: ground_of(kinds[name], home) for name in dict.fromkeys(case.kind for case in cases)}
         fill_case = partial(fill, kinds=kinds, grounds=grounds, home=home, by_mounting=by_mounting)
         workers = [Worker(fill_case, home / f"worker-{number}.log") for number in range(asked.jobs)]
         until_over = (case for case in cases if not asked.is_over)
         ended = dict(ask_all(workers, until_over, LIMITS))
-    notes = [] if by_mounting else [f"No disk may be mounted here ({can_mount.value}): file sizes were limited."]
+    notes = (
+        [] if by_mounting else [f"No disk may be mounted here ({can_mount.value}): file sizes were limited."]
+    )
     return report_of(ended, home, notes, asked)
 
 
@@ -108,7 +112,9 @@ def kinds_of(home: Path, url: str) -> list[Kind]:
     def result_on_disk(name: str) -> Kind:
         make, dest_name = FORMS[name]
         return Kind(
-            name, lambda place: make(clips, rows, place.disk / dest_name), lambda place: place.disk / dest_name
+            name,
+            lambda place: make(clips, rows, place.disk / dest_name),
+            lambda place: place.disk / dest_name,
         )
 
     def export(place: Place) -> list[str]:
@@ -131,9 +137,9 @@ def kinds_of(home: Path, url: str) -> list[Kind]:
 
     return [
         *map(result_on_disk, FORMS),
-        Kind("recipe", export, lambda place: place.disk / "res.jsonl"),
-        Kind("rows' cache", with_cached_rows, lambda place: place.home / "out.jsonl", keep_rows_on_disk),
-        Kind("weights' cache", with_weights, lambda place: place.home / "out", keep_weights_on_disk),
+        Kind(RECIPE, export, lambda place: place.disk / "res.jsonl"),
+        Kind(ROWS, with_cached_rows, lambda place: place.home / "out.jsonl", keep_rows_on_disk),
+        Kind(WEIGHTS, with_weights, lambda place: place.home / "out", keep_weights_on_disk),
     ]
 
 
@@ -160,9 +166,7 @@ def ground_of(kind: Kind, home: Path) -> Ground:
     return Ground(result_of(kind.dest(place)), pages * PAGE_BYTES, max(sizes))
 
 
-def command_at(
-    place: Place, kind: Kind, log: str, limit: Callable[[], object] = lambda: None
-) -> Command:
+def command_at(place: Place, kind: Kind, log: str, limit: Callable[[], object] = lambda: None) -> Command:
     def prepare() -> None:
         if kind.prepare is not None:
             kind.prepare(place)
@@ -192,7 +196,9 @@ def fill(
         mounts(place.disk, ROOMY, "remount,")
     else:
         place.disk.mkdir()
-        first = command_at(place, kind, "first.txt", partial(limit_files, int(case.share * ground.largest_bytes)))
+        first = command_at(
+            place, kind, "first.txt", partial(limit_files, int(case.share * ground.largest_bytes))
+        )
         faults = faults_when_full(first, place, kind)
         kept = kept_in(kind.dest(place))
     second = command_at(place, kind, "second.txt")
@@ -204,7 +210,9 @@ def fill(
         faults += [f"temporary files are left: {path}" for path in leftovers(kind.dest(place))]
         heard = heard_now(second)
         if heard is not None and heard > CLIPS - kept:
-            faults.append(f"{kept} clips were done when the disk was full, and {heard} of {CLIPS} were heard again")
+            faults.append(
+                f"{kept} clips were done when the disk was full, and {heard} of {CLIPS} were heard again"
+            )
     return Filled(first.code not in DONE, kept, tuple(faults))
 
 
@@ -258,7 +266,13 @@ def report_of(ended: Mapping[Case, Ended], home: Path, notes: list[str], asked: 
     faults = {case: "; ".join(one.faults) for case, one in filled.items() if one.faults}
     faults |= {case: f"the case {one.how}: {one.value}" for case, one in ended.items() if not one.is_answer}
     broken = [
-        Broken(case.name, "disk", why, f"python -m campaigns disk --only '{case.name}'", folders=[home / case.name])
+        Broken(
+            case.name,
+            "disk",
+            why,
+            f"python -m campaigns disk --only '{case.name}'",
+            folders=[home / case.name],
+        )
         for case, why in faults.items()
     ]
     figures = [

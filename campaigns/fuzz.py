@@ -35,7 +35,9 @@ APART = ("decord",)  # known to crash and to grow with every clip: counted, but 
 APART_SHARE = 10  # one bundle in so many goes to these
 WINDOWS: tuple[str | int, ...] = ("first", "first", "all", 3)
 # Words of Python's own errors: a reason that bears them was no reason that anybody wrote.
-RAW_WORDS = re.compile(r"NoneType|has no attribute|not subscriptable|unsupported operand|\b[a-z_.]+\(\) (takes|got|missing)")
+RAW_WORDS = re.compile(
+    r"NoneType|has no attribute|not subscriptable|unsupported operand|\b[a-z_.]+\(\) (takes|got|missing)"
+)
 FAULTS = {"died": "crash", "hung": "hang", "grew": "growth", "raised": "wrong exception"}
 OUTCOMES = ("heard", "EMPTY", "refused", "broken")
 LONGEST_REASON = 70
@@ -82,12 +84,16 @@ def run(asked: Asked) -> Report:
     usable = usable_decoders()
     done = [fuzz(decoder, seeds, asked) for decoder in usable]
     ours = [one for one in done if one.decoder not in APART]
-    notes = [f"{one.decoder} stands apart: its faults fail no campaign." for one in done if one.decoder in APART]
+    notes = [
+        f"{one.decoder} stands apart: its faults fail no campaign." for one in done if one.decoder in APART
+    ]
     notes += [f"{name} does not load here." for name in DECODERS if name not in usable]
     figures = [
         Figure("mutants", sum(one.count for one in ours), "by " + ", ".join(one.decoder for one in ours)),
         *(Figure(what, sum(one.faults(what) for one in ours), "", at_most=0) for what in COUNTED),
-        Figure("growth of memory", max((one.grown_mb for one in ours), default=0.0), "MB", at_most=MOST_GROWTH_MB),
+        Figure(
+            "growth of memory", max((one.grown_mb for one in ours), default=0.0), "MB", at_most=MOST_GROWTH_MB
+        ),
         Figure("time", asked.elapsed, "s"),
     ]
     broken = [broken for one in ours for broken in one.broken]
@@ -180,7 +186,9 @@ class How:
 def how_of(bundle: Bundle, asked: Asked) -> How:
     random = Random(f"{asked.seed}/bundle/{bundle.number}")
     return How(
-        random.choice(WINDOWS), random.choice(("mean", "first")), bundle.number % BUNDLES_PER_REAL == 0
+        random.choice(WINDOWS),
+        random.choice(("mean", "first")),
+        bundle.number % BUNDLES_PER_REAL == BUNDLES_PER_REAL - 1,
     )
 
 

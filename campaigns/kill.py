@@ -149,7 +149,7 @@ def kill_sometime(command: Command, round: Round) -> None:
 
 
 def wait_for_moment(command: Command, round: Round) -> bool:
-    """Wait for a random moment, half of the time for one at which a file is being written. True: it is over."""
+    """Wait for a random moment, or for one at which a file is being written. True: the run is over."""
     over = command.wait(round.random.uniform(0, round.ground.seconds))
     if over or round.random.random() < 0.5:
         return over

@@ -15,23 +15,41 @@ EXTREMES_32 = (0, 1, 7, 8, 9, 0x7F, 0xFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFF
 EXTREMES_16 = (0, 1, 2, 7, 0x7F, 0xFF, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF)
 RATES_HZ = (0, 1, 7, 999, 12_345, 44_100, 768_001, 0x7FFFFFFF, 0xFFFFFFFF)
 
-MP4_BOXES = (
-    b"ftyp moov mvhd trak tkhd edts elst mdia mdhd hdlr minf smhd dinf dref stbl stsd stts stsc stsz stco co64 "
-    b"mp4a esds alac dOps dac3 samr wave mvex trex moof mfhd traf tfhd tfdt trun mdat udta meta ilst free sidx"
-).split()
-SAMPLE_ENTRIES = (b"mp4a", b"alac", b"Opus", b"ac-3", b"samr", b"twos", b"sowt", b".mp3")
-FOREIGN_ENTRIES = (b"ac-4", b"mha1", b"mhm1", b"apac", b"enca", b"iamf", b"dts-", b"lpcm", b"\0\0\0\0", b"xxxx")
-CODEC_IDS = re.compile(rb"[AV]_[A-Z0-9/_]{3,20}")  # Matroska's
-FOREIGN_CODEC_IDS = (b"A_OPUSX", b"A_AC4", b"A_MPEGH", b"A_MS/ACM", b"A_PCM/FLOAT/IEEE", b"A_QUICKTIME", b"A_")
-EBML_IDS = tuple(
-    bytes.fromhex(one)
-    for one in (
-        "1a45dfa3 18538067 114d9b74 1549a966 1654ae6b ae d7 73c5 83 86 e1 b5 9f 6264 63a2 56aa 56bb "
-        "1f43b675 e7 a3 a0 a1 1c53bb6b bb b3 b7 2ad7b1 4489 1254c367"
-    ).split()
+MP4_BOXES = tuple(
+    b"ftyp moov mvhd trak tkhd edts elst mdia mdhd hdlr minf smhd dinf dref stbl stsd stts stsc stsz stco "
+    b"co64 mp4a esds alac dOps dac3 samr wave mvex trex moof mfhd traf tfhd tfdt trun mdat udta meta ilst "
+    b"free sidx".split()
 )
-RIFF_CHUNKS = (b"RIFF", b"RF64", b"ds64", b"fmt ", b"fact", b"data", b"LIST", b"avih", b"strh", b"strf", b"idx1", b"JUNK")
-RIFF_CHUNKS += (b"FORM", b"COMM", b"SSND", b"desc", b"pakt", b"kuki", b"chan")  # of AIFF and CAF
+SAMPLE_ENTRIES = (b"mp4a", b"alac", b"Opus", b"ac-3", b"samr", b"twos", b"sowt", b".mp3")
+FOREIGN_ENTRIES = (
+    b"ac-4",
+    b"mha1",
+    b"mhm1",
+    b"apac",
+    b"enca",
+    b"iamf",
+    b"dts-",
+    b"lpcm",
+    b"\0\0\0\0",
+    b"xxxx",
+)
+CODEC_IDS = re.compile(rb"[AV]_[A-Z0-9/_]{3,20}")  # Matroska's
+FOREIGN_CODEC_IDS = (
+    b"A_OPUSX",
+    b"A_AC4",
+    b"A_MPEGH",
+    b"A_MS/ACM",
+    b"A_PCM/FLOAT/IEEE",
+    b"A_QUICKTIME",
+    b"A_",
+)
+EBML_WORDS = (
+    "1a45dfa3 18538067 114d9b74 1549a966 1654ae6b ae d7 73c5 83 86 e1 b5 9f 6264 63a2 56aa 56bb "
+    "1f43b675 e7 a3 a0 a1 1c53bb6b bb b3 b7 2ad7b1 4489 1254c367"
+)
+EBML_IDS = tuple(map(bytes.fromhex, EBML_WORDS.split()))
+RIFF_WORDS = b"RIFF RF64 ds64 fmt_ fact data LIST avih strh strf idx1 JUNK FORM COMM SSND desc pakt kuki"
+RIFF_CHUNKS = tuple(word.replace(b"_", b" ") for word in RIFF_WORDS.split())  # and those of AIFF and CAF
 WAV_TAGS = (0, 0xFFFF, 0xFFFE, 0x0055, 0x00FF, 0x0011, 0x2000, 0x0161, 0x674F, 0x1234, 0xA106)
 PLAYLISTS = (
     b"ffconcat version 1.0\nfile '/etc/hostname'\n",
@@ -119,7 +137,11 @@ def delete(data: bytes, random: Random, _: Sequence[Seed]) -> bytes:
 
 def repeat(data: bytes, random: Random, _: Sequence[Seed]) -> bytes:
     start = place_in(data, random)
-    return data[:start] + data[start : start + random.choice((4, 100, 3_000))] * random.randint(2, 9) + data[start:]
+    return (
+        data[:start]
+        + data[start : start + random.choice((4, 100, 3_000))] * random.randint(2, 9)
+        + data[start:]
+    )
 
 
 def swap_chunks(data: bytes, random: Random, _: Sequence[Seed]) -> bytes:
@@ -141,7 +163,7 @@ def set_bytes(data: bytes, start: int, value: bytes) -> bytes:
 
 def places_of(data: bytes, marks: Sequence[bytes]) -> list[int]:
     """Where any of some marks stands; a mark of one byte is looked for in the header alone."""
-    found = []
+    found: list[int] = []
     for mark in marks:
         end = len(data) if len(mark) > 2 else min(len(data), 2_000)
         start = data.find(mark, 0, end)
@@ -174,7 +196,9 @@ def box_size(data: bytes, random: Random, _: Sequence[Seed]) -> bytes:
 
 def box_field(data: bytes, random: Random, _: Sequence[Seed]) -> bytes:
     places = places_of(data, MP4_BOXES)
-    return number_in(data, random.choice(places) + 4 + 4 * random.randrange(12), random, ">") if places else data
+    return (
+        number_in(data, random.choice(places) + 4 + 4 * random.randrange(12), random, ">") if places else data
+    )
 
 
 def box_name(data: bytes, random: Random, _: Sequence[Seed]) -> bytes:
@@ -229,7 +253,9 @@ def riff_format(data: bytes, random: Random, _: Sequence[Seed]) -> bytes:
         return set_bytes(data, start, struct.pack("<H", random.choice(WAV_TAGS)))
     if what == 1:
         return set_bytes(data, start + 4, struct.pack("<I", random.choice(RATES_HZ)))
-    return set_bytes(data, start + random.choice((2, 12, 14, 16)), struct.pack("<H", random.choice(EXTREMES_16)))
+    return set_bytes(
+        data, start + random.choice((2, 12, 14, 16)), struct.pack("<H", random.choice(EXTREMES_16))
+    )
 
 
 def ogg_page(data: bytes, random: Random, _: Sequence[Seed]) -> bytes:

@@ -42,7 +42,9 @@ class Report:
 
     def text(self) -> str:
         """For the terminal."""
-        rows = figure_rows([{**vars(one), "bound": one.bound, "reached": one.reached} for one in self.figures])
+        rows = figure_rows(
+            [{**vars(one), "bound": one.bound, "reached": one.reached} for one in self.figures]
+        )
         parts = [f"== {self.title}", *(text_table(table) for table in (rows, *self.tables) if table)]
         parts += [f"- {note}" for note in self.notes]
         parts += [f"BROKEN {one.what}: {one.name}: {shortened(one.why)}" for one in self.broken[:SHOWN]]

@@ -153,7 +153,7 @@ def sound_stream(container: Any, kind: Kind) -> Any:
 
 def sound_frame(kind: Kind) -> av.AudioFrame:
     time = np.arange(round(SECONDS * kind.rate_hz)) / kind.rate_hz
-    mono = sum(0.3 * np.sin(2 * np.pi * hz * time) for hz in TONES_HZ)
+    mono = 0.3 * np.sin(2 * np.pi * np.outer(TONES_HZ, time)).sum(axis=0)
     packed = kind.sample_format.removesuffix("p")
     if packed == "s16":
         mono = mono * 2**14
@@ -163,6 +163,8 @@ def sound_frame(kind: Kind) -> av.AudioFrame:
     if not kind.sample_format.endswith("p"):
         samples = samples.T.reshape(1, -1)
     layout = "mono" if kind.channels == 1 else "stereo"
-    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format=kind.sample_format, layout=layout)
+    frame = av.AudioFrame.from_ndarray(
+        np.ascontiguousarray(samples), format=kind.sample_format, layout=layout
+    )
     frame.sample_rate, frame.pts, frame.time_base = kind.rate_hz, 0, Fraction(1, kind.rate_hz)
     return frame

@@ -14,6 +14,7 @@ from .child import kill_group, lead_group
 
 Answer = Callable[["Handler"], None]
 ENDLESS_PIECE = bytes(1 << 16)
+ENDLESS_PAUSE_SECONDS = 0.002  # some 30 MB a second, so that a case fills no disk
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -158,6 +159,7 @@ def endless(to: Handler) -> None:
     to.begin(200, Content_Type="video/mp4")
     while to.command != "HEAD":
         to.send(ENDLESS_PIECE)
+        time.sleep(ENDLESS_PAUSE_SECONDS)
 
 
 def endless_part(to: Handler) -> None:
@@ -165,11 +167,13 @@ def endless_part(to: Handler) -> None:
     to.begin(206, Content_Range="bytes 0-99999999999/100000000000", Accept_Ranges="bytes")
     while to.command != "HEAD":
         to.send(ENDLESS_PIECE)
+        time.sleep(ENDLESS_PAUSE_SECONDS)
 
 
 def gzip_bomb(unpacked_bytes: int) -> Answer:
     """A small body that says it is packed, and unpacks to much."""
-    packed = gzip.compress(bytes(unpacked_bytes), 9)
+    member = gzip.compress(bytes(1 << 20), 9)
+    packed = member * (unpacked_bytes >> 20)  # gzip's members follow one another
 
     def answer(to: Handler) -> None:
         to.begin(200, Content_Encoding="gzip", Content_Length=len(packed))

@@ -34,7 +34,7 @@ def warm() -> None:
 
 
 class StandIn:
-    """What `hf_audio_tagger.models.listener` gives, without a network. A window's content decides its label."""
+    """What `hf_audio_tagger.models.listener` gives, without a network. A window's content is its label."""
 
     labels = tuple(f"Sound {number}" for number in range(LABEL_COUNT))
     multi_label = True
