@@ -19,6 +19,7 @@ from campaigns import __main__ as command
 from campaigns import commands, disk, fuzz, hostile, kill, names, remote
 from campaigns.asked import Asked
 from campaigns.child import Limits, Worker, ask_all
+from campaigns.materials import write_clips
 from campaigns.mutants import ATTACKS, DAMAGE, mutant_of
 from campaigns.report import Broken, Report, keep
 from campaigns.seeds import KINDS, whole_seeds
@@ -213,6 +214,34 @@ def test_kill_in_short(tmp_path: Path) -> None:
     report = kill.run(Asked(tmp_path, count=3))
     assert report.is_whole, report.text()
     assert report.figures[0].value >= 3
+
+
+@pytest.mark.usefixtures("two_forms")
+def test_a_lost_worker_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is killed while it writes, and the run goes on to its end without it."""
+
+    def kill_a_writer(command: commands.Command, round: kill.Round) -> None:
+        while not list(round.dest.parent.rglob(".shard-*.tmp")):
+            assert not command.is_over
+        command.kill(command.workers()[0])
+        round.kills["worker"] += 1
+
+    monkeypatch.setattr(kill, "kill_sometime", kill_a_writer)
+    report = kill.run(Asked(tmp_path, only="0"))
+    assert report.is_whole, report.text()
+    assert report.figures[0].value == 1
+
+
+def test_a_labelling_run_removes_what_a_killed_one_was_writing(tmp_path: Path) -> None:
+    clips = write_clips(tmp_path / "clips", 2)
+    left = [".hf_audio_tagger/.label.json.7.tmp", "audio_pred/.a.npy.7.tmp", ".audio_pred.json.7.tmp"]
+    for path in [tmp_path / "out" / name for name in left]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    make, _ = kill.FORMS["label"]
+    ended = commands.run_to_end(make(clips, clips, tmp_path / "out"), tmp_path / "log")
+    assert ended.code == 0, ended.told()
+    assert commands.leftovers(tmp_path / "out") == []
 
 
 def test_kill_notices_rows_that_change_on_the_way(

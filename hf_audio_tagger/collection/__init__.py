@@ -136,6 +136,7 @@ def export_predictions(
             run_here(plan.jobs, work, tally.heard)
         else:
             run_in_processes(plan.jobs, work, num_proc, place.log, tally.heard, watcher.stopping)
+        remove_leftovers(home / ARRAYS_NAME)  # of workers that were lost
         watcher.finishing(f"Writing {home / INDEX_NAME}")
         entries = read_journal(journal)
         return finish(home, collection, tagger.model, classes, entries, tally.heard_now, begun)
@@ -272,6 +273,7 @@ def begin(home: Path, place: RunFolder, listening: Tagger, overwrite: bool) -> N
     (home / ARRAYS_NAME).mkdir(parents=True, exist_ok=True)
     remove_leftovers(home / ARRAYS_NAME)
     remove_leftovers(home)
+    remove_leftovers(place.state)
     write_file(settings_path, json.dumps(wanted, indent=1).encode())
     append_line(journal)  # closes a line that a killed run began
 

@@ -45,7 +45,7 @@ from .jobs import Heard, ShardTagger, tag_rows
 from .plain_rows import plain_features, plain_table
 from .plan import Plan, make_plan, shards_of
 from .run_folder import RunFolder, begin, folder_for, join_shards, locked, read_record, record_of
-from .shards import shard_paths
+from .shards import remove_leftovers, shard_paths
 from .sources import Source, open_source
 from .summary import Summary, came_tagged, summarize
 from .workers import run_here, run_in_processes
@@ -152,6 +152,7 @@ def tag_dataset(
         except TooManyFailuresError as error:
             listed = summarize(folder, tagger, record.shard_rows).failures
             raise RunError(f"{error} What is done is kept, the failures are listed in {listed}.") from None
+        remove_leftovers(folder.shards)  # of workers that were lost
         if folder.file is not None:
             watcher.finishing(f"Writing {folder.dest}")
             join_shards(folder)
