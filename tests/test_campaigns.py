@@ -308,7 +308,7 @@ def test_disk_in_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, may_moun
     if not may_mount:
         monkeypatch.setattr(disk, "mounts", refuse)
     monkeypatch.setattr(disk, "CLIPS", 12)
-    report = disk.run(Asked(tmp_path, jobs=1, only="folder-35%"))
+    report = disk.run(Asked(tmp_path, jobs=1, only="jsonl-10%"))
     assert report.is_whole, report.text()
     assert [figure.value for figure in report.figures[:2]] == [1, 1]
     if not may_mount:

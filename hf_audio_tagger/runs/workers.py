@@ -210,7 +210,8 @@ def serve(pipe: Connection, work: Work, rank: int, threads: int, log: Path) -> N
             except StoppedError:
                 break
             except Exception as error:
-                traceback.print_exc()
+                with suppress(OSError):  # the log may lie on the disk that is full; the parent must know why
+                    traceback.print_exc()
                 pipe.send(explained(error, log))
                 return
             pipe.send("done")
