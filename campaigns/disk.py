@@ -32,6 +32,7 @@ ROOMY = "512m"
 RECIPE, ROWS, WEIGHTS = "recipe", "rows' cache", "weights' cache"
 KINDS = (*FORMS, RECIPE, ROWS, WEIGHTS)
 PAGE_BYTES = 4096
+LOG_BYTES = 8 << 10  # what a command prints must fit: a limit of file sizes holds for its log too
 LIMITS = Limits(seconds=300.0, grown_mb=2_000.0)
 CLONE_NEWNS = 0x00020000  # of Linux: mounts of one's own
 SAYS_SO = re.compile(r"disk is full|No space left|not enough (disk )?space|File too large", re.IGNORECASE)
@@ -229,7 +230,7 @@ def mounts(disk: Path, size: str = "1m", how: str = "") -> None:
 
 
 def limit_files(size: int) -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (max(size, LOG_BYTES), resource.RLIM_INFINITY))
 
 
 def faults_when_full(command: Command, place: Place, kind: Kind) -> list[str]:

@@ -96,7 +96,7 @@ def raise_in_words() -> None:
         (crash, "crash"),
         (hang, "hang"),
         (grow, "growth"),
-        (raise_raw, "wrong exception"),
+        (raise_raw, "rows"),  # as a clip's error, in Python's words
         (raise_in_words, "rows"),
     ],
 )
@@ -113,7 +113,23 @@ def test_fuzz_notices(
             yield sound
 
     monkeypatch.setattr(listen, "open_sound", broken)
-    report = broken_fuzz(tmp_path, monkeypatch)
+    expect_one_broken(broken_fuzz(tmp_path, monkeypatch), what)
+
+
+def test_fuzz_notices_a_raw_exception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing turns what a decoder raises into the clip's error."""
+
+    @contextmanager
+    def no_boundary(name: str) -> Iterator[None]:
+        if f"/{VICTIM:06d}-" in name:
+            raise_raw()
+        yield
+
+    monkeypatch.setattr(listen, "clip_failures", no_boundary)
+    expect_one_broken(broken_fuzz(tmp_path, monkeypatch), "wrong exception")
+
+
+def expect_one_broken(report: Report, what: str) -> None:
     mutant = mutant_of(whole_seeds(), 1, VICTIM)
     assert [(one.name, one.what) for one in report.broken] == [(f"pyav-{mutant.file_name}", what)]
     assert report.broken[0].files == {mutant.file_name: mutant.data}
