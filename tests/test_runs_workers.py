@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_audio_tagger.errors import RunError
+from hf_audio_tagger.errors import ProcessError, RunError
 from hf_audio_tagger.runs import workers
 from hf_audio_tagger.runs.jobs import Heard, Job, Report, StoppedError
 from hf_audio_tagger.runs.workers import run_in_processes
@@ -49,6 +49,13 @@ def test_a_worker_that_does_not_end_is_ended(
         with pytest.raises(RunError, match=reason):
             run()
     assert Heard(0, 1, 0) in seen
+    assert not multiprocessing.active_children()
+
+
+def test_what_no_fresh_process_can_take_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "start_method", lambda: "spawn")
+    with pytest.raises(ProcessError, match="Leave out num_proc="):
+        run_in_processes([Job(0, 0, 1)], lambda *_: None, 1, tmp_path / "log", lambda _: None, lambda: None)
     assert not multiprocessing.active_children()
 
 

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess, parent_process
 from pathlib import Path
+from pickle import PicklingError
 from typing import Any
 
-from ..errors import RunError, TaggerError
+from ..errors import ProcessError, RunError, TaggerError
 from ..process import start_method
 from ..tagger import transportable
 from .jobs import Heard, Job, Report, StoppedError
@@ -116,7 +117,13 @@ def start(job: Job, work: Work, rank: int, threads: int, log: Path) -> Worker:
     context: Any = multiprocessing.get_context(start_method())
     ours, theirs = context.Pipe()
     process = context.Process(target=serve, args=(theirs, work, rank, threads, log), daemon=True)
-    process.start()
+    try:
+        process.start()
+    except (PicklingError, AttributeError, TypeError) as error:  # in a process that starts afresh
+        raise ProcessError(
+            f"The source or the model cannot be handed to a worker ({' '.join(str(error).split())[:300]}). "
+            "Leave out num_proc=, or define what the source is made of in a module."
+        ) from error
     theirs.close()
     return give(Worker(process, ours, rank, job), job)
 
