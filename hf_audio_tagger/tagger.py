@@ -173,9 +173,9 @@ class Tagger:
                     values[column.name][place] = [column.entry(verdict) for verdict in row_verdicts]
         return rows.answer(values, {column.name: column.type for column in columns})
 
-    def kept_rows(self, table: pa.Table) -> int:
-        """How many rows of a table are tagged, and keep what they have."""
-        return sum(self._done(self._existing(Rows(table, True, [])), len(table)))
+    def kept_rows(self, table: pa.Table) -> list[bool]:
+        """Which rows of a table are tagged, and keep what they have."""
+        return self._done(self._existing(Rows(table, True, [])), len(table))
 
     def _existing(self, rows: Rows) -> dict[str, list[Any] | None]:
         """What rows have in each column of the answer.

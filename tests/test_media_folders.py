@@ -208,6 +208,35 @@ def test_links_that_leave_the_folder_are_not_read(linked: Path, tmp_path: Path) 
     ]
 
 
+@pytest.mark.parametrize("is_list", [False, True])
+def test_what_becomes_a_link_or_ceases_to_be_one_is_heard_again(
+    siren: Path, tmp_path: Path, is_list: bool
+) -> None:
+    folder, dest = place(siren, tmp_path / "in", b"a.mp4", b"b.mp4"), tmp_path / "out"
+    column = "videos" if is_list else "video"
+    if is_list:
+        write_metadata(folder, [["a.mp4", "b.mp4"]])
+
+    def run(follow_links: bool = False) -> tuple[int, str | None, str | None]:
+        """How many rows were heard, then of the last clip its path, which a push would embed, and its tag."""
+        summary = tag_dataset(open_source(folder, follow_links=follow_links), dest, TAGGER)
+        row = load_result(dest).with_format("arrow")[:].to_pylist()[-1]
+        cell = row[column][-1] if is_list else row[column]
+        return summary.heard_now, cell and cell["path"], row["video_audio_tags"][-1]
+
+    rows, path = 1 if is_list else 2, str(folder / "b.mp4")
+    assert run() == (rows, path, "Siren")
+    (folder / "b.mp4").unlink()
+    (folder / "b.mp4").symlink_to(siren)
+    assert run() == (1, None, None)
+    assert run() == (0, None, None)
+    assert run(follow_links=True) == (1, path, "Siren")
+    assert run() == (1, None, None)
+    (folder / "b.mp4").unlink()
+    place(siren, folder, b"b.mp4")
+    assert run() == (1, path, "Siren")
+
+
 def test_links_are_followed_when_asked_for_and_loops_end(linked: Path) -> None:
     source = open_source(linked, follow_links=True)
     assert sorted(names_and_paths(source).items()) == sorted(

@@ -1,6 +1,7 @@
 """Rows that come with tags: kept and counted, or refused where another tagger made them, or done again."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -100,6 +101,23 @@ def test_the_shell_tells_what_was_kept(videos: list[str], tmp_path: Path) -> Non
     assert "6 rows came with tags of unknown origin and were kept" in ran.output
     assert CliRunner().invoke(app, [*command, str(tmp_path / "again"), "--redo"]).exit_code == 0
     assert "mine" not in str(tags(tmp_path / "again"))
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_kept_rows_stay_as_they_are_when_their_files_change(
+    videos: list[str], tmp_path: Path, streaming: bool
+) -> None:
+    copies = [str(shutil.copy(video, tmp_path)) for video in videos[:4]]
+    given(copies, [["mine"], ["mine"], None, None]).to_parquet(tmp_path / "rows.parquet")
+    for heard in (2, 1, 0):
+        source = open_source(tmp_path / "rows.parquet", streaming=streaming)
+        summary = tag_dataset(source, tmp_path / "out", TAGGER, shard_rows=4)
+        assert (summary.kept, summary.heard_now) == (2, heard)
+        assert tags(tmp_path / "out")[:2] == [["mine"], ["mine"]]
+        if heard == 2:
+            shutil.copy(videos[4], copies[0])
+            shutil.copy(videos[5], copies[3])
+    assert tags(tmp_path / "out")[3] == [TAGGER.tag(videos[5])]
 
 
 def test_without_tags_nothing_is_kept(made: Path, videos: list[str]) -> None:

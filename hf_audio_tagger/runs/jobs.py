@@ -22,7 +22,7 @@ from ..tagger import Tagger
 from .plain_rows import plain_features, plain_table
 from .shards import Footer, ShardWriter, failed_rows, read_batches, read_columns, read_footer, shard_path
 from .sources import Source, State
-from .stamps import stamp_at, stamps_of
+from .stamps import NO_FILE, stamp_at, stamps_of
 from .written import remember_shard
 
 BATCHES_AHEAD = 16  # micro-batches in a batch on a GPU, so that decoding keeps ahead of it; 1 on a CPU
@@ -189,7 +189,11 @@ class ShardTagger:
                     table, stamps = self.heard(piece, places, job.start + first, rank)
                     failed = failed_rows(table, self.errors)
                     if piece.known is None:
-                        writer.came_tagged += self.tagger.kept_rows(piece.table)
+                        kept = self.tagger.kept_rows(piece.table)
+                        writer.came_tagged += sum(kept)
+                        stamps = [
+                            NO_FILE if is_kept else one for is_kept, one in zip(kept, stamps, strict=True)
+                        ]
                     writer.add(self.stored(table), sum(failed), b"".join(stamps), piece.state, piece.ended)
                     if places:
                         tally.add(len(places), sum(failed[place] for place in places))

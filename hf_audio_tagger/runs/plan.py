@@ -150,7 +150,7 @@ def changed_shards(
 ) -> Again:
     """The rows whose files were others when they were heard."""
     column = pick_column(list(source.features), tagger.column)
-    if isinstance(source.dataset, Dataset) and not names_files(source.dataset, column):
+    if isinstance(source.dataset, Dataset) and not source.refused and not names_files(source.dataset, column):
         return {}
     found = {}
     for index, footer in footers.items():

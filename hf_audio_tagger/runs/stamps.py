@@ -1,7 +1,8 @@
 """By what it is seen that a file which a row names has changed: eight bytes a row.
 
-They are a digest of the size and the time of change of the row's files on this disk. No file is opened and
-no bytes in cells are read, so that 100,000 clips take a second.
+They are a digest of the size and the time of change of the row's files on this disk, and of which of them
+must not be read (a file may become a link that leaves its folder). No file is opened and no bytes in cells
+are read, so that 100,000 clips take a second.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from ..cells import is_url
 from .sources import Source
 
 SIZE = 8  # bytes of a row's stamp
-NO_FILE = bytes(SIZE)  # bytes, URLs, or not known: never compared
+NO_FILE = bytes(SIZE)  # bytes, URLs, tags that came with the row, or not known: never compared
 GONE = b"\xff" * SIZE  # a file is not there
 STEP_ROWS = 100  # looked at together
 
@@ -24,16 +25,20 @@ STEP_ROWS = 100  # looked at together
 def stamps_of(source: Source, cells: pa.ChunkedArray, first_row: int) -> list[bytes]:
     """The stamp of each row's files as they are now. `cells` are of the rows from `first_row` on."""
     paths = pa.chunked_array([paths_of(chunk) for chunk in cells.chunks], type=path_type(cells.type))
-    return [stamp_of(cell) for cell in source.with_whole_paths(paths, first_row).to_pylist()]
+    whole = enumerate(source.with_whole_paths(paths, first_row).to_pylist(), first_row)
+    return [stamp_of(cell, source.refused.get(row, {})) for row, cell in whole]
 
 
-def stamp_of(cell: str | list[str | None] | None) -> bytes:
-    """A digest of the files that a cell names."""
+def stamp_of(cell: str | list[str | None] | None, refused: Iterable[int] = ()) -> bytes:
+    """A digest of the files that a cell names, and of the places of those that must not be read."""
     names = cell if isinstance(cell, list) else [cell]
     files = [name for name in names if name and not is_url(name)]
-    if not files:
+    places = sorted(refused)
+    if not files and not places:
         return NO_FILE
     digest = hashlib.blake2b(digest_size=SIZE)
+    for place in places:
+        digest.update(b"%d is refused;" % place)
     for file in files:
         try:
             info = os.stat(file)
