@@ -8,12 +8,10 @@ import typer
 from ..errors import ColumnError, SettingsError, TaggerError
 from ..text import safe_json
 from .console import fail, note, quiet_libraries, stdout
+from .ends import SOME_FAILED, STOPPED
 
 if TYPE_CHECKING:
     from ..recipes import Report
-
-STOPPED = 2  # the run could not go on
-SOME_FAILED = 3  # done, with samples that could not be tagged
 
 
 def run(

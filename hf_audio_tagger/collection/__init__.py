@@ -36,6 +36,7 @@ from ..runs.run_folder import (
 )
 from ..runs.shards import remove_leftovers, write_file
 from ..runs.sources import Source, open_source
+from ..runs.summary import list_failures
 from ..runs.workers import run_here, run_in_processes
 from ..tagger import TAG_COLUMN, Tagger, build_tagger
 from .clips import Collection
@@ -333,12 +334,6 @@ def finish(
         if entry is not None and entry.patches
     )
     write_index(home, model, classes, silent, predictions)
-    failures = home / FAILURES_NAME
-    lines = [json.dumps({"id": entry.id, "error": entry.error}, ensure_ascii=False) for entry in failed]
-    if failed:
-        write_file(failures, ("\n".join(lines) + "\n").encode())
-    else:
-        failures.unlink(missing_ok=True)
     return Labelled(
         folder=str(home),
         clips=len(collection),
@@ -349,7 +344,9 @@ def finish(
         sound_seconds=round(sum(entry.end_seconds for entry in heard), 3),
         heard_now=heard_now,
         seconds=round(time.monotonic() - begun, 3),
-        failures=str(failures) if failed else None,
+        failures=list_failures(
+            home / FAILURES_NAME, [{"id": entry.id, "error": entry.error} for entry in failed]
+        ),
     )
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,7 @@ def summarize(
         seconds=round(seconds, 3),
         clips_per_second=round(rate, 3),
         most_frequent=tuple(sorted(tags.items(), key=lambda one: (-one[1], one[0]))[:MOST_TAGS]),
-        failures=list_failures(folder.failures, failures),
+        failures=list_failures(folder.failures, [asdict(one) for one in failures]),
         kept=came_tagged(folder, fingerprint_of(tagger)),
     )
 
@@ -133,11 +133,11 @@ def name_of(cell: pa.Scalar | None, number: int) -> str | None:
     return video["path"] if isinstance(video, dict) else video
 
 
-def list_failures(path: Path, failures: list[Failure]) -> str | None:
+def list_failures(path: Path, failures: Sequence[Mapping[str, Any]]) -> str | None:
     """Write a line for each, or no file where there are none."""
     if not failures:
         path.unlink(missing_ok=True)
         return None
-    lines = [json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in failures]
+    lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in failures]
     write_file(path, "".join(lines).encode())
     return str(path)
