@@ -139,6 +139,8 @@ def label(
 
 def settings_table(source: "Source", tagger: "Tagger", plan: "Plan") -> Table:
     """What is labelled with what. The source and the folder are as a person named them."""
+    from ..runs.run_folder import settings_of
+
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
@@ -147,7 +149,7 @@ def settings_table(source: "Source", tagger: "Tagger", plan: "Plan") -> Table:
         ("folder", plan.record.source),
         ("out", plan.folder.dest),
         ("model", tagger.model),
-        ("weights", tagger.weights or "the model's own"),
+        ("weights", settings_of(tagger)["weights"] or "the model's own"),
         ("hop", hop),
         ("files", f"{plan.total_rows:,}"),
         ("done before", f"{plan.done_rows:,}"),
