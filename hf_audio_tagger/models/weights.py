@@ -118,6 +118,8 @@ def _fetch(url: str, path: Path) -> None:
         try:
             with open(handle, "wb") as file:
                 size = _copy(response, file)
+                file.flush()
+                os.fsync(file.fileno())
             told = response.headers.get("Content-Length")
             if told is not None and int(told) != size:  # urllib takes a lost connection for the end
                 raise OSError(f"{size} bytes came of {told}")

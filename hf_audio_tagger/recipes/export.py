@@ -15,6 +15,7 @@ from typing import Any
 from datasets import Dataset
 
 from ..errors import SettingsError
+from ..runs.shards import replace_file, sync
 from .contract import META, STATS, Failure
 
 ROWS_AT_A_TIME = 1000
@@ -74,7 +75,9 @@ def replace(path: Path, write: Callable[[Path], Any]) -> Path:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         write(partial)
-        os.replace(partial, path)
+        with open(partial, "rb+") as file:
+            sync(file)
+        replace_file(partial, path)
     finally:
         partial.unlink(missing_ok=True)
     return path
