@@ -5,15 +5,18 @@ struct, an ``{array, sampling_rate}`` of samples, a decoder object that it made 
 these. Everything behind this file sees the few kinds of `Media` only.
 """
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from .errors import ColumnError
 
+MOST_SHOWN = 100  # characters of a cell in its error
 COLUMNS = ("video", "videos", "audio")  # where a row's media are looked for, in this order
 
 
@@ -77,6 +80,32 @@ class RefusedMedia:
 
 
 Media = FileMedia | BytesMedia | SamplesMedia | DecoderMedia | NullMedia | InvalidMedia | RefusedMedia
+
+
+def cells_of(column: pa.ChunkedArray) -> list[Any]:
+    """A column's cells as Python values, and those of mixed kinds, which `datasets` keeps as JSON, parsed."""
+    cells: list[Any] = column.to_pylist()
+    if not isinstance(column.type, pa.JsonType):
+        return cells
+    return [None if text is None else parsed_cell(text) for text in cells]
+
+
+def parsed_cell(text: str) -> Any:
+    """A cell of a mixed column. One that no video can be says so by itself: the column is the right one."""
+    value = json.loads(text)
+    try:
+        media_of_cell(value)
+    except ColumnError as error:
+        return {"path": text[:MOST_SHOWN], "refused": str(error).rstrip(".")}
+    return value
+
+
+def column_of(cells: Sequence[Any], kind: pa.DataType) -> pa.ChunkedArray:
+    """The column that `cells_of` gives such cells of."""
+    if isinstance(kind, pa.JsonType):
+        texts = [None if cell is None else json.dumps(cell) for cell in cells]
+        return pa.chunked_array([pa.array(texts, kind.storage_type).cast(kind)])
+    return pa.chunked_array([pa.array(cells, type=kind)])
 
 
 def media_of_cells(cells: Sequence[Any]) -> list[list[Media]]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from datasets.formatting.formatting import LazyBatch, LazyDict, LazyRow
 
 from .caller import called_by_arrow_map
-from .cells import COLUMNS, is_file_struct, is_list_cell, is_samples_struct
+from .cells import COLUMNS, cells_of, is_file_struct, is_list_cell, is_samples_struct
 from .columns import typed_batch, typed_row, with_columns
 from .errors import ColumnError, SettingsError
 
@@ -52,7 +52,7 @@ class Rows:
 def read_rows(given: Any, column: str | None, batched: bool | None) -> Rows:
     """Tell what was handed over, and find the cells of the column to hear."""
     if isinstance(given, pa.Table):
-        return Rows(given, True, given[pick_column(given.column_names, column)].to_pylist())
+        return Rows(given, True, cells_of(given[pick_column(given.column_names, column)]))
     if isinstance(given, LazyDict):
         is_batch = isinstance(given, LazyBatch)
         return Rows(given, is_batch, lazy_cells(given, pick_column(list(given), column), is_batch))
@@ -75,7 +75,7 @@ def lazy_cells(given: LazyDict, name: str, is_batch: bool) -> list[Any]:
     A column that an earlier function edited is no longer in the table, and counts as edited.
     """
     if name in given.keys_to_format:
-        return given.pa_table[name].to_pylist()  # type: ignore[no-any-return]
+        return cells_of(given.pa_table[name])
     return list(given[name]) if is_batch else [given[name]]
 
 

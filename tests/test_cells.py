@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import json
 import os
 import re
 import threading
@@ -11,15 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from datasets import Audio, Dataset, Features, IterableDataset, List, Value, Video
+from datasets import Audio, Dataset, Features, IterableDataset, List, Value, Video, load_dataset
 from datasets.features import video as video_feature
 
-from hf_audio_tagger import build_tagger
+from hf_audio_tagger import build_tagger, export_predictions
 from hf_audio_tagger.cells import NullMedia, SamplesMedia, media_of_cell
 from hf_audio_tagger.decode import why_not
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import ColumnError, MediaError
+from hf_audio_tagger.runs import tag_dataset
 
 NAMES = ("Siren", "White noise", "Dial tone")
 needs_torchcodec = pytest.mark.skipif(bool(why_not("torchcodec")), reason="torchcodec does not load")
@@ -430,3 +432,42 @@ def test_rates_of_any_library() -> None:
         assert isinstance(media, SamplesMedia)
         assert media.rate_hz == 16_000
         assert type(media.rate_hz) is int
+
+
+# Cells of mixed kinds, which `datasets` keeps as JSON
+
+
+@pytest.fixture
+def mixed(files: list[str], tmp_path: Path) -> Path:
+    """Rows as a JSON Lines file may have them, some cells of which no video can be."""
+    name = os.path.relpath(files[0], tmp_path)
+    cells = [name, {"x": 1}, None, {"path": files[0]}, 5, [name], [7]]
+    lines = [json.dumps({"id": f"row {row}", "video": cell}) for row, cell in enumerate(cells)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    return tmp_path / "rows.jsonl"
+
+
+def test_a_bad_cell_makes_no_other_cell_of_a_run_bad(mixed: Path) -> None:
+    tagger = build_tagger("demo", on_error="record", batch_size=1, device="cpu")
+    dest = mixed.with_name("tagged.jsonl")
+    assert tag_dataset(mixed, dest, tagger).failed == 3
+    given, made = ([json.loads(line) for line in path.read_text().splitlines()] for path in (mixed, dest))
+    heard, failed = ["Siren"], [None]
+    assert [row["video_audio_tags"] for row in made] == [heard, failed, [], heard, failed, heard, failed]
+    assert [row["video"] for row in made] == [row["video"] for row in given]
+    assert made[1]["video_audio_error"][0].startswith('{"x":1}: A cell of type dict is no video')
+
+
+def test_a_bad_cell_makes_no_other_cell_of_a_collection_bad(mixed: Path) -> None:
+    tagger = build_tagger("demo", on_error="record", device="cpu")
+    labelled = export_predictions(mixed, mixed.with_name("labelled"), tagger=tagger, id_column="id")
+    assert (labelled.labelled, labelled.failed) == (3, 3)
+
+
+@pytest.mark.parametrize("batched", [True, False])
+def test_a_bad_cell_makes_no_other_cell_of_a_map_bad(mixed: Path, files: list[str], batched: bool) -> None:
+    mixed.write_text(mixed.read_text().replace(os.path.relpath(files[0], mixed.parent), files[0]))
+    rows = load_dataset("json", data_files=str(mixed), split="train")
+    tagged = rows.map(build_tagger("demo", on_error="record", device="cpu"), batched=batched)
+    heard, failed = ["Siren"], [None]
+    assert tagged["video_audio_tags"][:] == [heard, failed, [], heard, failed, heard, failed]

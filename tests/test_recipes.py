@@ -374,6 +374,31 @@ def test_samples_with_a_null_text_are_left_out(folder: Path) -> None:
         )
 
 
+def test_a_cell_that_no_video_can_be_fails_alone(run: Run, folder: Path) -> None:
+    report = run([{"text": "a", "videos": ["clips/siren.mp4"]}, {"text": "b", "videos": {"x": 1}}])
+    assert tags_of(folder) == [["Siren"], [None]]
+    assert [(failure.sample, failure.media) for failure in report.failures] == [(1, "<cell>")]
+
+
+def test_an_export_is_synced_before_it_is_put_in_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    real_fsync, real_replace = os.fsync, os.replace
+
+    def fsync(handle: int) -> None:
+        synced.append(os.fstat(handle).st_ino)
+        real_fsync(handle)
+
+    def replace(source: Path, target: Path) -> None:
+        assert os.stat(source).st_ino in synced, f"{target} was put in place before it was synced"
+        real_replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    path = write_rows(folder / "s.jsonl", [{"text": "a"}])
+    run_recipe(write_recipe(folder, dataset_path=str(path), process=[]))
+    assert (folder / "out").stat().st_ino in synced
+
+
 def test_an_export_that_fails_leaves_the_last_one(folder: Path) -> None:
     path = write_rows(folder / "s.jsonl", [{"text": "a"}])
     run_recipe(write_recipe(folder, dataset_path=str(path), process=[]), overwrite=True)

@@ -10,7 +10,7 @@ import pyarrow as pa
 from datasets import Dataset
 from datasets.features.features import decode_nested_example
 
-from ..cells import FileMedia, Media, media_of_cell
+from ..cells import FileMedia, Media, cells_of, media_of_cell
 from ..errors import ColumnError, SettingsError
 from ..hub.media_columns import paths_of
 from ..rows import pick_column
@@ -110,7 +110,7 @@ class Collection:
         return self.dataset.select_columns([self.column]).with_format("arrow")
 
     def cells(self, start: int, stop: int) -> list[Any]:
-        return self.source.hearable(self.clips[start:stop][self.column], start).to_pylist()
+        return cells_of(self.source.hearable(self.clips[start:stop][self.column], start))
 
     def one_clip(self, cell: Any, row: int) -> Media | None:
         media = media_of_cell(cell)

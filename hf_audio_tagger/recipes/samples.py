@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, List, Value, concatenate_datasets, load_dataset
+from datasets import Dataset, Json, List, Value, concatenate_datasets, load_dataset
 
 from ..cells import is_url
 from ..errors import SettingsError, TaggerError
@@ -155,7 +155,8 @@ def with_absolute_paths(samples: Dataset, keys: Iterable[str], folders: tuple[Pa
 
 def holds_paths(feature: Any) -> bool:
     strings = (Value("string"), Value("large_string"))
-    return feature in strings or (isinstance(feature, List) and feature.feature in strings)
+    is_list = isinstance(feature, List) and feature.feature in strings
+    return feature in strings or is_list or isinstance(feature, Json)  # JSON: cells of mixed kinds
 
 
 def absolute_cell(cell: Any, folders: tuple[Path, ...]) -> Any:
@@ -165,7 +166,7 @@ def absolute_cell(cell: Any, folders: tuple[Path, ...]) -> Any:
     """
     if isinstance(cell, list):
         return [absolute_cell(one, folders) for one in cell]
-    if cell is None or is_url(cell) or os.path.isabs(cell):
+    if not isinstance(cell, str) or is_url(cell) or os.path.isabs(cell):
         return cell
     candidates = [os.path.join(folder, cell) for folder in folders]
     return next((path for path in candidates if os.path.exists(path)), candidates[0])

@@ -13,7 +13,7 @@ from typing import Any
 
 from datasets import Dataset, Features, Json, List, Value
 
-from ..cells import is_list_cell, media_of_cell
+from ..cells import InvalidMedia, is_list_cell, media_of_cell
 from ..errors import ColumnError, SettingsError
 from ..tagger import DEFAULT_MODEL, TAG_COLUMN, Tagger, build_tagger
 from ..tags import EMPTY
@@ -111,11 +111,19 @@ class TagVideos:
                 counts["already tagged"] += 1
                 continue
             failed = [number for number, reason in enumerate(reasons) if reason is not None]
-            media = media_of_cell(sample[self.video_key]) if failed else []
-            failures += [Failure(place, media[number].name, reasons[number]) for number in failed]
+            names = names_in(sample[self.video_key]) if failed else []
+            failures += [Failure(place, names[number], reasons[number]) for number in failed]
             counts["failed" if failed else "tagged"] += 1
             counts[EMPTY] += EMPTY in sample[META][self.field]
         return dict(counts), tuple(failures)
+
+
+def names_in(cell: Any) -> list[str]:
+    """What the videos of a cell are called, also where it holds none."""
+    try:
+        return [media.name for media in media_of_cell(cell)]
+    except ColumnError:
+        return [InvalidMedia.name]
 
 
 def complete(tags: Any) -> Sequence[Any] | None:

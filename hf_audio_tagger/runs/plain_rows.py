@@ -64,9 +64,19 @@ def plain_table(table: pa.Table, names: Iterable[str]) -> pa.Table:
 
 def write_lines(file: BinaryIO, table: pa.Table) -> None:
     """Append a line for each row."""
-    for row in table.to_pylist():
+    columns = [plain_values(column) for column in table.columns]
+    for values in zip(*columns, strict=True):
+        row = dict(zip(table.column_names, values, strict=True))
         line = json.dumps(json_value(row), ensure_ascii=False, allow_nan=False)
         file.write(line.encode() + b"\n")
+
+
+def plain_values(column: pa.ChunkedArray) -> list[Any]:
+    """A column's values; those that `datasets` keeps as JSON, since they are of mixed kinds, as they were."""
+    values: list[Any] = column.to_pylist()
+    if not isinstance(column.type, pa.JsonType):
+        return values
+    return [None if text is None else json.loads(text) for text in values]
 
 
 def json_value(value: Any) -> Any:

@@ -29,7 +29,7 @@ from datasets import (
     load_from_disk,
 )
 
-from ..cells import RefusedMedia, is_file_struct, is_url
+from ..cells import RefusedMedia, cells_of, column_of, is_file_struct, is_url
 from ..errors import SettingsError
 from ..makers import Makers, makers_of, makers_of_files, makers_on_hub
 from ..text import as_utf8, is_utf8
@@ -110,9 +110,9 @@ class Source:
         first_rows = [base.first_row for base in self.bases]
         found = [
             absolute(cell, self.bases[bisect_right(first_rows, row) - 1].folder)
-            for row, cell in enumerate(cells.to_pylist(), first_row)
+            for row, cell in enumerate(cells_of(cells), first_row)
         ]
-        return pa.chunked_array([pa.array(found, type=cells.type)])
+        return column_of(found, cells.type)
 
     def with_refusals(self, cells: pa.ChunkedArray, first_row: int) -> pa.ChunkedArray:
         """The cells of a media folder, whose paths are absolute, with a reason where a clip is refused."""
@@ -171,7 +171,7 @@ def absolute(cell: Any, folder: str) -> Any:
         return (posixpath if is_url(folder) else os.path).join(folder, cell)
     if isinstance(cell, list):
         return [absolute(one, folder) for one in cell]
-    if is_file_struct(cell) and cell.get("bytes") is None:
+    if is_file_struct(cell) and cell.get("bytes") is None and "refused" not in cell:
         return {**cell, "path": absolute(cell.get("path"), folder)}
     return cell
 
