@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from datasets.fingerprint import Hasher
 from random_weights import write_yamnet
 
 from hf_audio_tagger import ModelError, SettingsError, Tagger, build_tagger
+from hf_audio_tagger.cli import label
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.models import bfloat16, weights
 from hf_audio_tagger.runs import load_result, tag_dataset
@@ -185,7 +187,11 @@ def test_a_map_with_weights_that_are_not_there_fails(server: WeightsServer) -> N
 def test_what_may_be_secret_in_a_url_is_told_nowhere(server: WeightsServer) -> None:
     server.files = {"/a.pth": b"one"}
     tagger = build_tagger("yamnet", weights=f"{server.url}/a.pth?signature=secret", token="hf_secret")
-    told = json.dumps([repr(tagger.identity()), settings_of(tagger)])
+    record = SimpleNamespace(source="clips")
+    plan = SimpleNamespace(record=record, folder=SimpleNamespace(dest="out"), total_rows=1, done_rows=0)
+    table = label.settings_table(SimpleNamespace(notes=()), tagger, plan)
+    shown = [str(cell) for column in table.columns for cell in column.cells]
+    told = json.dumps([repr(tagger.identity()), settings_of(tagger), shown])
     assert "secret" not in told
     assert f"{server.url}/a.pth" in told
     with pytest.raises(SettingsError, match=r"weights.*password") as caught:
