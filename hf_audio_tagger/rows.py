@@ -31,11 +31,11 @@ class Rows:
     cells: list[Any]
 
     def existing(self, name: str) -> list[Any] | None:
-        """A column that the rows already have, a value a row; None where they have none."""
+        """A column that the rows already have, a value of Python a row; None where they have none."""
         if isinstance(self.given, pa.Table):
             return self.given[name].to_pylist() if name in self.given.column_names else None
         if isinstance(self.given, Mapping) and name in self.given and not is_cell_struct(self.given):
-            return list(self.given[name]) if self.is_batch else [self.given[name]]
+            return plain(list(self.given[name]) if self.is_batch else [self.given[name]])  # type: ignore[no-any-return]
         return None
 
     def answer(self, columns: Columns, types: Types) -> Any:
@@ -77,6 +77,15 @@ def lazy_cells(given: LazyDict, name: str, is_batch: bool) -> list[Any]:
     if name in given.keys_to_format:
         return cells_of(given.pa_table[name])
     return list(given[name]) if is_batch else [given[name]]
+
+
+def plain(value: Any) -> Any:
+    """A value as Python has it: the arrays and tensors of a format as lists, their items as numbers."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {name: plain(one) for name, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def is_cell_struct(value: Mapping[str, Any]) -> bool:
