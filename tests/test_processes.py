@@ -1,5 +1,7 @@
 """Workers: forked after torch has run, spawned, with ranks and devices, and when they fail."""
 
+import multiprocessing
+import os
 import subprocess
 import sys
 import threading
@@ -15,8 +17,10 @@ from hf_audio_tagger import (
     MediaError,
     ProcessError,
     SettingsError,
+    Tagger,
     TaggerError,
     build_tagger,
+    memo,
     models,
     process,
 )
@@ -55,6 +59,25 @@ def test_fork_after_the_parent_has_tagged(
     assert [tags[0] for tags in tagged["video_audio_tags"]] == list(LABELS)
 
 
+def tags_siren(tagger: Tagger) -> None:
+    assert tagger.tag({"array": synthesize("Siren", 3.0, 16_000, 1), "sampling_rate": 16_000}) == "Siren"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_fork_while_other_threads_hold_the_locks() -> None:
+    """The child has the locks as they were, and no thread that would ever open them."""
+    tagger = build_tagger("demo", device="cpu")
+    tags_siren(tagger)
+    child = multiprocessing.get_context("fork").Process(target=tags_siren, args=(tagger,))
+    with memo._lock, models._lock, process._starting:
+        child.start()
+        child.join(30)
+    has_ended = child.exitcode == 0
+    child.kill()
+    child.join()
+    assert has_ended
+
+
 SPAWNED = """
 import multiprocess, sys
 from datasets import Dataset
@@ -88,8 +111,6 @@ def test_workers_share_the_cores(clips: Clips, monkeypatch: pytest.MonkeyPatch) 
         return {**tagger(row), "share": core_share(), "main": torch.get_num_threads(), "forked": is_forked()}
 
     tagged = paths(clips).map(with_shares, num_proc=2)
-    import os
-
     cores = len(os.sched_getaffinity(0))
     assert all(tagged["forked"])
     assert all(1 <= share <= max(1, cores // 2) for share in tagged["share"])
