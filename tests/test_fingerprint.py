@@ -93,6 +93,25 @@ def test_a_changed_model_folder_changes_the_hash(folder: Path) -> None:
     assert len({first, second, Hasher.hash(tagger)}) == 3
 
 
+@pytest.mark.parametrize("suffix", ["json", "safetensors", "bin", "py", "pt", "pth", "h5"])
+def test_every_file_that_loading_may_read_counts_by_name_and_content(folder: Path, suffix: str) -> None:
+    tagger = build_tagger(folder)
+    hashes = [Hasher.hash(tagger)]
+    for name, content in (("a", b"1"), ("a", b"2"), ("b", b"2")):
+        for file in folder.glob("[ab].*"):
+            file.unlink()
+        (folder / f"{name}.{suffix}").write_bytes(content)
+        hashes.append(Hasher.hash(tagger))
+    assert len(set(hashes)) == 4
+
+
+def test_a_folder_below_the_home_counts_by_its_content(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    named = build_tagger(f"~/{folder.name}")
+    assert Hasher.hash(named) == Hasher.hash(build_tagger(folder))
+    assert named.labels == build_tagger(folder).labels
+
+
 def test_the_weights_content_counts(tmp_path: Path) -> None:
     weights = tmp_path / "yamnet.pth"
     hashes = []

@@ -40,6 +40,7 @@ class WeightsServer(http.server.ThreadingHTTPServer):
         self.asked: list[str] = []
         self.seconds_a_byte = 0.0
         self.tells_length = True
+        self.missing_bytes = 0  # told, and never sent
 
     @property
     def url(self) -> str:
@@ -57,7 +58,7 @@ class WeightsHandler(http.server.BaseHTTPRequestHandler):
             return
         self.send_response(200)
         if self.server.tells_length:
-            self.send_header("Content-Length", str(len(data)))
+            self.send_header("Content-Length", str(len(data) + self.server.missing_bytes))
         self.end_headers()
         try:
             if not self.server.seconds_a_byte:
@@ -228,6 +229,28 @@ def test_a_download_without_an_end_ends(
         with pytest.raises(ModelError, match="more than 1000 bytes"):
             build_tagger("yamnet", weights=f"{server.url}/a.pth").identity()
     assert list(cache.iterdir()) == []
+
+
+def test_a_download_that_breaks_off_leaves_nothing(server: WeightsServer, cache: Path) -> None:
+    server.files, server.missing_bytes = {"/a.pth": b"x" * 100}, 10
+    with pytest.raises(ModelError, match="100 bytes came of 110"):
+        build_tagger("yamnet", weights=f"{server.url}/a.pth").identity()
+    assert list(cache.iterdir()) == []
+    server.missing_bytes = 0
+    assert build_tagger("yamnet", weights=f"{server.url}/a.pth").identity()
+
+
+def test_what_was_downloaded_is_not_asked_for_again_and_is_no_default(
+    server: WeightsServer, cache: Path
+) -> None:
+    server.files = {"/yamnet.pth": b"one", "/other/yamnet.pth": b"two"}
+    for folder in ("", "/other"):
+        tagger = build_tagger("yamnet", weights=f"{server.url}{folder}/yamnet.pth")
+        assert tagger.identity() == tagger.identity()
+    assert server.asked == ["/yamnet.pth", "/other/yamnet.pth"]
+    assert sorted(file.read_bytes() for file in cache.iterdir()) == [b"one", b"two"]
+    with pytest.raises(ModelError, match="no weights for 'yamnet'"):
+        build_tagger("yamnet").identity()
 
 
 # --- dtype="auto"
