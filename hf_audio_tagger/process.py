@@ -98,15 +98,20 @@ def sibling_count() -> int:
 
     Where the system does not tell (it is not Linux), every core counts as taken.
     """
-    parent = str(os.getppid())
-    try:
-        stats = [path.read_text() for path in Path("/proc").glob("[0-9]*/stat")]
-    except OSError:
-        return os.cpu_count() or 1
+    parent = str(os.getppid()).encode()
+    stats = [stat for path in Path("/proc").glob("[0-9]*/stat") if (stat := content_of(path))]
     if not stats:
         return os.cpu_count() or 1
-    children = sum(stat.rpartition(")")[2].split()[1] == parent for stat in stats)
+    children = sum(stat.rpartition(b")")[2].split()[1] == parent for stat in stats)
     return max(1, children - 1)
+
+
+def content_of(path: Path) -> bytes:
+    """What a file of the system says, undecoded, as names may be cut; nothing where its process has ended."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 @cache
