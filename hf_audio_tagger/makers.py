@@ -23,7 +23,8 @@ import pyarrow.parquet as pq
 from datasets import Dataset, IterableDataset
 
 from . import __version__
-from .errors import SettingsError
+from .errors import SettingsError, TaggerError
+from .models.weights import RELEASES, is_here
 from .tagger import Tagger
 
 KEY = "hf_audio_tagger_makers"
@@ -60,11 +61,16 @@ def maker_of(tagger: Tagger) -> Maker:
 
 
 def tagger_of(maker: Maker) -> Tagger | None:
-    """The tagger that metadata name; None where it was made of files that they do not tell."""
+    """The tagger that metadata name; None where they do not tell its files, or these are not here.
+
+    Metadata may be a stranger's: no URL that they name is fetched.
+    """
     try:
         tagger = Tagger(maker.model, **maker.settings)
+        if tagger.weights is not None and not is_here(tagger.weights, RELEASES[tagger.model]):
+            return None
         return tagger if maker_of(tagger).is_same(maker) else None
-    except (SettingsError, TypeError):
+    except (TaggerError, TypeError, ValueError, OSError):
         return None
 
 
@@ -131,11 +137,19 @@ def from_plain(values: Any) -> Makers:
     """What `plain` made; what is no such thing names no makers."""
     try:
         return {
-            str(name): tuple(None if one is None else Maker(**one) for one in some)
+            str(name): tuple(None if one is None else checked(Maker(**one)) for one in some)
             for name, some in values.items()
         }
     except (AttributeError, TypeError):
         return {}
+
+
+def checked(maker: Maker) -> Maker:
+    """The maker, where its parts are what a maker's are; a TypeError else."""
+    texts = (maker.model, maker.digest, maker.package_version)
+    if isinstance(maker.settings, Mapping) and all(isinstance(text, str) for text in texts):
+        return maker
+    raise TypeError("these are not the parts of a maker")
 
 
 def from_json(text: str | bytes) -> Makers:

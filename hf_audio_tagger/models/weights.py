@@ -72,6 +72,12 @@ def find_weights(weights: str | Path | None, release: Release) -> Path:
     return path
 
 
+def is_here(weights: str, release: Release) -> bool:
+    """True for weights that are read without a download: a path, or a URL whose file is there already."""
+    scheme, separator, _ = weights.partition("://")
+    return not separator or scheme.lower() == "file" or _downloaded(weights, release).is_file()
+
+
 def without_secrets(url: str) -> str:
     """A URL as it may be shown and stored: no user, no password, no query.
 
@@ -99,8 +105,7 @@ def _download(url: str, release: Release) -> Path:
 
     The server is not asked again while the file is there. Remove it to download the URL anew.
     """
-    digest = hashlib.sha256(url.encode()).hexdigest()[:16]
-    path = cache_folder() / f"{release.model}-{digest}{Path(urlsplit(url).path).suffix}"
+    path = _downloaded(url, release)
     if path.is_file():
         return path
     try:
@@ -109,6 +114,12 @@ def _download(url: str, release: Release) -> Path:
     except (OSError, ValueError, HTTPException) as error:  # URLError, timeouts: OSErrors
         raise ModelError(f"cannot download {without_secrets(url)} to {path.parent}: {error}") from error
     return path
+
+
+def _downloaded(url: str, release: Release) -> Path:
+    """Where the file of `url` lies once it is downloaded."""
+    digest = hashlib.sha256(url.encode()).hexdigest()[:16]
+    return cache_folder() / f"{release.model}-{digest}{Path(urlsplit(url).path).suffix}"
 
 
 def _fetch(url: str, path: Path) -> None:

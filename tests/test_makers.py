@@ -1,0 +1,119 @@
+"""Who made a column of tags: of rows that were put together or tagged over, and where that is damaged."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pyarrow.parquet as pq
+import pytest
+from datasets import Dataset
+
+from hf_audio_tagger import build_tagger
+from hf_audio_tagger.makers import (
+    KEY,
+    after_tagging,
+    from_plain,
+    joined,
+    maker_of,
+    makers_of_files,
+    plain,
+    tagger_of,
+)
+from hf_audio_tagger.runs import load_result, tag_dataset
+
+TAGGER = build_tagger("demo", device="cpu")
+OTHER = replace(TAGGER, channels="first")
+OURS, OTHERS = maker_of(TAGGER), maker_of(OTHER)
+TAGS = "video_audio_tags"
+
+
+def test_parts_that_name_no_maker_are_of_unknown_origin() -> None:
+    assert joined([{TAGS: (OURS,)}, {}]) == {TAGS: (OURS, None)}
+    assert joined([{TAGS: (OURS,)}, {TAGS: (OURS, OTHERS)}, {"more": (None,)}]) == {
+        "more": (None,),
+        TAGS: (OURS, OTHERS, None),
+    }
+    assert joined([]) == {}
+
+
+def test_who_made_tags_that_are_kept_and_tags_that_are_all_made_anew() -> None:
+    kept = after_tagging({"more": (OTHERS,)}, [TAGS, "more"], TAGGER)
+    assert kept == {"more": (OTHERS,), TAGS: (None, OURS)}
+    assert after_tagging({TAGS: (OURS,)}, [TAGS], TAGGER) == {TAGS: (OURS,)}
+    more = replace(TAGGER, top_k=2)  # rows without its column are done again
+    assert after_tagging({TAGS: (None,)}, [TAGS], more) == {TAGS: (maker_of(more),)}
+    for columns, tagger in (([], TAGGER), ([TAGS], replace(TAGGER, redo=True))):
+        assert after_tagging({TAGS: (OTHERS,)}, columns, tagger) == {TAGS: (OURS,)}
+
+
+DAMAGED: list[Any] = [
+    None,
+    3,
+    [],
+    {TAGS: 3},
+    {TAGS: ["text"]},
+    {TAGS: [{}]},
+    {TAGS: [{**plain({TAGS: [OURS]})[TAGS][0], "more": 1}]},
+    *(
+        {TAGS: [{**plain({TAGS: [OURS]})[TAGS][0], name: value}]}
+        for name, value in (
+            ("digest", ["a"]),
+            ("digest", None),
+            ("settings", 3),
+            ("settings", ["a"]),
+            ("model", {}),
+            ("package_version", 1),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("values", DAMAGED, ids=range(len(DAMAGED)))
+def test_what_is_no_maker_names_none(values: Any) -> None:
+    assert from_plain(values) == {}
+
+
+def test_what_is_a_maker_comes_back_as_it_was() -> None:
+    makers = {TAGS: (OURS, None, OTHERS)}
+    assert from_plain(plain(makers)) == makers
+
+
+@pytest.mark.parametrize("text", [b"{", b"\xff\xfe", b'{"video_audio_tags": [{"digest": []}]}'])
+def test_rows_whose_metadata_are_damaged_are_of_unknown_origin(text: bytes, tmp_path: Path) -> None:
+    table = Dataset.from_dict({"video": ["a.mp4"], TAGS: [["Siren"]]}).data.table
+    pq.write_table(table.replace_schema_metadata({KEY: text}), tmp_path / "rows.parquet")
+    assert makers_of_files([tmp_path / "rows.parquet"]) == {}
+    summary = tag_dataset(tmp_path / "rows.parquet", tmp_path / "out", TAGGER)
+    assert summary.kept == 1
+    assert load_result(tmp_path / "out")[TAGS][:] == [["Siren"]]
+
+
+@pytest.mark.parametrize("settings", [{}, {"weights": "http://127.0.0.1:9/yamnet.pth"}])
+def test_a_tagger_whose_weights_are_not_here_is_not_told_and_nothing_is_fetched(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Metadata come with rows of strangers: what they name is not downloaded to see whether it fits."""
+    monkeypatch.setenv("HF_AUDIO_TAGGER_CACHE", str(tmp_path))
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: pytest.fail("it was fetched"))
+    assert tagger_of(replace(OURS, model="yamnet", settings={"channels": "mean", **settings})) is None
+
+
+def test_a_tagger_that_metadata_tell_in_full_is_known_again() -> None:
+    assert tagger_of(OTHERS) == replace(OTHER, device=None)
+    assert tagger_of(replace(OTHERS, digest="another")) is None
+    assert tagger_of(replace(OTHERS, settings={"channels": "left"})) is None
+    assert tagger_of(replace(OTHERS, settings={"no such setting": 1})) is None
+
+
+def test_a_tagger_is_known_again_by_weights_that_were_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_AUDIO_TAGGER_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "served.pth").write_bytes(b"weights")
+    monkeypatch.setattr(
+        "urllib.request.urlopen", lambda *_, **__: urlopen((tmp_path / "served.pth").as_uri())
+    )
+    tagger = build_tagger("yamnet", weights="https://example.org/yamnet.pth")
+    maker = maker_of(tagger)
+    assert tagger_of(maker) == tagger
