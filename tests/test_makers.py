@@ -13,6 +13,7 @@ from hf_audio_tagger import build_tagger
 from hf_audio_tagger.makers import (
     KEY,
     after_tagging,
+    differences,
     from_plain,
     joined,
     maker_of,
@@ -117,3 +118,13 @@ def test_a_tagger_is_known_again_by_weights_that_were_downloaded(
     tagger = build_tagger("yamnet", weights="https://example.org/yamnet.pth")
     maker = maker_of(tagger)
     assert tagger_of(maker) == tagger
+
+
+def test_in_what_two_taggers_differ_is_told_by_name() -> None:
+    other = replace(OTHERS, model="another")
+    assert differences(OURS, other) == (
+        "model was 'demo', is now 'another'; channels was 'mean', is now 'first'"
+    )
+    assert "the model's files" in differences(OURS, replace(OURS, digest="another"))
+    shown = maker_of(replace(TAGGER, top_k=2, on_error="record"))
+    assert shown.is_same(OURS)

@@ -110,3 +110,16 @@ def test_frames_of_pandas_are_refused_with_advice(clips: Clips) -> None:
     for batched in (False, True):
         with pytest.raises(SettingsError, match=r"with_format\(None\)"):
             rows.map(build_tagger("demo"), batched=batched)
+
+
+def test_a_clip_without_sound_has_nothing_in_the_columns_that_are_asked_for(clips: Clips) -> None:
+    every = build_tagger("demo", top_k=2, segments=True, embeddings=True)
+    (row,) = Dataset.from_dict({"video": [str(clips["EMPTY"])]}).map(every).remove_columns("video").to_list()
+    assert row == {
+        "video_audio_tags": ["EMPTY"],
+        "video_audio_top": [[]],
+        "video_audio_segments": [[]],
+        "video_audio_embedding": [None],
+    }
+    (verdict,) = build_tagger("demo").hear(clips["EMPTY"])
+    assert (verdict.top, verdict.segments, verdict.embedding) == (None, None, None)
