@@ -126,5 +126,22 @@ def test_in_what_two_taggers_differ_is_told_by_name() -> None:
         "model was 'demo', is now 'another'; channels was 'mean', is now 'first'"
     )
     assert "the model's files" in differences(OURS, replace(OURS, digest="another"))
-    shown = maker_of(replace(TAGGER, top_k=2, on_error="record"))
-    assert shown.is_same(OURS)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"column": "clip"},
+        {"tag_column": "more_tags"},
+        {"top_k": 2},
+        {"top_k": 2, "threshold": 0.5},
+        {"segments": True},
+        {"embeddings": True},
+        {"on_error": "record"},
+        {"redo": True},
+        {"batch_size": 3, "token": "hf_x", "batched": True},
+    ],
+    ids=str,
+)
+def test_what_stands_beside_the_tags_makes_no_other_tagger(beside: dict[str, Any]) -> None:
+    assert maker_of(replace(TAGGER, **beside)).is_same(OURS)
