@@ -179,6 +179,15 @@ def test_weights_that_are_not_there_are_told_when_the_identity_is_taken(
         build_tagger("vggish").identity()
 
 
+def test_weights_that_are_gone_since_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "yamnet.pth"
+    file.write_bytes(b"weights")
+    tagger = build_tagger("yamnet", weights=file)
+    file.unlink()
+    with pytest.raises(ModelError, match=r"no weights at .*yamnet\.pth"):
+        tagger.identity()
+
+
 def test_a_map_with_weights_that_are_not_there_fails(server: WeightsServer) -> None:
     rows = Dataset.from_dict({"video": [None, "clip.mp4"]})
     with pytest.raises(ModelError, match="404"):
