@@ -1,5 +1,6 @@
 """Who made a column of tags: of rows that were put together or tagged over, and where that is damaged."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from hf_audio_tagger.makers import (
     joined,
     maker_of,
     makers_of_files,
+    makers_on_hub,
     plain,
     tagger_of,
 )
@@ -145,3 +147,19 @@ def test_in_what_two_taggers_differ_is_told_by_name() -> None:
 )
 def test_what_stands_beside_the_tags_makes_no_other_tagger(beside: dict[str, Any]) -> None:
     assert maker_of(replace(TAGGER, **beside)).is_same(OURS)
+
+
+def test_the_card_of_a_private_dataset_is_read_with_the_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = tmp_path / "README.md"
+    card.write_text(f"---\n{json.dumps({KEY: {'default': {'train': plain({TAGS: [OURS]})}}})}\n---\n")
+
+    def download(*_: Any, token: str | None = None, **__: Any) -> str:
+        assert token == "hf_x"
+        return str(card)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    assert makers_on_hub("me/clips", None, "train", "hf_x") == {TAGS: (OURS,)}
+    assert makers_on_hub("me/clips", None, "test", "hf_x") == {}
+    assert "redo" not in maker_of(replace(TAGGER, redo=True)).settings
