@@ -174,12 +174,13 @@ def plan(windows: str | int) -> Plan:
     return Plan(windows, HOP, "mean", "auto", 16, 1)
 
 
+@pytest.mark.parametrize("is_writeable", [False, True])
 @pytest.mark.parametrize("windows", ["first", "all", 3])
-def test_a_window_keeps_no_clip_alive(windows: str | int) -> None:
+def test_a_window_keeps_no_clip_alive(windows: str | int, is_writeable: bool) -> None:
     """Sound that is in memory at the model's rate is cut out of it, not looked at through it."""
     model = listener(ModelSpec("demo"))
     clip = np.zeros((2, 60 * 16_000), np.float32)
-    clip.setflags(write=False)
+    clip.setflags(write=is_writeable)
     sound = SamplesSound(SamplesMedia(clip, 16_000, "a clip"), "first")
     heard = list(windows_of(sound, model, Plan(windows, model.hop_samples, "first", "auto", 1, 1)))
     assert heard

@@ -23,6 +23,9 @@ def test_scores_are_sigmoids_or_a_softmax() -> None:
     assert np.allclose(scores_of(logits, True), 1 / (1 + np.exp(-logits.astype(np.float64))))
     softmax = np.exp(logits) / np.exp(logits).sum()
     assert np.allclose(scores_of(logits, False), softmax)
+    windows = np.array([[-3.0, 0.0, 2.0, 5.0], [4.0, 4.0, 1.0, 0.0]], np.float32)
+    for window, scores in zip(windows, scores_of(windows, False), strict=True):  # each for itself
+        assert np.allclose(scores, np.exp(window) / np.exp(window).sum())
     extreme = np.array([[-2000.0, 2000.0, 0.0, 1.0]], np.float32)
     with np.errstate(all="raise", under="ignore"):
         assert np.isfinite(scores_of(extreme, True)).all()
@@ -98,6 +101,29 @@ def test_a_segments_score_is_the_mean_of_its_windows() -> None:
     assert segments is not None
     assert len(segments) == 1
     assert np.isclose(segments[0].score, (1 / (1 + np.exp(-logits[:, 0]))).mean())
+
+
+def test_each_segments_score_is_of_its_own_windows() -> None:
+    logits = np.array([[1.0, -9], [2.0, -9], [3.0, -9], [-9, 1.0], [-9, 4.0], [5.0, -9], [2.0, -9]])
+    scores = 1 / (1 + np.exp(-logits))
+    segments = tally(np.pad(logits, ((0, 0), (0, 2)), constant_values=-9.0)).verdict(None, None).segments
+    assert segments is not None
+    means = [scores[:3, 0].mean(), scores[3:5, 1].mean(), scores[5:, 0].mean()]
+    assert np.allclose([one.score for one in segments], means)
+
+
+def test_what_was_not_asked_for_is_null_and_not_empty() -> None:
+    quiet = Tally(LABELS, True, with_segments=False)
+    quiet.add([(0.0, 10.0)], leads("a"), None)
+    verdict = quiet.verdict(None, 0.1)
+    assert (verdict.tag, verdict.top, verdict.segments, verdict.embedding) == ("a", None, None, None)
+
+
+def test_a_mean_embedding_is_summed_in_double_precision() -> None:
+    pooled = np.array([[3e8], [1.5], [1.5], [-3e8]], np.float32)
+    clip = Tally(LABELS, True, with_segments=False)
+    clip.add([(0.0, 1.0)] * 4, leads("a", "a", "a", "a"), pooled)
+    assert clip.verdict(None, None).embedding == np.float32(0.75)
 
 
 def test_overlapping_windows_meet_where_the_next_one_begins() -> None:
