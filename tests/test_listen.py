@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 import wave
+from collections.abc import Iterator
+from contextlib import nullcontext
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
@@ -19,7 +21,7 @@ import torch
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from hf_audio_tagger import build_tagger
-from hf_audio_tagger.cells import Media, SamplesMedia
+from hf_audio_tagger.cells import FileMedia, Media, SamplesMedia
 from hf_audio_tagger.decode import SamplesSound
 from hf_audio_tagger.demo import CHECKPOINT
 from hf_audio_tagger.demo.sounds import LABELS, synthesize
@@ -138,6 +140,8 @@ def test_embeddings_are_the_mean_of_what_enters_the_classifier() -> None:
         (10, 10, 10, [(0, 10)]),
         (25, 10, 10, [(0, 10), (10, 10), (20, 5)]),
         (21, 10, 10, [(0, 10), (10, 10)]),  # one sample makes no frame of two
+        (3, 10, 5, [(0, 3)]),  # less than what two windows share
+        (5, 10, 5, [(0, 5)]),
         (25, 10, 5, [(0, 10), (5, 10), (10, 10), (15, 10)]),  # nothing unheard is left
         (26, 10, 5, [(0, 10), (5, 10), (10, 10), (15, 10), (20, 6)]),
         (30, 10, 15, [(0, 10), (15, 10)]),  # a gap between windows
@@ -161,6 +165,9 @@ def test_sliding_windows(
 def test_spread_starts_lie_inside_and_in_order() -> None:
     assert spread_starts(total=1000, size=100, hop=100, count=1) == [450]
     assert spread_starts(total=1000, size=100, hop=100, count=10) is None
+    for total in (0, 1, 99, 100):  # a window holds the whole clip
+        assert spread_starts(total=total, size=100, hop=100, count=1) is None
+    assert spread_starts(total=101, size=100, hop=100, count=1) == [0]
     for count in (2, 3, 9):
         starts = spread_starts(total=1000, size=100, hop=100, count=count)
         assert starts is not None
@@ -205,6 +212,25 @@ def test_windows_are_cut_from_the_whole_clip_at_the_models_rate(rate_hz: int) ->
             there = whole[window.start_sample : window.start_sample + WINDOW]
             assert window.samples.shape == there.shape
             assert np.abs(window.samples - there).max() < 5e-5
+
+
+class Soundless:
+    """A stream that opens, and of which nothing can be decoded."""
+
+    rate_hz, duration_seconds = 44_100, None
+
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+        return iter(())
+
+
+@pytest.mark.parametrize("windows", ["first", "all", 1, 3])
+def test_a_clip_without_a_window_ends_with_an_error(
+    windows: str | int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hf_audio_tagger.listen.open_sound", lambda *_: nullcontext(Soundless()))
+    (ending,) = hear([FileMedia("nothing.mp4")], listener(ModelSpec("demo")), plan(windows))
+    assert isinstance(ending, Ending)
+    assert re.search(r"nothing\.mp4: .*no sound can be decoded", str(ending.error))
 
 
 # --- answers that are no numbers

@@ -1,6 +1,7 @@
 """Media that lie, break off, or point elsewhere: each is told within a second, and nothing else is opened."""
 
 import http.server
+import io
 import os
 import socket
 import struct
@@ -19,7 +20,7 @@ import av
 import numpy as np
 import pytest
 from datasets import Dataset, Features, List, Value
-from sound_files import KINDS, Kind, tones, write_sound
+from sound_files import H264, KINDS, Kind, tones, write_sound
 
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.cells import media_of_cell
@@ -189,6 +190,58 @@ def test_the_guard_holds_without_the_look_at_the_text(
     """FFmpeg's own lists of formats and protocols are a second wall behind the first."""
     monkeypatch.setattr("hf_audio_tagger.decode.safe.refuse_playlist", lambda *_: None)
     test_texts_open_nothing(trap, server, "path", decoder, False, monkeypatch)
+
+
+def behind_long_id3(content: bytes) -> bytes:
+    """A tag whose length needs all four of its bytes, as with a picture of a cover."""
+    size = (1 << 21) + (1 << 14) + (1 << 7) + 3
+    return b"ID3\x03\0\0" + bytes((size >> shift) & 0x7F for shift in (21, 14, 7, 0)) + bytes(size) + content
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_the_look_at_the_text_alone_knows_every_playlist(trap: Path, name: str) -> None:
+    """In whatever case, behind tags, and behind more than the first look."""
+    content = disguised(TEXTS[name], trap, "http://127.0.0.1:1")
+    cases = {"plain": content, "upper": content.upper(), "zero": content + bytes(9)}
+    cases |= {"id3": behind_id3(content), "long id3": behind_long_id3(content)}
+    if name in ("dash", "imf", "sdp behind a line"):  # what counts may stand anywhere
+        cases |= {str(size): b"<!-- " + b"x" * size + b" -->\n" + content for size in (4_000, 4_100, 900_000)}
+    for case, data in cases.items():
+        with (
+            pytest.raises(MediaError, match="it is a playlist"),
+            open_sound(media_of_cell(data)[0], "pyav"),
+        ):
+            pytest.fail(case)
+
+
+def test_sound_that_holds_the_words_of_a_playlist_is_heard() -> None:
+    words = b"<MPD #EXTM3U <CompositionPlaylist ffconcat\nc=IN IP4 "
+    with open_sound(media_of_cell(wav(16_000, 1, words * 400))[0], "pyav") as sound:
+        assert sound is not None
+        assert sum(map(len, sound.blocks())) == len(words) * 200
+
+
+def test_a_title_that_is_no_utf8_is_passed_over() -> None:
+    """Titles in Latin-1 are everywhere in old files."""
+    sound = (synthesize("Siren", 1.0, 16_000, 0) * 2**15).clip(-(2**15), 2**15 - 1).astype("<i2").tobytes()
+    title = b"LIST" + struct.pack("<I", 16) + b"INFOINAM" + struct.pack("<I", 4) + b"caf\xe9"
+    data = wav(16_000, 1, sound) + title
+    with av.open(io.BytesIO(data), metadata_errors="replace") as container:
+        assert container.metadata["title"] == "caf\ufffd"
+    assert build_tagger("demo", decoder="pyav").tag(data) == "Siren"
+
+
+def test_no_video_decoder_sees_a_file(tmp_path: Path) -> None:
+    """FFmpeg tells how pixels are stored only once a decoder has looked at them."""
+    path = write_sound(tmp_path / "a.mp4", tones(1.0, 44_100), rate_hz=44_100, kind=H264)
+    open_to_all = {**safe.open_options(path.read_bytes()), "codec_whitelist": "aac,h264"}
+    with av.open(str(path), options=open_to_all) as container:
+        assert container.streams.video[0].codec_context.pix_fmt == "yuv420p"
+    with safe.open_container(f"file:{path}", "a.mp4") as container:
+        assert container.streams.video[0].codec_context.pix_fmt is None
+    names = safe.audio_decoders().split(",")
+    assert {"aac", "opus", "mp3float", "pcm_s16le", "flac"} <= set(names)
+    assert not {"h264", "png", "mjpeg", "srt"} & set(names)
 
 
 HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{target}\n#EXT-X-ENDLIST\n"
@@ -373,8 +426,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def png() -> bytes:
-    import io
-
     picture = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
     file = io.BytesIO()
     with av.open(file, "w", format="image2pipe") as container:
