@@ -1,12 +1,15 @@
 """Decoders: what was put into a file comes out of it, whatever the container, codec, rate and layout."""
 
 import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
+import torch
 from sound_files import (
     FRAME,
     KINDS,
@@ -22,7 +25,7 @@ from sound_files import (
 
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.cells import BytesMedia, FileMedia, Media, media_of_cell
-from hf_audio_tagger.decode import open_sound
+from hf_audio_tagger.decode import open_sound, why_not
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import MediaError, SettingsError
@@ -272,6 +275,7 @@ def test_only_what_is_heard_is_read(
         heard = sum(len(block) for block in sound.blocks(0, 2 * rate_hz))
     assert heard == 2 * rate_hz
     assert file.count < 0.1 * size + 150_000
+    assert file.closed  # a connection, where it is remote
 
 
 @needs_torchcodec
@@ -370,6 +374,37 @@ def test_what_torchcodec_gives_up_on_is_heard_by_auto(folder: Path) -> None:
 def test_an_unknown_decoder_is_refused_when_the_tagger_is_built() -> None:
     with pytest.raises(SettingsError, match=r"decoder='ffmpeg'.*torchcodec.*pyav"):
         build_tagger("demo", decoder="ffmpeg")
+
+
+@pytest.mark.parametrize(
+    ("decoder", "remedy"),
+    [("torchcodec", 'pip install "hf-audio-tagger[fast]"'), ("decord", "pip install decord")],
+)
+def test_a_decoder_that_is_missing_is_told_with_the_remedy(
+    folder: Path, decoder: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in a worker that has fewer libraries than where the tagger was built."""
+    path = write_sound(folder / "missing.wav", tones(0.1, 16_000), rate_hz=16_000, kind=WAV)
+    for name in (decoder, f"{decoder}.decoders"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr("hf_audio_tagger.decode.why_not", why_not.__wrapped__)
+    with pytest.raises(SettingsError) as caught:
+        hear(path, decoder)
+    assert str(caught.value) == (
+        f"decoder='{decoder}' cannot be used here: {decoder} is not installed; {remedy}."
+    )
+    assert len(hear(path, "auto")) == 1_600
+
+
+def test_a_torchcodec_decoder_that_gives_nothing_is_told() -> None:
+    class Nothing:
+        metadata = SimpleNamespace(sample_rate=16_000, begin_stream_seconds=0.0, duration_seconds=1.0)
+
+        def get_samples_played_in_range(self, start: float, stop: float | None) -> object:
+            return SimpleNamespace(data=torch.zeros(2, 0))
+
+    with pytest.raises(MediaError, match="no sound can be decoded"):
+        hear(media_of_cell(Nothing())[0])
 
 
 def test_windows_of_a_clip_that_claims_to_be_longer(folder: Path) -> None:

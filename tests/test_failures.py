@@ -387,6 +387,16 @@ def test_a_file_called_like_an_error_ends_nothing(folder: Path) -> None:
     assert "No such file" in str(missing.error)
 
 
+def test_words_of_an_error_of_ours_are_no_sign_of_what_ran_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They begin with the file's name."""
+    monkeypatch.setattr(failures, "is_memory_short", lambda: True)
+    for name in ("bad_alloc.mp4", f"{os.strerror(errno.ENOMEM)}.mp4"):
+        with pytest.raises(MediaError, match="it is empty"), clip_failures(name):
+            raise MediaError(f"{name}: it is empty (0 bytes).")
+    with pytest.raises(MediaError), clip_failures("x"):
+        raise MediaError(f"the zip holds no file {os.strerror(errno.EMFILE)!r}")
+
+
 def test_a_disks_own_error_is_the_clips() -> None:
     """A bad sector lies in one file; the next one can be read."""
     with pytest.raises(MediaError), clip_failures("a.mp4"):

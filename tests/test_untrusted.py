@@ -23,7 +23,7 @@ from datasets import Dataset, Features, List, Value
 from sound_files import H264, KINDS, Kind, tones, write_sound
 
 from hf_audio_tagger import build_tagger
-from hf_audio_tagger.cells import media_of_cell
+from hf_audio_tagger.cells import FileMedia, media_of_cell
 from hf_audio_tagger.decode import open_sound, safe, why_not
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
@@ -461,6 +461,8 @@ def test_broken_files_are_told(tmp_path: Path, whole: bytes, form: str, decoder:
         message = refusal(cell, decoder)
         assert str(path) in message, name
         assert "\n" not in message
+        if name == "cut before the sound" and decoder in ("auto", "pyav"):
+            assert message.endswith("no sound can be decoded from it.")
 
 
 @pytest.mark.parametrize("decoder", ["auto", "pyav"])
@@ -502,6 +504,16 @@ def test_places_that_are_no_files(tmp_path: Path) -> None:
         assert place[:200] in message, place
     listening.close()
     sockets.cleanup()
+
+
+def test_a_file_of_this_machine_is_opened_by_its_whole_path(
+    trap: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By FFmpeg itself: it goes through none of the layers that a URL needs."""
+    monkeypatch.chdir(trap)
+    path = f"{trap}/secret.mp4"
+    for name in ("secret.mp4", path, f"file://{path}", f"local://{path}"):
+        assert safe.source_of(FileMedia(name)) == f"file:{path}"
 
 
 def test_a_file_in_an_archive(tmp_path: Path, whole: bytes) -> None:
