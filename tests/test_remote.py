@@ -403,6 +403,7 @@ def test_a_part_without_an_end(site: Site, told: int | None) -> None:
             handler.wfile.write(bytes(1 << 16))
 
     assert_heard(site.add("/endless.wav", endless))
+    assert len(site.seen) <= 4, site.seen  # from the first such part on it is read front to back, once
 
 
 def test_a_packed_body_is_refused(site: Site) -> None:
