@@ -593,6 +593,15 @@ def test_no_audio_stream_is_empty_and_no_error(tmp_path: Path, decoder: str) -> 
     assert build_tagger("demo", decoder=decoder).tag(path) != "EMPTY"
 
 
+def test_a_stream_that_no_header_declares_is_found(tmp_path: Path) -> None:
+    """FLV names its streams one by one, as they come: a look that is too short finds no sound."""
+    kind = Kind("flv", "aac", "fltp", False, with_picture=True, picture_codec="flv1")
+    path = write_sound(tmp_path / "a.flv", tones(1.0, 44_100), rate_hz=44_100, kind=kind)
+    with open_sound(media_of_cell(path)[0], "pyav") as sound:
+        assert sound is not None
+        assert sum(map(len, sound.blocks())) >= 44_100
+
+
 def test_the_map_finishes_with_the_reason_beside_the_row(tmp_path: Path, whole: bytes) -> None:
     good = tmp_path / "good.mp4"
     good.write_bytes(whole)
