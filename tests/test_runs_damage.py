@@ -129,6 +129,18 @@ def test_damage_that_no_time_of_change_tells_ends_one_run_at_most(
     assert pq.read_table(dest).num_rows == ROWS
 
 
+def test_a_shard_of_a_run_with_other_shards_is_made_again(embedded: Path, done: Path, dest: Path) -> None:
+    """A row too many, for any shard and for what is left at the end."""
+    for index, shard_rows in ((1, SHARD + 1), (2, SHARD - 1)):
+        other = dest.parent / f"shards of {shard_rows}"
+        tag_dataset(embedded, other, TAGGER, shard_rows=shard_rows)
+        shutil.copy(shard(other, index), shard(dest, index))
+    watcher = Seeing()
+    assert tag_dataset(embedded, dest, TAGGER, watcher=watcher).heard_now == ROWS - SHARD
+    assert [note.count("is damaged, or of another run") for note in watcher.notes] == [1, 1]
+    assert rows_of(dest) == rows_of(done)
+
+
 def test_the_shell_tells_what_is_made_again(embedded: Path, dest: Path) -> None:
     truncate(shard(dest))
     settings = ["--model", "demo", "--device", "cpu", "--batch-size", "2", "--num-proc", "1"]

@@ -141,6 +141,25 @@ def test_files_that_a_list_of_rows_names(clips: Path, tmp_path: Path, streaming:
     assert tag_dataset(source, tmp_path / "out", TAGGER).heard_now == 0
 
 
+def test_a_changed_file_in_the_last_rows_of_a_stream(clips: Path, tmp_path: Path) -> None:
+    """They stand in a short shard, behind which the stream goes on, or at its end."""
+    lines = [json.dumps({"video": str(clip_path(clips, number))}) + "\n" for number in range(ROWS)]
+    (tmp_path / "rows.jsonl").write_text("".join(lines))
+    source, dest = open_source(tmp_path / "rows.jsonl", streaming=True), tmp_path / "out"
+    tag_dataset(source, dest, TAGGER, shard_rows=SHARD, limit=7)
+    write_clip(clip_path(clips, 6), 9)
+    watcher = Seeing()
+    assert tag_dataset(source, dest, TAGGER, limit=7, watcher=watcher).heard_now == 1
+    assert (watcher.plans[0].done_rows, watcher.plans[0].total_rows) == (6, 7)
+    write_clip(clip_path(clips, 4), 7)
+    assert tag_dataset(source, dest, TAGGER).heard_now == 1 + ROWS - 7
+    write_clip(clip_path(clips, 9), 7)
+    write_clip(clip_path(clips, 0), 7)
+    assert tag_dataset(source, dest, TAGGER).heard_now == 2
+    assert tags(rows_of(dest)) == expected(clips)
+    assert tag_dataset(source, dest, TAGGER).heard_now == 0
+
+
 def test_media_in_cells_are_not_read_to_see_whether_files_changed(clips: Path, tmp_path: Path) -> None:
     rows = [
         {"video": {"bytes": clip_path(clips, n).read_bytes(), "path": str(clip_path(clips, n))}}
