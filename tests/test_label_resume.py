@@ -18,6 +18,7 @@ from sound_files import KINDS, write_sound
 
 from hf_audio_tagger import build_tagger, export_predictions, load_predictions
 from hf_audio_tagger.demo.sounds import synthesize
+from hf_audio_tagger.errors import SettingsError
 from hf_audio_tagger.tagger import Tagger
 
 WAV = KINDS["wav-pcm_s16le"]
@@ -80,6 +81,23 @@ def test_a_damaged_index_is_written_again(sounds: Path, tmp_path: Path, tagger: 
     assert export_predictions(sounds, tmp_path / "out", tagger=tagger).heard_now == 0
     assert index.read_bytes() == whole
     assert len(load_predictions(tmp_path / "out")) == 4
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '"fingerprint"', "null", '{"fingerprint": "x", "settings": 5}']
+)
+def test_damaged_settings_are_told_and_overwritten(
+    text: str, sounds: Path, tmp_path: Path, tagger: Tagger
+) -> None:
+    export_predictions(sounds, tmp_path / "out", tagger=tagger)
+    settings = tmp_path / "out" / ".hf_audio_tagger" / "label.json"
+    whole = settings.read_bytes()
+    settings.write_text(text)
+    with pytest.raises(SettingsError, match=r"holds predictions whose settings are not known\. --overwrite"):
+        export_predictions(sounds, tmp_path / "out", tagger=tagger)
+    assert settings.read_text() == text
+    assert export_predictions(sounds, tmp_path / "out", tagger=tagger, overwrite=True).heard_now == 4
+    assert settings.read_bytes() == whole
 
 
 def test_a_line_of_the_journal_follows_its_synced_array(

@@ -262,10 +262,7 @@ def begin(home: Path, place: RunFolder, listening: Tagger, overwrite: bool) -> N
     compared = replace(listening, on_error="raise")  # either is fine for what is heard
     wanted: dict[str, Any] = {"fingerprint": fingerprint_of(compared), "settings": settings_of(compared)}
     advice = "--overwrite starts anew (overwrite=True), another folder keeps both."
-    try:
-        there = json.loads(settings_path.read_bytes())
-    except (FileNotFoundError, ValueError):
-        there = None
+    there = read_settings(settings_path)
     if there is None and ((home / INDEX_NAME).exists() or journal.exists()):
         raise SettingsError(f"{place.dest} holds predictions whose settings are not known. {advice}")
     if there is not None and there["fingerprint"] != wanted["fingerprint"]:
@@ -277,6 +274,16 @@ def begin(home: Path, place: RunFolder, listening: Tagger, overwrite: bool) -> N
     remove_leftovers(place.state)
     write_file(settings_path, json.dumps(wanted, indent=1).encode())
     append_line(journal)  # closes a line that a killed run began
+
+
+def read_settings(path: Path) -> dict[str, Any] | None:
+    """What the folder was begun with; None where that is not there, or not as a run writes it."""
+    try:
+        said = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    is_ours = isinstance(said, dict) and "fingerprint" in said and isinstance(said.get("settings"), dict)
+    return said if is_ours else None
 
 
 def entry_of(collection: Collection, row: int, entries: Mapping[str, Entry]) -> Entry | None:
