@@ -9,9 +9,10 @@ import pytest
 from datasets import Dataset
 from small_runs import TAGGER, Seeing
 
+from hf_audio_tagger import build_tagger
 from hf_audio_tagger.errors import RunError, SettingsError
 from hf_audio_tagger.runs import load_result, tag_dataset
-from hf_audio_tagger.runs.run_folder import folder_for
+from hf_audio_tagger.runs.run_folder import differences, folder_for, settings_of
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -142,6 +143,16 @@ def test_a_limit_is_remembered_as_it_was_asked_for_last(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="begun without a limit"):
         tag_dataset(MISSING, dest, TAGGER, limit=5)
     assert len(shard_names(dest)) == 3  # the first run's shard_rows hold
+
+
+def test_what_is_remembered_of_a_tagger_holds_no_secret() -> None:
+    url = "https://example.org/yamnet.pth"
+    tagger = build_tagger("yamnet", weights=f"{url}?token=secret", token="hf_secret")
+    said = settings_of(tagger)
+    assert (said["weights"], said["dtype"]) == (url, "float32")
+    assert "secret" not in json.dumps(said)
+    other = build_tagger("yamnet", weights=f"{url}?token=other", hop_seconds=0.96)
+    assert differences(said, settings_of(other)) == "hop_seconds was None, now 0.96"
 
 
 # Counting what is there

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from datasets import ClassLabel, Dataset, Features, Json, List, Value
+from datasets.exceptions import DatasetGenerationError
 
 from ..errors import SettingsError
 from ..ontology import ontology
@@ -146,7 +147,8 @@ def read_index(folder: Path) -> Index:
         index = Index(str(said["model"]), classes, said["predictions"])
         for prediction in index.predictions:
             array_path(folder, prediction)
-            float(prediction["per_chunk_length"])
+            times_of(prediction, patches=1)
+            prediction["id"]
     except FileNotFoundError:
         raise SettingsError(
             f"{folder} holds no {INDEX_NAME}. `export_predictions` writes it when it has done all clips."
@@ -162,6 +164,8 @@ def array_path(folder: Path, prediction: Mapping[str, Any]) -> Path:
     name = str(prediction["category_tsr_fname"])
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise ValueError(f"{name} lies outside of the folder")
+    if "\0" in name:
+        raise ValueError(f"{name!r} names no file")
     return folder / ARRAYS_NAME / name
 
 
@@ -189,15 +193,20 @@ def load_predictions(folder: str | Path) -> Dataset:
     index = read_index(folder)
     files = [stat_of(array_path(folder, prediction), index) for prediction in index.predictions]
     largest = max((size for _, size, _ in files), default=1)
-    rows = Dataset.from_generator(
-        rows_of,
-        features=features_of(index),
-        gen_kwargs={
-            "folder": str(folder),
-            "state": digest_of(READER_VERSION, (folder / INDEX_NAME).read_bytes(), *files),
-        },
-        writer_batch_size=min(1_000, max(1, WRITTEN_BYTES // largest)),
-    )
+    try:
+        rows = Dataset.from_generator(
+            rows_of,
+            features=features_of(index),
+            gen_kwargs={
+                "folder": str(folder),
+                "state": digest_of(READER_VERSION, (folder / INDEX_NAME).read_bytes(), *files),
+            },
+            writer_batch_size=min(1_000, max(1, WRITTEN_BYTES // max(1, largest))),
+        )
+    except DatasetGenerationError as error:
+        if isinstance(error.__cause__, SettingsError):  # `datasets` hides it behind an error of its own
+            raise error.__cause__ from None
+        raise
     assert isinstance(rows, Dataset)
     return rows
 
@@ -249,8 +258,10 @@ def read_array(path: Path, classes: int) -> np.ndarray:
     """A clip's logits, left on the disk until they are looked at."""
     try:
         logits = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise SettingsError(f"{path} is no array of numbers ({error}).") from error
+    if logits.dtype.kind not in "fiu":
+        raise SettingsError(f"{path} is no array of numbers (it holds {logits.dtype}).")
     if logits.ndim != 2 or logits.shape[1] != classes:
         raise SettingsError(f"{path} holds {logits.shape}; (patches, {classes}) is what the classes ask for.")
     return logits
