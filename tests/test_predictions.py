@@ -1,6 +1,7 @@
 """Predictions on disk: what is read of long clips, and what is said of files that are not as they must be."""
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,14 @@ def test_an_array_that_holds_no_logits_is_told(tmp_path: Path, logits: np.ndarra
         load_predictions(write_folder(tmp_path, logits))
 
 
+def test_an_archive_of_arrays_is_told(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, np.zeros((3, 2), np.float32))
+    with open(folder / "audio_pred" / "x.npy", "wb") as file:
+        np.savez(file, a=np.zeros((3, 2)))
+    with pytest.raises(SettingsError, match=r"x\.npy is no array of numbers"):
+        load_predictions(folder)
+
+
 class Executed:
     """Says so when it is unpickled."""
 
@@ -89,8 +98,12 @@ class Executed:
         return Path.touch, (self.path,)
 
 
-def test_no_code_in_an_array_is_executed(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path, np.array([[Executed(tmp_path / "executed"), 1]], dtype=object))
+@pytest.mark.parametrize("is_array", [False, True])
+def test_no_code_in_an_array_is_executed(tmp_path: Path, is_array: bool) -> None:
+    code = Executed(tmp_path / "executed")
+    folder = write_folder(tmp_path, np.array([[code, 1]], dtype=object))
+    if not is_array:
+        (folder / "audio_pred" / "x.npy").write_bytes(pickle.dumps(code))
     with pytest.raises(SettingsError, match="is no array of numbers"):
         load_predictions(folder)
     assert not (tmp_path / "executed").exists()

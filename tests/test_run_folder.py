@@ -2,15 +2,17 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
-from datasets import Dataset
+from datasets import Dataset, Features, IterableDataset, Value
 from small_runs import TAGGER, Seeing
 
 from hf_audio_tagger import build_tagger
-from hf_audio_tagger.errors import RunError, SettingsError
+from hf_audio_tagger.errors import MediaError, RunError, SettingsError
 from hf_audio_tagger.runs import load_result, tag_dataset
 from hf_audio_tagger.runs.run_folder import differences, folder_for, settings_of
 
@@ -153,6 +155,28 @@ def test_what_is_remembered_of_a_tagger_holds_no_secret() -> None:
     assert "secret" not in json.dumps(said)
     other = build_tagger("yamnet", weights=f"{url}?token=other", hop_seconds=0.96)
     assert differences(said, settings_of(other)) == "hop_seconds was None, now 0.96"
+
+
+def test_a_run_that_fails_at_its_first_rows_leaves_no_shard(tmp_path: Path) -> None:
+    dest = tmp_path / "out"
+    with pytest.raises(MediaError, match="not there 0"):
+        tag_dataset(MISSING, dest, replace(TAGGER, on_error="raise"))
+    assert list((dest / "data").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["out.parquet", "out.jsonl", "out"])
+def test_a_stream_without_rows_gives_no_file(tmp_path: Path, name: str) -> None:
+    features = Features({"video": Value("string")})
+    stream = IterableDataset.from_generator(lambda: iter(()), features=features)
+    assert tag_dataset(stream, tmp_path / name, TAGGER).rows == 0
+    assert (tmp_path / name).is_file() is False
+    with pytest.raises(SettingsError, match="holds no shards"):
+        load_result(tmp_path / name)
+
+
+def test_rows_of_several_batches_are_written_together(tmp_path: Path) -> None:
+    tag_dataset(MISSING, tmp_path / "out", TAGGER)
+    assert pq.read_metadata(tmp_path / "out" / "data" / "shard-00000.parquet").num_row_groups == 1
 
 
 # Counting what is there

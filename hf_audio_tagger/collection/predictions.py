@@ -260,8 +260,8 @@ def read_array(path: Path, classes: int) -> np.ndarray:
         logits = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise SettingsError(f"{path} is no array of numbers ({error}).") from error
-    if logits.dtype.kind not in "fiu":
-        raise SettingsError(f"{path} is no array of numbers (it holds {logits.dtype}).")
+    if not isinstance(logits, np.ndarray) or logits.dtype.kind not in "fiu":
+        raise SettingsError(f"{path} is no array of numbers.")
     if logits.ndim != 2 or logits.shape[1] != classes:
         raise SettingsError(f"{path} holds {logits.shape}; (patches, {classes}) is what the classes ask for.")
     return logits
