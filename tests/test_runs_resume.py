@@ -172,6 +172,21 @@ def test_media_in_cells_are_not_read_to_see_whether_files_changed(clips: Path, t
     assert tag_dataset(tmp_path / "rows.parquet", tmp_path / "out", TAGGER).heard_now == 0
 
 
+@pytest.mark.parametrize("order", [("path", "bytes"), ("bytes", "path")])
+@pytest.mark.parametrize("is_list", [False, True])
+def test_files_that_cells_with_a_path_name(
+    clips: Path, tmp_path: Path, order: tuple[str, str], is_list: bool
+) -> None:
+    cells = [{"path": str(clip_path(clips, number)), "bytes": None} for number in (0, 1)]
+    kind = pa.struct([(name, pa.binary() if name == "bytes" else pa.string()) for name in order])
+    column = pa.array([cells, []], pa.list_(kind)) if is_list else pa.array(cells, kind)
+    pq.write_table(pa.table({"video": column}), tmp_path / "rows.parquet")
+    tag_dataset(tmp_path / "rows.parquet", tmp_path / "out", TAGGER)
+    write_clip(clip_path(clips, 0), 5)
+    assert tag_dataset(tmp_path / "rows.parquet", tmp_path / "out", TAGGER).heard_now == 1
+    assert tag_dataset(tmp_path / "rows.parquet", tmp_path / "out", TAGGER).heard_now == 0
+
+
 def test_shards_of_an_earlier_version_are_gone_on_from(clips: Path, tmp_path: Path) -> None:
     """They do not say what their files were like, nor which shard they are, and have no checksums."""
     dest = tmp_path / "out"
