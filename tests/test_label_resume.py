@@ -222,6 +222,28 @@ def test_bytes_are_not_read_again_where_the_rows_are_the_same(
     assert reads.digested_bytes < len(clips[0])
 
 
+def test_a_file_of_the_same_size_is_heard_again(sounds: Path, tmp_path: Path, tagger: Tagger) -> None:
+    export_predictions(sounds, tmp_path / "out", tagger=tagger)
+    path = sounds / "0.wav"
+    before = path.stat()
+    sound = synthesize("White noise", 1.2, RATE_HZ, 9)[np.newaxis]
+    write_sound(path, sound, rate_hz=RATE_HZ, kind=WAV)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns - 1))
+    assert path.stat().st_size == before.st_size
+    assert export_predictions(sounds, tmp_path / "out", tagger=tagger).heard_now == 1
+
+
+def test_samples_in_cells_are_heard_again_where_they_changed(tmp_path: Path, tagger: Tagger) -> None:
+    def rows(*seeds: int) -> Dataset:
+        sounds = [synthesize("Siren", 1.2, RATE_HZ, seed) for seed in seeds]
+        cells = [{"array": sound, "sampling_rate": RATE_HZ} for sound in sounds]
+        return Dataset.from_dict({"id": ["a", "b"], "audio": cells})
+
+    assert export_predictions(rows(0, 1), tmp_path / "out", tagger=tagger).heard_now == 2
+    assert export_predictions(rows(0, 2), tmp_path / "out", tagger=tagger).heard_now == 1
+    assert export_predictions(rows(0, 2), tmp_path / "out", tagger=tagger).heard_now == 0
+
+
 def test_an_arrow_file_that_was_replaced_is_read_again(sounds: Path, tmp_path: Path, tagger: Tagger) -> None:
     """`datasets` gives a saved folder the fingerprint that its state names, whatever the file holds."""
     clips = [(sounds / f"{number}.wav").read_bytes() for number in range(2)]
