@@ -17,8 +17,10 @@ from random_weights import RATE_HZ, write_yamnet
 from sound_files import KINDS, write_sound
 
 from hf_audio_tagger import build_tagger, export_predictions, load_predictions
+from hf_audio_tagger.cells import FileMedia
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.errors import SettingsError
+from hf_audio_tagger.runs.journal import content_of
 from hf_audio_tagger.tagger import Tagger
 
 WAV = KINDS["wav-pcm_s16le"]
@@ -242,6 +244,14 @@ def test_samples_in_cells_are_heard_again_where_they_changed(tmp_path: Path, tag
     assert export_predictions(rows(0, 1), tmp_path / "out", tagger=tagger).heard_now == 2
     assert export_predictions(rows(0, 2), tmp_path / "out", tagger=tagger).heard_now == 1
     assert export_predictions(rows(0, 2), tmp_path / "out", tagger=tagger).heard_now == 0
+
+
+def test_another_url_is_another_clip() -> None:
+    one, other = (content_of(FileMedia(f"https://x.org/a.wav?token={word}")) for word in ("one", "other"))
+    assert None not in (one, other)
+    assert one != other
+    assert one == content_of(FileMedia("https://x.org/a.wav?token=one"))
+    assert "one" not in str(one)
 
 
 def test_an_arrow_file_that_was_replaced_is_read_again(sounds: Path, tmp_path: Path, tagger: Tagger) -> None:

@@ -55,13 +55,18 @@ def is_local_file(media: Media) -> TypeGuard[FileMedia]:
 
 
 def content_of(media: Media) -> str | None:
-    """What tells a clip's content from another's: a file's size and time of change, or a digest."""
+    """What tells a clip's content from another's: a file's size and time of change, or a digest.
+
+    Of a URL it is a digest of the address, which may hold a secret: another address, another clip.
+    """
     if is_local_file(media):
         try:
             info = os.stat(media.path)
         except (OSError, ValueError):
             return None
         return f"{info.st_size} bytes of {info.st_mtime_ns}"
+    if isinstance(media, FileMedia):
+        return hashlib.blake2b(media.path.encode(), digest_size=16).hexdigest()
     if isinstance(media, BytesMedia):
         return hashlib.blake2b(media.data, digest_size=16).hexdigest()
     if isinstance(media, SamplesMedia):
