@@ -32,6 +32,18 @@ class Lingering:
             raise self.ending
 
 
+class Reporting:
+    """Reports a row, then ends well or as it is told."""
+
+    def __init__(self, ending: Exception | None) -> None:
+        self.ending = ending
+
+    def __call__(self, job: Job, rank: int | None, report: Report, is_stopped: Callable[[], bool]) -> None:
+        report(Heard(job.index, 1, 0))
+        if self.ending is not None:
+            raise self.ending
+
+
 @pytest.mark.parametrize("ending", [None, RunError("it went wrong"), StoppedError()])
 def test_a_worker_that_does_not_end_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: Exception | None
@@ -76,3 +88,22 @@ def test_a_worker_that_leaves_within_a_job_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(RunError, match="gone with exit code 7"):
         run_in_processes([Job(0, 0, 1)], leave, 1, tmp_path / "log", lambda _: None, lambda: None)
+
+
+def test_rows_at_hand_are_spoken_of_where_a_worker_has_some(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def run(on_heard: Callable[[Heard], None], ending: Exception | None) -> None:
+        run_in_processes(
+            [Job(0, 0, 1)], Reporting(ending), 1, tmp_path / "log", on_heard, lambda: told.append("stopping")
+        )
+
+    def interrupt(_: Heard) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(RunError, match="no such model"):
+        run(lambda _: None, RunError("no such model"))
+    assert not told
+    with pytest.raises(KeyboardInterrupt):
+        run(interrupt, None)
+    assert told == ["stopping"]

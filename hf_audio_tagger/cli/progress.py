@@ -57,7 +57,7 @@ class Bar(Watcher):
             self.console.print(" ".join(filter(None, words(progress).values())), markup=False)
 
     def stopping(self) -> None:
-        self.describe("Stopping; the rows at hand are finished. Ctrl-C again ends at once")
+        self.describe("Stopping; the rows at hand are finished. Ctrl-C ends at once")
 
     def finishing(self, what: str) -> None:
         self.progress.stop()  # a push has bars of its own

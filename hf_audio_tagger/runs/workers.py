@@ -98,7 +98,8 @@ def run_in_processes(
                         raise RunError(describe_death(worker, log))
                     workers[worker.rank] = start(job, work, worker.rank, threads, log)
     except BaseException:
-        on_stopping()
+        if workers:
+            on_stopping()
         wind_down(workers, on_heard)
         raise
     finally:
