@@ -251,6 +251,22 @@ def test_a_result_that_is_not_what_was_written_is_written_again(
     assert (dest.stat().st_mtime_ns, dest.stat().st_ino) == (written.st_mtime_ns, written.st_ino)
 
 
+def test_writing_is_told_only_where_the_file_is_written(clips: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+
+    class Listening(Watcher):
+        def finishing(self, what: str) -> None:
+            told.append(what)
+
+    dest = tmp_path / "out.jsonl"
+    for _ in range(2):
+        tag_dataset(clips, dest, TAGGER, limit=2, watcher=Listening())
+    assert told == [f"Writing {dest}"]
+    append(dest)
+    tag_dataset(clips, dest, TAGGER, limit=2, watcher=Listening())
+    assert told == 2 * [f"Writing {dest}"]
+
+
 def test_a_run_that_ends_before_its_file_is_written(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

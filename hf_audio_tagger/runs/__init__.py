@@ -44,7 +44,7 @@ from ..tagger import Tagger, build_tagger
 from .jobs import Heard, ShardTagger, tag_rows
 from .plain_rows import plain_features, plain_table
 from .plan import Plan, make_plan, shards_of
-from .run_folder import RunFolder, begin, folder_for, join_shards, locked, read_record, record_of
+from .run_folder import RunFolder, begin, folder_for, is_joined, join_shards, locked, read_record, record_of
 from .shards import remove_leftovers, shard_paths
 from .sources import Source, open_source
 from .summary import Summary, came_tagged, summarize
@@ -153,7 +153,7 @@ def tag_dataset(
             listed = summarize(folder, tagger, record.shard_rows).failures
             raise RunError(f"{error} What is done is kept, the failures are listed in {listed}.") from None
         remove_leftovers(folder.shards)  # of workers that were lost
-        if folder.file is not None:
+        if not is_joined(folder):
             watcher.finishing(f"Writing {folder.dest}")
             join_shards(folder)
         seconds = time.monotonic() - begun

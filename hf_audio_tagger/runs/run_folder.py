@@ -346,14 +346,17 @@ def record_of(source: Source, tagger: Tagger, shard_rows: int, limit: int | None
     )
 
 
-def join_shards(folder: RunFolder) -> None:
-    """Make the one file that DEST is of all shards, in one step; nothing if it is what was made of them."""
-    file = folder.file
+def is_joined(folder: RunFolder) -> bool:
+    """True where no file is to be made of the shards, or the one there stands as it was made of them."""
     paths = shard_paths(folder.shards)
-    if file is None or not paths:
-        return
-    if is_result_of(file, paths, folder.written):
-        return
+    return folder.file is None or not paths or is_result_of(folder.file, paths, folder.written)
+
+
+def join_shards(folder: RunFolder) -> None:
+    """Make the one file that DEST is of all shards, in one step."""
+    file = folder.file
+    assert file is not None
+    paths = shard_paths(folder.shards)
     temporary = temporary_path(folder.state / file.name)
     try:
         with open(temporary, "wb") as output:
