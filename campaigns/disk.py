@@ -202,7 +202,7 @@ def fill(
         )
         faults = faults_when_full(first, place, kind)
         kept = kept_in(kind.dest(place))
-    second = command_at(place, kind, "second.txt")
+    second = first if first.code in DONE else command_at(place, kind, "second.txt")
     if second.code not in DONE:
         faults.append(f"with room, the same command: {second.told()}")
     else:

@@ -3,11 +3,13 @@
 import ctypes
 import http.server
 import json
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -226,6 +228,32 @@ def test_a_download_that_trickles_ends(
     with pytest.raises(ModelError, match="bytes a second"):
         build_tagger("yamnet", weights=f"{server.url}/a.pth?key=secret").identity()
     assert time.monotonic() - started < 20
+    assert list(cache.iterdir()) == []
+
+
+def test_headers_that_trickle_end(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pause of the server is long, so that no timeout of a read is reached."""
+    monkeypatch.setattr(weights, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(weights, "TIMEOUT_SECONDS", 0.5)
+    is_over = threading.Event()
+
+    def trickle(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+            while not is_over.wait(0.05):
+                connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=trickle, args=(listener,))
+        server.start()
+        try:
+            tagger = build_tagger("yamnet", weights=f"http://127.0.0.1:{listener.getsockname()[1]}/a.pth")
+            with pytest.raises(ModelError, match="did not send the beginning of its answer"):
+                tagger.identity()
+        finally:
+            is_over.set()
+            server.join()
     assert list(cache.iterdir()) == []
 
 

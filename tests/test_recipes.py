@@ -5,6 +5,7 @@ with the packaged checkpoint; where this package goes on and Data-Juicer drops a
 test says so.
 """
 
+import errno
 import gzip
 import json
 import os
@@ -29,6 +30,7 @@ from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import MediaError, SettingsError, TaggerError
 from hf_audio_tagger.recipes import OPERATORS, Report, read_recipe, run_recipe
+from hf_audio_tagger.recipes.export import WRITERS
 
 OPERATOR = "video_tagging_from_audio_mapper"
 META = "__dj__meta__"
@@ -397,6 +399,24 @@ def test_an_export_is_synced_before_it_is_put_in_place(folder: Path, monkeypatch
     path = write_rows(folder / "s.jsonl", [{"text": "a"}])
     run_recipe(write_recipe(folder, dataset_path=str(path), process=[]))
     assert (folder / "out").stat().st_ino in synced
+
+
+def test_a_disk_that_fills_up_leaves_no_part_of_an_export(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same command goes on then: nothing is there that it would have to overwrite."""
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = write_rows(folder / "s.jsonl", [{"text": "a", "__dj__stats__": {"n": 1}}])
+    recipe = write_recipe(folder, dataset_path=str(path), process=[])
+    with monkeypatch.context() as patch:
+        patch.setitem(WRITERS, ".jsonl", fail)
+        with pytest.raises(OSError, match="No space left"):
+            run_recipe(recipe)
+    assert list((folder / "out").iterdir()) == []
+    assert [one.name for one in run_recipe(recipe).written] == ["res_stats.jsonl", "res.jsonl"]
 
 
 def test_an_export_that_fails_leaves_the_last_one(folder: Path) -> None:

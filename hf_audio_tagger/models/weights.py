@@ -3,8 +3,10 @@
 import hashlib
 import os
 import tempfile
+import threading
 import time
 import urllib.request
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -124,7 +126,7 @@ def _downloaded(url: str, release: Release) -> Path:
 
 def _fetch(url: str, path: Path) -> None:
     """Whole or not at all: other processes may read `path` at any time."""
-    with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:
+    with _open(url) as response:
         handle, part = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
         try:
             with open(handle, "wb") as file:
@@ -137,6 +139,23 @@ def _fetch(url: str, path: Path) -> None:
             os.replace(part, path)
         finally:
             Path(part).unlink(missing_ok=True)
+
+
+def _open(url: str) -> HTTPResponse:
+    """The answer, once its headers are there: urllib's own timeout begins again with each byte of them."""
+    answer: Future[HTTPResponse] = Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS))
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=ask, name="weights", daemon=True).start()
+    seconds = TIMEOUT_SECONDS + PATIENCE_SECONDS
+    if not wait([answer], seconds).done:
+        raise OSError(f"the server did not send the beginning of its answer in {seconds:g} s")
+    return answer.result()
 
 
 def _copy(response: HTTPResponse, file: BinaryIO) -> int:

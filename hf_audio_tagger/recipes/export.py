@@ -22,20 +22,33 @@ ROWS_AT_A_TIME = 1000
 
 
 def export(samples: Dataset, path: Path, keep_stats: bool, failures: Sequence[Failure]) -> list[Path]:
-    """Write the files; the samples' own comes last, so that where it is new, all are."""
+    """Write the files beside their places, then put all in place: a disk that fills up leaves none there.
+
+    The samples' own comes last, so that where it is new, all are.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     _, stats_path, failed_path = outputs_of(path)
     extras = [name for name in (STATS, META) if name in samples.column_names]
-    written = []
-    if extras:
-        stats = samples.select_columns(extras)
-        written.append(replace(stats_path, lambda file: write_lines(rows_of(stats), file)))
-    failed_path.unlink(missing_ok=True)  # of a run before this one
-    if failures:
-        written.append(replace(failed_path, lambda file: write_lines(map(vars, failures), file)))
     result = samples if keep_stats else samples.remove_columns(extras)
-    written.append(replace(path, lambda file: WRITERS[path.suffix.lower()](result, file)))
-    return written
+    writers: dict[Path, Callable[[Path], Any]] = {}
+    if extras:
+        writers[stats_path] = lambda file: write_lines(rows_of(samples.select_columns(extras)), file)
+    if failures:
+        writers[failed_path] = lambda file: write_lines(map(vars, failures), file)
+    writers[path] = lambda file: WRITERS[path.suffix.lower()](result, file)
+    partials = {place: place.with_name(f".{place.name}.{os.getpid()}.partial") for place in writers}
+    try:
+        for place, write in writers.items():
+            write(partials[place])
+            with open(partials[place], "rb+") as file:
+                sync(file)
+        failed_path.unlink(missing_ok=True)  # of a run before this one
+        for place, partial in partials.items():
+            replace_file(partial, place)
+    finally:
+        for partial in partials.values():
+            partial.unlink(missing_ok=True)
+    return list(writers)
 
 
 def outputs_of(path: Path) -> tuple[Path, Path, Path]:
@@ -68,19 +81,6 @@ def check_export(path: Path, inputs: Sequence[Path], overwrite: bool) -> None:
                 f"export_path: {output} is there already. --overwrite (overwrite=True) replaces it with what "
                 "belongs to it, another export_path keeps both."
             )
-
-
-def replace(path: Path, write: Callable[[Path], Any]) -> Path:
-    """Write beside a file and put it in its place when it is whole."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        write(partial)
-        with open(partial, "rb+") as file:
-            sync(file)
-        replace_file(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
 
 
 def rows_of(samples: Dataset) -> Iterator[dict[str, Any]]:
