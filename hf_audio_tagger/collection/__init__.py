@@ -119,7 +119,11 @@ def export_predictions(
     with disk_errors(place), locked(place):
         journal = place.state / JOURNAL_NAME
         begin(home, place, listening, overwrite)
-        entries = read_journal(journal)
+        entries, damaged = read_journal(journal)
+        if damaged:
+            watcher.noted(
+                f"{journal} is damaged (lines: {damaged:,}); the clips named there are heard again."
+            )
         done = done_rows(home, collection, len(classes), entries, journal)
         todo = tuple(row for row in range(len(collection)) if row not in done)
         work = Labeller(collection, listening, home, journal, todo)
@@ -139,7 +143,7 @@ def export_predictions(
             run_in_processes(plan.jobs, work, num_proc, place.log, tally.heard, watcher.stopping)
         remove_leftovers(home / ARRAYS_NAME)  # of workers that were lost
         watcher.finishing(f"Writing {home / INDEX_NAME}")
-        entries = read_journal(journal)
+        entries, _ = read_journal(journal)
         return finish(home, collection, tagger.model, classes, entries, tally.heard_now, begun)
 
 
@@ -255,7 +259,8 @@ def begin(home: Path, place: RunFolder, listening: Tagger, overwrite: bool) -> N
     """Make the folder ready: anew, or to go on with what the same settings have made."""
     settings_path, journal = place.state / SETTINGS_NAME, place.state / JOURNAL_NAME
     if overwrite:
-        for entry in read_journal(journal).values():
+        entries, _ = read_journal(journal)
+        for entry in entries.values():
             npy_path(home, entry.name).unlink(missing_ok=True)
         for path in (home / INDEX_NAME, home / FAILURES_NAME, settings_path, journal):
             path.unlink(missing_ok=True)
@@ -280,7 +285,7 @@ def read_settings(path: Path) -> dict[str, Any] | None:
     """What the folder was begun with; None where that is not there, or not as a run writes it."""
     try:
         said = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
     is_ours = isinstance(said, dict) and "fingerprint" in said and isinstance(said.get("settings"), dict)
     return said if is_ours else None

@@ -3,12 +3,16 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from ..cells import BytesMedia, FileMedia, Media, SamplesMedia, is_url
+from .typed_json import read_as
+
+FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9 ._-]{0,199}")  # as `safe_names` makes them
 
 
 @dataclass(frozen=True)
@@ -35,18 +39,33 @@ def append_line(path: Path, values: Mapping[str, Any] | None = None) -> None:
         os.close(handle)
 
 
-def read_journal(path: Path) -> dict[str, Entry]:
-    """The last that was said of each file, by its name in lower case: some file systems know no other."""
+def read_journal(path: Path) -> tuple[dict[str, Entry], int]:
+    """The last that was said of each file, by its name in lower case: some file systems know no other.
+
+    Beside it, how many lines hold what no run writes.
+    """
     entries = {}
+    damaged = 0
     if path.exists():
         with open(path, "rb") as file:
             for line in file:
                 try:
-                    entry = Entry(**json.loads(line))
-                except (ValueError, TypeError):
+                    entry = read_entry(line)
+                except json.JSONDecodeError:
                     continue  # empty, or torn by the end of a run
-                entries[entry.name.lower()] = entry
-    return entries
+                except ValueError:
+                    damaged += 1
+                else:
+                    entries[entry.name.lower()] = entry
+    return entries, damaged
+
+
+def read_entry(line: bytes) -> Entry:
+    """An entry whose name is that of one file, in the folder of arrays and nowhere else."""
+    entry = read_as(Entry, line)
+    if FILE_NAME.fullmatch(entry.name) is None or entry.patches < 0:
+        raise ValueError(f"{entry} is nothing that a run writes")
+    return entry
 
 
 def is_local_file(media: Media) -> TypeGuard[FileMedia]:

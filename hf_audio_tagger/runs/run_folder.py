@@ -43,6 +43,7 @@ from .shards import (
     write_file,
 )
 from .sources import Source, data_files, digest_of
+from .typed_json import read_as
 from .written import is_result_of, remember_result
 
 FORMAT = 1  # of this folder
@@ -246,13 +247,15 @@ def begin(folder: RunFolder, wanted: Record, overwrite: bool) -> Record:
 
 def read_record(folder: RunFolder) -> Record | None:
     try:
-        record = Record(**json.loads(folder.record.read_bytes()))
-        if not isinstance(record.settings, dict) or not isinstance(record.shard_rows, int):
-            raise TypeError("not as a run writes it")
+        record = read_as(Record, folder.record.read_bytes())
+        if any(
+            count is not None and count < 1 for count in (record.source_rows, record.shard_rows, record.limit)
+        ):
+            raise ValueError("a count of rows is below 1")
         return record
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise RunError(
             f"{folder.record} is damaged, or was written by another version; --overwrite starts anew."
         ) from error

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from ..errors import RunError
 from .sources import State
+from .typed_json import checked
 
 FOOTER_KEY = b"hf_audio_tagger"
 NAME = "shard-{:05d}.parquet"
@@ -82,10 +83,10 @@ def read_footer(path: Path, fingerprint: str) -> Footer | None:
             return None
         stamps = base64.b64decode(said.get("stamps", ""))
         came_tagged = said.get("came_tagged", 0)
-        return Footer(rows, said["failed_rows"], said["ended"], said["state"], stamps, came_tagged)
+        return checked(Footer(rows, said["failed_rows"], said["ended"], said["state"], stamps, came_tagged))
     except FileNotFoundError:
         return None
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, RecursionError) as error:
         if not is_damage(error):
             raise
         return None

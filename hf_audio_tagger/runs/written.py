@@ -33,9 +33,9 @@ def remembered_shards(ledger: Path) -> set[Identity]:
     for line in ledger.read_bytes().splitlines() if ledger.exists() else []:
         try:
             name, size, time_ns = json.loads(line)["shard"]
-        except (ValueError, TypeError, KeyError):
-            continue  # torn by the end of a run
-        found.add((name, size, time_ns))
+            found.add((name, size, time_ns))
+        except (ValueError, TypeError, KeyError, RecursionError):
+            continue  # torn by the end of a run, or damaged: its shard is read again
     return found
 
 
@@ -61,7 +61,7 @@ def is_result_of(file: Path, shards: Sequence[Path], memory: Path) -> bool:
     try:
         said = json.loads(memory.read_bytes())
         return bool(said == result_state(file, shards))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return False
 
 
