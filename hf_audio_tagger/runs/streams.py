@@ -2,7 +2,7 @@
 
 `datasets` gives an `IterableDataset` no fingerprint. Its parts have one: the files or the generator that the
 rows come from, with their arguments, and each step behind them. Where a part cannot be hashed, such as a
-generator that holds an open connection, the first rows tell.
+step that holds an open connection, the first rows tell.
 """
 
 import inspect
