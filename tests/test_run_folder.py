@@ -189,3 +189,9 @@ def test_failures_are_listed_by_their_rows_where_shards_before_them_are_lost(tmp
     with pytest.raises(RunError, match="3 rows failed, more than the 1 allowed"):
         tag_dataset(MISSING, dest, TAGGER, max_failures=1)
     assert listed_rows(dest) == [2, 3, 4]
+
+
+@pytest.mark.parametrize("most", [0, "0", "0%"])
+def test_no_failure_at_all_may_be_asked_for(tmp_path: Path, most: int | str) -> None:
+    with pytest.raises(RunError, match=r"Stopped: [25] "):  # a share is judged when all five are heard
+        tag_dataset(MISSING, tmp_path / "out", TAGGER, max_failures=most)

@@ -69,5 +69,5 @@ def test_a_disk_that_cannot_sync_keeps_nothing_of_the_shard(
 
 def test_a_place_that_cannot_be_written_is_named(embedded: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(RunError, match=r"Not a directory: .*file"):
+    with pytest.raises(RunError, match=r"^Reading or writing failed \(Not a directory: .*file"):
         tag_dataset(embedded, tmp_path / "file" / "out", TAGGER, limit=1)

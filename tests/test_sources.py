@@ -10,6 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Audio, Dataset, DatasetDict, List, Value, Video
 
+from hf_audio_tagger import build_tagger
+from hf_audio_tagger.runs import sources, tag_dataset
 from hf_audio_tagger.runs.sources import Source, SourceError, open_source
 
 pytestmark = pytest.mark.timeout(60)
@@ -183,6 +185,35 @@ def test_fingerprint_follows_the_content_and_not_the_place(tmp_path: Path) -> No
     assert open_source(tmp_path / "copy").fingerprint == before
     touch(media, "d.mp4")
     assert open_source(media).fingerprint != before
+
+
+@pytest.mark.parametrize("changed", [0, 9])
+def test_either_end_of_a_large_file_is_in_its_fingerprint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: int
+) -> None:
+    monkeypatch.setattr(sources, "DIGESTED_BYTES", 20)
+    names = [f"{number}.mp4" for number in range(10)]
+    before = open_source(write_lines(tmp_path / "rows.jsonl", [{"video": name} for name in names]))
+    names[changed] = "x.mp4"
+    after = open_source(write_lines(tmp_path / "rows.jsonl", [{"video": name} for name in names]))
+    assert after.fingerprint != before.fingerprint
+
+
+def test_the_hub_gets_the_taggers_token_and_its_refusal_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = []
+
+    def refused(name: str, config: str | None, token: str | None) -> list[str]:
+        tokens.append(token)
+        raise ConnectionError("401: who are you?")
+
+    monkeypatch.setattr("datasets.get_dataset_split_names", refused)
+    tagger = build_tagger("demo", device="cpu", token="hf_one")
+    with pytest.raises(SourceError, match=r"user/name: .*reading it from the Hub failed \(401: who are you"):
+        tag_dataset("user/name", tmp_path / "out", tagger)
+    assert tokens == ["hf_one"]
+    assert not (tmp_path / "out").exists()
 
 
 def test_stream_gives_the_same_rows_and_goes_on_where_it_was(tmp_path: Path) -> None:
