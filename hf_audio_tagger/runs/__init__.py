@@ -24,6 +24,7 @@ unfinished shards as shorter ones.
 | `workers.py` | processes that take jobs; one that dies is replaced |
 | `run_folder.py` | DEST: what is remembered, the lock, refusing another run's place |
 | `written.py` | by what damage to a shard or to DEST is told |
+| `typed_json.py` | state files read back: other types than were written are damage |
 | `summary.py` | counts and the list of failures |
 """
 
