@@ -229,9 +229,17 @@ def tar_of(data: bytes, mode: str = "w") -> bytes:
 
 def test_a_clip_has_so_many_seconds(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web, "READING_SECONDS", 0.3)
+    waits, until = [], remote.wait
+
+    def wait(futures: Any, seconds: float) -> Any:
+        waits.append(seconds)
+        return until(futures, seconds)
+
+    monkeypatch.setattr(remote, "wait", wait)
     text = reason(site.add("/silent.wav", say_nothing))
     assert text.startswith("it could not be opened: it sent 0 bytes in ")
     assert text.endswith(" s; the limit is 0.3 s of reading a clip.")
+    assert waits == [0.3, 0]  # the connection closes while nobody waits
 
 
 def test_a_byte_at_a_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,6 +284,17 @@ def test_what_still_reads_stops(site: Site) -> None:
         with pytest.raises(MediaError, match="given up"):  # as the helper sees it
             file.layer.read(9)
         assert file.read(9) == b""  # said once
+        assert file.seek(0, io.SEEK_END) == 0  # nor is its length asked for again
+
+
+def test_what_came_from_elsewhere_than_a_server_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.wav.gz").write_bytes(gzip.compress(WAV))
+    url = f"gzip://a.wav::file://{tmp_path}/a.wav.gz"
+    with open_url(url, url) as file:
+        assert file.read(9) + file.read(8) == WAV[:17]
+        file.spent_seconds = web.READING_SECONDS
+        with pytest.raises(MediaError, match="it sent 17 bytes in 300 s"):
+            file.read(9)
 
 
 def test_a_failure_that_a_decoder_swallows() -> None:
@@ -542,6 +561,8 @@ def test_a_cache_keeps_no_copy_that_broke_off(site: Site, monkeypatch: pytest.Mo
         assert "broke the connection off" in reason(url)
         whole[0] = True
         assert_heard(url)
+    untold = site.add("/untold.wav", lambda handler: handler.answer(200, Content_Length=None))
+    assert "the server does not tell its size" in reason(f"simplecache::{untold}")
     monkeypatch.setattr(layers, "MOST_KEPT_BYTES", 1000)
     assert "the limit is 1,000" in reason("simplecache::" + site.add("/big.wav", ranges(WAV)))
 
