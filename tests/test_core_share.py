@@ -1,10 +1,13 @@
 """How many threads a process may compute on, what rank it has, and how its workers begin."""
 
+import multiprocessing
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
+import multiprocess
 import pytest
 import torch
 
@@ -46,6 +49,23 @@ def with_children(count: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_process_that_is_no_worker_has_all_cores_and_rank_0() -> None:
     assert process.core_share() == 8
     assert process.worker_rank() == 0
+
+
+def test_all_cores_where_the_system_does_not_say_which_are_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert process.core_share() == 6
+
+
+@pytest.mark.parametrize("module", [multiprocess, multiprocessing])
+def test_a_worker_is_known_whichever_library_began_it(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = SimpleNamespace(name="Worker-2", _identity=(2,))
+    monkeypatch.setattr(module, "current_process", lambda: worker)
+    assert process.current_worker() == ("Worker-2", (2,))
+    assert process.is_worker()
+    assert process.worker_rank() == 1
 
 
 @pytest.mark.usefixtures("as_worker")

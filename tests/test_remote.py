@@ -425,6 +425,26 @@ def test_a_part_without_an_end(site: Site, told: int | None) -> None:
     assert len(site.seen) <= 4, site.seen  # from the first such part on it is read front to back, once
 
 
+@pytest.mark.parametrize("is_odd", [False, True])
+def test_a_later_part_that_comes_without_its_status(site: Site, is_odd: bool) -> None:
+    """A page in place of a later part is no sound; from a server that gives parts nothing else is fetched."""
+    samples = np.tile(NOISE, 60)  # longer than fsspec reads ahead
+    data, wholes, odd = wav_of(samples), [], iter([is_odd])
+
+    def route(handler: Handler) -> None:
+        asked = handler.headers.get("Range")
+        wholes.extend([asked] * (asked is None and handler.command == "GET"))
+        if asked and not asked.startswith("bytes=0-") and next(odd, False):
+            handler.answer(200, b"Please come back later")
+        else:
+            ranges(data)(handler)
+
+    np.testing.assert_array_equal(
+        hear(site.add("/long.wav", route)), np.tile(NOISE.astype(np.float32) / 32768, 60)
+    )
+    assert len(wholes) == is_odd
+
+
 def test_a_packed_body_is_refused(site: Site) -> None:
     packed = gzip.compress(WAV)
     url = site.add("/a.wav", lambda handler: handler.answer(200, packed, Content_Encoding="gzip"))
@@ -619,6 +639,16 @@ def test_connections_that_fail(site: Site, monkeypatch: pytest.MonkeyPatch) -> N
 def test_words_for_certificates() -> None:
     error = ssl.SSLCertVerificationError("certificate verify failed: self-signed certificate")
     assert "self-signed certificate" in web.reason_of(error)
+
+
+def test_words_for_storage_that_forbids_it_and_for_errors_that_hide_another() -> None:
+    """fsspec says FileNotFoundError for whatever its client said."""
+    forbidden = web.reason_of(PermissionError("Forbidden"))
+    assert forbidden == "access is denied (Forbidden); check the token or credentials"
+    hiding = FileNotFoundError("https://x.test/a.mp4")
+    assert web.reason_of(hiding) == "it is not there; check the address"
+    hiding.__cause__ = ValueError("the answer cannot be read.")
+    assert web.reason_of(hiding) == "the answer cannot be read"
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC])

@@ -37,10 +37,6 @@ class Conversion:
     def kernel_values(self) -> int:
         return self.step_out * (self.step_in + 2 * self.reach)
 
-    @property
-    def margin_in(self) -> int:
-        return self.margin_groups * self.step_in
-
     def start_in(self, start_out: int) -> int:
         """The source sample to read from so that output sample `start_out` is exact."""
         return max(0, start_out // self.step_out - self.margin_groups) * self.step_in
