@@ -433,3 +433,16 @@ def test_samples_of_integers_and_channels() -> None:
         for array in (stored, stored.T):
             heard = hear(media_of_cell({"array": array, "sampling_rate": 16_000})[0])
             np.testing.assert_allclose(heard, floats.mean(axis=0), atol=1.5 / scale + 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "is_taken"), [(999, False), (1_000, True), (768_000, True), (768_001, False)]
+)
+def test_rates_that_are_read(rate_hz: int, is_taken: bool) -> None:
+    samples = tones(0.5, 16_000, 1)[0]
+    (media,) = media_of_cell({"array": samples, "sampling_rate": rate_hz})
+    if is_taken:
+        np.testing.assert_array_equal(hear(media), samples)
+    else:
+        with pytest.raises(MediaError, match=f"its sample rate is {rate_hz} Hz; 1000 to 768000 are read"):
+            hear(media)
