@@ -123,3 +123,25 @@ def test_a_clip_without_sound_has_nothing_in_the_columns_that_are_asked_for(clip
     }
     (verdict,) = build_tagger("demo").hear(clips["EMPTY"])
     assert (verdict.top, verdict.segments, verdict.embedding) == (None, None, None)
+
+
+def test_the_columns_say_what_is_heard(clips: Clips) -> None:
+    every = build_tagger("demo", top_k=2, segments=True, embeddings=True)
+    (verdict,) = every.hear(clips["Siren"])
+    (row,) = Dataset.from_dict({"video": [str(clips["Siren"])]}).map(every).to_list()
+    assert row["video_audio_tags"] == [verdict.tag] == ["Siren"]
+    (top,), (segments,), (embedding,) = (
+        row[f"video_audio_{name}"] for name in ("top", "segments", "embedding")
+    )
+    assert verdict.top
+    assert verdict.segments
+    assert verdict.embedding is not None
+    assert [one["label"] for one in top] == [label for label, _ in verdict.top]
+    assert [one["score"] for one in top] == pytest.approx([score for _, score in verdict.top])
+    assert len(segments) == len(verdict.segments)
+    for one, segment in zip(segments, verdict.segments, strict=True):
+        assert one["label"] == segment.label
+        assert [one[name] for name in ("start", "end", "score")] == pytest.approx(
+            [segment.start, segment.end, segment.score]
+        )
+    assert embedding == pytest.approx(verdict.embedding.tolist())
