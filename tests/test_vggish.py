@@ -1,11 +1,13 @@
 """VGGish, with its classifier and without. Random weights, and a thin dense layer for speed."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from hf_audio_tagger import build_tagger
 from hf_audio_tagger.errors import ModelError
 from hf_audio_tagger.models import logmel, vggish
 from hf_audio_tagger.models.logmel import PatchListener, log_mel
@@ -131,6 +133,19 @@ def test_without_a_classifier_there_are_embeddings_and_no_tags(
     assert embedder.labels == ()
     assert heard.logits.shape == (2, 0)
     np.testing.assert_array_equal(heard.embeddings, listener.hear(windows).embeddings)
+
+
+@pytest.mark.usefixtures("embedder")
+def test_a_tagger_without_a_classifier_gives_embeddings_alone(tmp_path: Path) -> None:
+    clip = {"array": np.concatenate(noises(2)), "sampling_rate": 16_000}
+    given: dict[str, Any] = {"weights": tmp_path / "vggish_orig.pth", "device": "cpu"}
+    (verdict,) = build_tagger("vggish", **given, embeddings=True).hear(clip)
+    assert verdict.tag is None
+    assert verdict.embedding is not None
+    assert verdict.embedding.shape == (128,)
+    for asked in ({}, {"embeddings": True, "top_k": 2}, {"embeddings": True, "segments": True}):
+        with pytest.raises(ModelError, match=r"name no sounds.*embeddings=True alone"):
+            build_tagger("vggish", **given, **asked).tag(clip)
 
 
 def test_half_a_classifier_is_refused(network: vggish.Vggish, tmp_path: Path) -> None:
