@@ -118,6 +118,18 @@ def test_subjects_are_asked_in_processes_of_their_own(tmp_path: Path) -> None:
     assert (tmp_path / "clips" / "00000.mp4").stat().st_size > 1_000
 
 
+def test_what_is_measured_apart_goes_the_packages_own_way(tmp_path: Path) -> None:
+    """Decoding alone, of AST's first window and of all of YAMNet's."""
+    from benchmarks.subjects import first_window, maker, yamnet
+
+    clip, weights = str(tmp_path / "clip.mp4"), str(tmp_path / "yamnet.pth")
+    maker.prepare({})({"kind": "clip", "path": clip, "seconds": 12, "codec": "mpeg4", "seed": 0})
+    maker.prepare({})({"kind": "yamnet", "path": weights})
+    assert [len(samples) for samples in first_window.decoded([clip], "pyav")] == [163_840]
+    run = yamnet.prepare({"weights": weights, "tagger": {}, "warm": clip})
+    assert run({"part": "decoding", "video": clip}) == {"patches": 25}  # one every 0.48 s, the last one short
+
+
 def test_a_case_that_cannot_be_measured_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from benchmarks import __main__ as command
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.subjects.serving import Job, Run, serve
 from hf_audio_tagger.cells import FileMedia
-from hf_audio_tagger.listen import Ending, Plan, decode_ahead
+from hf_audio_tagger.listen import Plan, decode_ahead
 
 WINDOW_SECONDS = 10.24
 
@@ -19,6 +19,7 @@ class Ears:
 
     rate_hz: int = 16_000
     window_samples: int = round(WINDOW_SECONDS * 16_000)
+    hop_samples: int = round(WINDOW_SECONDS * 16_000)
     frame_samples: int = 400
 
 
@@ -26,11 +27,10 @@ def decoded(videos: Sequence[str], decoder: str = "auto", threads: int = 2) -> l
     ears: Any = Ears()
     plan = Plan("first", ears.window_samples, "first", decoder, batch_size=16, decode_threads=threads)
     windows = []
-    for event in decode_ahead([FileMedia(video) for video in videos], ears, plan):
-        if not isinstance(event, Ending):
-            windows += [window.samples for window in event[1]]
-        elif event.error is not None:
-            raise event.error
+    for chunk in decode_ahead([FileMedia(video) for video in videos], ears, plan):
+        windows += [window.samples for window in chunk.windows]
+        if chunk.ending is not None and chunk.ending.error is not None:
+            raise chunk.ending.error
     return windows
 
 

@@ -11,7 +11,7 @@ import torch
 from benchmarks.subjects.serving import Job, Run, serve
 from hf_audio_tagger import build_tagger, memo
 from hf_audio_tagger.cells import FileMedia
-from hf_audio_tagger.listen import Ending, Window, decode_ahead, windows_per_batch
+from hf_audio_tagger.listen import Window, decode_ahead, windows_per_batch
 from hf_audio_tagger.models import listener as listener_of
 from hf_audio_tagger.models.logmel import PatchListener, log_mel
 from hf_audio_tagger.models.state_dict import loaded, read_state_dict
@@ -29,8 +29,8 @@ def prepare(settings: Job) -> Run:
     plain = loaded(Yamnet, read_state_dict(weights), weights)
 
     def windows_of(video: str) -> Iterator[Window]:
-        events = decode_ahead([FileMedia(video)], listener, plan)
-        return chain.from_iterable(event[1] for event in events if not isinstance(event, Ending))
+        chunks = decode_ahead([FileMedia(video)], listener, plan)
+        return chain.from_iterable(chunk.windows for chunk in chunks)
 
     def whole(job: Job) -> Job:
         memo.forget()
