@@ -9,6 +9,12 @@ import pytest
 os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "0")
 os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+for colours in (
+    "PY_COLORS",
+    "FORCE_COLOR",
+    "GITHUB_ACTIONS",
+):  # typer draws in colour where one is set, even to 0
+    os.environ.pop(colours, None)
 
 
 def folder_from(variable: str) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hf_audio_tagger import process
 from hf_audio_tagger.errors import ProcessError, RunError
 from hf_audio_tagger.runs import workers
 from hf_audio_tagger.runs.jobs import Heard, Job, Report, StoppedError
@@ -17,6 +18,12 @@ from hf_audio_tagger.runs.workers import run_in_processes
 pytestmark = pytest.mark.timeout(60)
 
 NEVER_SECONDS = 300.0
+
+
+@pytest.fixture(autouse=True)
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever ran in this process before: after OpenVINO, workers would be spawned."""
+    monkeypatch.setattr(process, "_used_openvino", set())
 
 
 class Lingering:
