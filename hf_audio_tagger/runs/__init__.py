@@ -48,7 +48,7 @@ from .plan import Plan, make_plan, shards_of
 from .run_folder import RunFolder, begin, folder_for, is_joined, join_shards, locked, read_record, record_of
 from .shards import remove_leftovers, shard_paths
 from .sources import Source, open_source
-from .summary import Summary, came_tagged, summarize
+from .summary import Summary, summarize
 from .workers import run_here, run_in_processes
 
 SHARD_ROWS = 1_000
@@ -141,7 +141,6 @@ def tag_dataset(
             ledger=folder.ledger,
             makers=makers,
         )
-        kept_before = came_tagged(folder, record.fingerprint)
         tally = RunTally(plan, failures_allowed, watcher)
         begun = time.monotonic()
         try:
@@ -158,9 +157,9 @@ def tag_dataset(
             watcher.finishing(f"Writing {folder.dest}")
             join_shards(folder)
         seconds = time.monotonic() - begun
-        kept_now = came_tagged(folder, record.fingerprint) - kept_before
-        heard_now = tally.heard_now - kept_now
-        summary = summarize(folder, tagger, record.shard_rows, heard_now, seconds, tally.rate)
+        summary = summarize(folder, tagger, record.shard_rows, tally.heard_now, seconds, tally.rate)
+        kept_now = summary.kept - plan.kept_rows
+        summary = replace(summary, heard_now=tally.heard_now - kept_now)
         if summary.kept and None in makers[tagger.tag_column]:
             note = f"{summary.kept:,} rows came with tags of unknown origin and were kept (redo hears them)."
             summary = replace(summary, notes=(note,))

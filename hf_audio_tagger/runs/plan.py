@@ -41,6 +41,7 @@ class Plan:
     total_rows: int | None  # None: a stream that does not tell
     done_rows: int
     failed_rows: int  # of those that are done
+    kept_rows: int = 0  # of those, too: they came with their tags
     notes: tuple[str, ...] = ()  # what a person should know, a line each
 
 
@@ -67,6 +68,7 @@ def make_plan(folder: RunFolder, record: Record, source: Source, tagger: Tagger,
         total,
         sum(footer.rows for footer in footers.values()) - sum(map(len, again.values())),
         sum(len(set(places) - set(again.get(index, ()))) for index, places in failing.items()),
+        sum(footer.came_tagged for footer in footers.values()),
         tuple(notes),
     )
 

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import RunError
-from .sources import State
+from .sources import State, one_line
 from .typed_json import checked
 
 FOOTER_KEY = b"hf_audio_tagger"
@@ -115,7 +115,7 @@ def readable(path: Path) -> Iterator[pq.ParquetFile]:
     except (OSError, pa.ArrowException) as error:
         if not is_damage(error):
             raise
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         aside = set_aside(path)
         raise DamagedShardError(
             f"{path} is damaged ({reason}). It is kept as {aside.name}, which may be removed; the same "
