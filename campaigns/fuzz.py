@@ -53,7 +53,7 @@ class Bundle:
     alone: bool = False  # without a whole file among them
 
 
-Heard = tuple[str | None, str | None]  # of one file: its tag, or its error
+ModelOutput = tuple[str | None, str | None]  # of one file: its tag, or its error
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def run(asked: Asked) -> Report:
 
 
 def usable_decoders() -> list[str]:
-    from hf_audio_tagger.decode import why_not
+    from hf_audio_tagger.media import why_not
 
     return [name for name in DECODERS if name in ("auto", "pyav") or not why_not(name)]
 
@@ -115,7 +115,7 @@ def fuzz(decoder: str, seeds: Sequence[Seed], asked: Asked) -> Fuzzed:
         for place in range(asked.jobs)
     ]
     limits = Limits(HANG_SECONDS, MOST_GROWTH_MB)
-    heard: dict[int, Heard] = {}
+    heard: dict[int, ModelOutput] = {}
     broken: dict[int, Broken] = {}
     suspects: list[tuple[Bundle, Ended]] = []
     for bundle, ended in ask_all(workers, bundles(decoder, asked), limits):
@@ -198,7 +198,7 @@ def warm_up(decoder: str, asked: Asked) -> None:
         hear_cells(decoder, How("all", "mean", is_real=number == 0), [seed.data for seed in whole_seeds()])
 
 
-def hear_bundle(decoder: str, asked: Asked, bundle: Bundle) -> list[Heard]:
+def hear_bundle(decoder: str, asked: Asked, bundle: Bundle) -> list[ModelOutput]:
     """What a batch of a map says of mutants, with a whole file among them that must not suffer."""
     how = how_of(bundle, asked)
     random = Random(f"{asked.seed}/forms/{bundle.number}")
@@ -233,14 +233,14 @@ def cell_of(path: Path, data: bytes, random: Random) -> Any:
     return str(path) if form == 0 else {"path": str(path), "bytes": None}
 
 
-def hear_cells(decoder: str, how: How, cells: Sequence[Any]) -> list[Heard]:
+def hear_cells(decoder: str, how: How, cells: Sequence[Any]) -> list[ModelOutput]:
     """A batch as `map` gives it to a tagger; each row's tag or error."""
     from hf_audio_tagger import build_tagger, memo, models
 
     memo.forget()
     settings: dict[str, Any] = {"windows": how.windows, "channels": how.channels, "decoder": decoder}
     tagger = build_tagger("demo", batched=True, on_error="record", device="cpu", **settings)
-    stand_in = nullcontext() if how.is_real else patch.object(models, "listener", StandIn)
+    stand_in = nullcontext() if how.is_real else patch.object(models, "get_model", StandIn)
     with stand_in:
         answer = tagger({"video": list(cells)})
     tags, errors = list(answer["video_audio_tags"]), list(answer["video_audio_error"])
@@ -249,7 +249,7 @@ def hear_cells(decoder: str, how: How, cells: Sequence[Any]) -> list[Heard]:
     return [one_of(row_tags, row_errors) for row_tags, row_errors in zip(tags, errors, strict=True)]
 
 
-def one_of(tags: Sequence[str | None], errors: Sequence[str | None]) -> Heard:
+def one_of(tags: Sequence[str | None], errors: Sequence[str | None]) -> ModelOutput:
     """A row's one tag, or its one error."""
     if len(tags) != 1 or len(errors) != 1 or (tags[0] is None) == (errors[0] is None):
         raise RowError(f"a row of one file has the tags {list(tags)} and the errors {list(errors)}")
@@ -259,7 +259,7 @@ def one_of(tags: Sequence[str | None], errors: Sequence[str | None]) -> Heard:
 # In words
 
 
-def outcome_of(heard: Heard) -> str:
+def outcome_of(heard: ModelOutput) -> str:
     return "refused" if heard[0] is None else "EMPTY" if heard[0] == "EMPTY" else "heard"
 
 

@@ -22,8 +22,8 @@ HERE = "127.0.0.1"
 BOMB_BYTES = 1 << 30
 # Limits of time and size that are shortened in the children, where the package has them.
 SHORTENED: Mapping[str, Mapping[str, float]] = {
-    "hf_audio_tagger.decode.safe": {"URL_TIMEOUT_SECONDS": SHORT_SECONDS},
-    "hf_audio_tagger.decode.web": {
+    "hf_audio_tagger.media.container": {"URL_TIMEOUT_SECONDS": SHORT_SECONDS},
+    "hf_audio_tagger.media.web": {
         "SILENT_SECONDS": SHORT_SECONDS,
         "READING_SECONDS": 5.0,
         "GRACE_SECONDS": 1.0,
@@ -158,7 +158,7 @@ def prepare() -> None:
 def count_as_public(address: str) -> None:
     """A server on this machine cannot have a public address; the package is made to believe it."""
     try:
-        web: Any = import_module("hf_audio_tagger.decode.web")
+        web: Any = import_module("hf_audio_tagger.media.web")
     except ModuleNotFoundError:
         return
     is_public = web.is_public
@@ -175,23 +175,21 @@ def hear_clip(cell: Any) -> Any:
     from hf_audio_tagger import build_tagger, memo, models
 
     memo.forget()
-    with patch.object(models, "listener", StandIn):
-        return build_tagger("demo", on_error="record", device="cpu", decoder="pyav").hear(cell)[0]
+    with patch.object(models, "get_model", StandIn):
+        return build_tagger("demo", on_error="record", device="cpu", decoder="pyav").classify(cell)[0]
 
 
 def clip_fault(name: str, url: str) -> str | None:
     """What is wrong with how a clip from a server was dealt with."""
     attack = attacks()[name]
     connected.clear()
-    verdict = hear_clip(url_of(name, attack, url))
+    result = hear_clip(url_of(name, attack, url))
     if connected:
         return f"it went on to {connected[0]}"
-    if verdict.error is None:
-        is_allowed = (attack.says is None or attack.may_be_heard) and verdict.tag == hear_clip(
-            good_clip()
-        ).tag
-        return None if is_allowed else f"it was heard as {verdict.tag!r}"
-    return fault_in_words(verdict.error, attack.says)
+    if result.error is None:
+        is_allowed = (attack.says is None or attack.may_be_heard) and result.tag == hear_clip(good_clip()).tag
+        return None if is_allowed else f"it was heard as {result.tag!r}"
+    return fault_in_words(result.error, attack.says)
 
 
 def weights_fault(name: str, url: str) -> str | None:

@@ -13,10 +13,10 @@ HEAVY = (
     "torchaudio",
     "datasets",
     "hf_audio_tagger.cli",
-    "hf_audio_tagger.collection",
-    "hf_audio_tagger.listen",
+    "hf_audio_tagger.runs.label",
+    "hf_audio_tagger.pipeline",
     "hf_audio_tagger.models.ast",
-    "hf_audio_tagger.models.pretrained",
+    "hf_audio_tagger.models.transformers_model",
     "hf_audio_tagger.recipes",
     "hf_audio_tagger.runs",
 )
@@ -28,13 +28,13 @@ def warm() -> None:
         import_module(name)
     from transformers import ASTFeatureExtractor, ASTForAudioClassification  # noqa: F401
 
-    from hf_audio_tagger.decode import why_not
+    from hf_audio_tagger.media import why_not
 
     why_not("torchcodec")  # imports it where it loads
 
 
 class StandIn:
-    """What `hf_audio_tagger.models.listener` gives, without a network. A window's content is its label."""
+    """What `hf_audio_tagger.models.get_model` gives, without a network. A window's content is its label."""
 
     labels = tuple(f"Sound {number}" for number in range(LABEL_COUNT))
     multi_label = True
@@ -49,14 +49,14 @@ class StandIn:
 
         self.device = torch.device("cpu")
 
-    def hear(self, windows: Sequence[np.ndarray]) -> Any:
-        from hf_audio_tagger.models import Heard
+    def predict(self, windows: Sequence[np.ndarray]) -> Any:
+        from hf_audio_tagger.models import ModelOutput
 
         logits = np.zeros((len(windows), LABEL_COUNT), np.float32)
         for row, window in enumerate(windows):
             check_window(window)
             logits[row, zlib.crc32(window.tobytes()) % LABEL_COUNT] = 1.0
-        return Heard(logits, None)
+        return ModelOutput(logits, None)
 
 
 def check_window(window: np.ndarray) -> None:

@@ -11,10 +11,13 @@ Importing this package imports neither torch nor transformers nor datasets: name
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ._version import __version__ as __version__
+
 if TYPE_CHECKING:
-    from .collection import export_predictions as export_predictions
-    from .collection.moments import top_moments as top_moments
-    from .collection.predictions import load_predictions as load_predictions
+    from .audioset.ontology import ontology as ontology
+    from .audioset.queries import has_sound as has_sound
+    from .audioset.queries import lacks_sound as lacks_sound
+    from .audioset.queries import roll_up as roll_up
     from .errors import ColumnError as ColumnError
     from .errors import MediaError as MediaError
     from .errors import ModelError as ModelError
@@ -25,44 +28,50 @@ if TYPE_CHECKING:
     from .errors import TaggerError as TaggerError
     from .hub import HubError as HubError
     from .hub import push as push
-    from .ontology import ontology as ontology
-    from .questions import has_sound as has_sound
-    from .questions import lacks_sound as lacks_sound
-    from .questions import roll_up as roll_up
+    from .predictions.files import load_predictions as load_predictions
+    from .predictions.moments import top_moments as top_moments
     from .runs import tag_dataset as tag_dataset
+    from .runs.label import export_predictions as export_predictions
+    from .scores import ClipResult as ClipResult
+    from .scores import Segment as Segment
     from .tagger import Tagger as Tagger
     from .tagger import build_tagger as build_tagger
 
-__version__ = "0.1.0"
 
 _HOMES = {
     "build_tagger": "tagger",
     "Tagger": "tagger",
-    "export_predictions": "collection",
-    "load_predictions": "collection.predictions",
-    "top_moments": "collection.moments",
-    "has_sound": "questions",
-    "lacks_sound": "questions",
-    "roll_up": "questions",
-    "push": "hub",
+    "ClipResult": "scores",
+    "Segment": "scores",
+    "ontology": "audioset.ontology",
+    "has_sound": "audioset.queries",
+    "lacks_sound": "audioset.queries",
+    "roll_up": "audioset.queries",
     "tag_dataset": "runs",
+    "export_predictions": "runs.label",
+    "load_predictions": "predictions.files",
+    "top_moments": "predictions.moments",
+    "push": "hub",
     "HubError": "hub",
-    "TaggerError": "errors",
-    "SettingsError": "errors",
-    "ColumnError": "errors",
-    "ModelError": "errors",
-    "MediaError": "errors",
-    "ProcessError": "errors",
-    "RunError": "errors",
-    "ResourceError": "errors",
+    **dict.fromkeys(
+        (
+            "TaggerError",
+            "SettingsError",
+            "ColumnError",
+            "ModelError",
+            "MediaError",
+            "ProcessError",
+            "RunError",
+            "ResourceError",
+        ),
+        "errors",
+    ),
 }
 
-__all__ = [*_HOMES, "ontology"]
+__all__ = [*_HOMES]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "ontology":
-        return import_module(".ontology", __name__)
     if name in _HOMES:
         return getattr(import_module(f".{_HOMES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The columns that a tagger adds: name, Arrow type, and what a verdict says in each.
+"""The columns that a tagger adds: name, Arrow type, and what a result says in each.
 
 Every value that goes back to `map` carries its type. `datasets` infers a column's type from the first
 values it gets: a thousand empty lists make a column of nulls, and the first real tag ends the run.
@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from .tags import Verdict
+from .scores import ClipResult
 
 SCORED = [("label", pa.string()), ("score", pa.float32())]
 SEGMENT = [("start", pa.float32()), ("end", pa.float32()), *SCORED]
@@ -22,7 +22,7 @@ class Column:
 
     name: str
     entry_type: pa.DataType
-    entry: Callable[[Verdict], Any]
+    entry: Callable[[ClipResult], Any]
 
     @property
     def type(self) -> pa.DataType:
@@ -30,11 +30,11 @@ class Column:
 
 
 def tag_column(name: str) -> Column:
-    return Column(name, pa.string(), lambda verdict: verdict.tag)
+    return Column(name, pa.string(), lambda result: result.tag)
 
 
 def error_column(tag_name: str) -> Column:
-    return Column(prefix_of(tag_name) + "_error", pa.string(), lambda verdict: verdict.error)
+    return Column(prefix_of(tag_name) + "_error", pa.string(), lambda result: result.error)
 
 
 def top_column(tag_name: str) -> Column:
@@ -60,18 +60,18 @@ def prefix_of(tag_name: str) -> str:
     return tag_name.removesuffix("_tags")
 
 
-def top_entry(verdict: Verdict) -> list[dict[str, Any]] | None:
-    if verdict.top is None:
+def top_entry(result: ClipResult) -> list[dict[str, Any]] | None:
+    if result.top is None:
         return None
-    return [{"label": label, "score": score} for label, score in verdict.top]
+    return [{"label": label, "score": score} for label, score in result.top]
 
 
-def segments_entry(verdict: Verdict) -> list[dict[str, Any]] | None:
-    return None if verdict.segments is None else [vars(segment) for segment in verdict.segments]
+def segments_entry(result: ClipResult) -> list[dict[str, Any]] | None:
+    return None if result.segments is None else [vars(segment) for segment in result.segments]
 
 
-def embedding_entry(verdict: Verdict) -> list[float] | None:
-    return None if verdict.embedding is None else verdict.embedding.tolist()
+def embedding_entry(result: ClipResult) -> list[float] | None:
+    return None if result.embedding is None else result.embedding.tolist()
 
 
 class TypedList(list):  # type: ignore[type-arg]

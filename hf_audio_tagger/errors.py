@@ -4,6 +4,8 @@ Every class takes its message alone. A worker's exception travels to the parent 
 whose ``__init__`` takes other arguments cannot be unpickled there: the parent would wait for ever.
 """
 
+import pickle
+
 
 class TaggerError(Exception):
     """Anything that this package raises on purpose."""
@@ -38,3 +40,15 @@ class RunError(TaggerError, RuntimeError):
 
 class ResourceError(RunError):
     """Open files, memory or disk space ran out. That is no clip's fault, and ends the run."""
+
+
+def transportable(error: Exception) -> Exception:
+    """The error itself if it survives the way from a worker to its parent, else its words in ours.
+
+    A parent that cannot unpickle a worker's exception waits for ever.
+    """
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return TaggerError(f"{type(error).__name__}: {error}")
+    return error

@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from .cells import BytesMedia, FileMedia, Media, is_url
-from .tags import Verdict
+from .scores import ClipResult
 
-KEPT_VERDICTS = 1024
-KEPT_BYTES = 32 << 20  # of all verdicts together, about
+KEPT_RESULTS = 1024
+KEPT_BYTES = 32 << 20  # of all results together, about
 LONGEST_KEPT = 256  # segments: hours of sound are not kept
-VERDICT_BYTES, SEGMENT_BYTES, LABEL_BYTES = 500, 250, 120  # what these take in Python, about
+RESULT_BYTES, SEGMENT_BYTES, LABEL_BYTES = 500, 250, 120  # what these take in Python, about
 
-_verdicts: OrderedDict[Hashable, Verdict] = OrderedDict()
+_results: OrderedDict[Hashable, ClipResult] = OrderedDict()
 _kept_bytes = 0
 _lock = threading.Lock()
 _is_set_aside: ContextVar[bool] = ContextVar("is_set_aside", default=False)
@@ -39,36 +39,36 @@ def key_of(media: Media, identity: Hashable) -> Hashable | None:
     return None
 
 
-def recall(key: Hashable | None) -> Verdict | None:
+def recall(key: Hashable | None) -> ClipResult | None:
     """What was said of a clip, if it is kept."""
     with _lock:
-        if key is None or key not in _verdicts or _is_set_aside.get():
+        if key is None or key not in _results or _is_set_aside.get():
             return None
-        _verdicts.move_to_end(key)
-        return _verdicts[key]
+        _results.move_to_end(key)
+        return _results[key]
 
 
-def keep(key: Hashable | None, verdict: Verdict) -> None:
-    """Remember a verdict. Failures are not kept: the next row may have better luck."""
+def keep(key: Hashable | None, result: ClipResult) -> None:
+    """Remember a result. Failures are not kept: the next row may have better luck."""
     global _kept_bytes
-    if key is None or verdict.error is not None or len(verdict.segments or ()) > LONGEST_KEPT:
+    if key is None or result.error is not None or len(result.segments or ()) > LONGEST_KEPT:
         return
     if _is_set_aside.get():
         return
     with _lock:
-        if key in _verdicts:
-            _kept_bytes -= bytes_of(_verdicts.pop(key))
-        _verdicts[key] = verdict
-        _kept_bytes += bytes_of(verdict)
-        while len(_verdicts) > KEPT_VERDICTS or _kept_bytes > KEPT_BYTES:
-            _kept_bytes -= bytes_of(_verdicts.popitem(last=False)[1])
+        if key in _results:
+            _kept_bytes -= bytes_of(_results.pop(key))
+        _results[key] = result
+        _kept_bytes += bytes_of(result)
+        while len(_results) > KEPT_RESULTS or _kept_bytes > KEPT_BYTES:
+            _kept_bytes -= bytes_of(_results.popitem(last=False)[1])
 
 
-def bytes_of(verdict: Verdict) -> int:
-    """What a verdict takes, about."""
-    embedding_bytes = 0 if verdict.embedding is None else verdict.embedding.nbytes
-    lists_bytes = len(verdict.segments or ()) * SEGMENT_BYTES + len(verdict.top or ()) * LABEL_BYTES
-    return VERDICT_BYTES + embedding_bytes + lists_bytes
+def bytes_of(result: ClipResult) -> int:
+    """What a result takes, about."""
+    embedding_bytes = 0 if result.embedding is None else result.embedding.nbytes
+    lists_bytes = len(result.segments or ()) * SEGMENT_BYTES + len(result.top or ()) * LABEL_BYTES
+    return RESULT_BYTES + embedding_bytes + lists_bytes
 
 
 @contextmanager
@@ -85,7 +85,7 @@ def forget() -> None:
     """Empty the memory, as tests and benchmarks need."""
     global _kept_bytes
     with _lock:
-        _verdicts.clear()
+        _results.clear()
         _kept_bytes = 0
 
 

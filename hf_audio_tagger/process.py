@@ -18,7 +18,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import TypeVar
 
-from .caller import called_with_indices
+from .compat.caller import called_with_indices
 from .errors import ProcessError, SettingsError
 
 Part = TypeVar("Part")

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 from datasets.formatting.formatting import LazyBatch, LazyDict, LazyRow
 
-from .caller import called_by_arrow_map
 from .cells import COLUMNS, cells_of, is_file_struct, is_list_cell, is_samples_struct
 from .columns import typed_batch, typed_row, with_columns
+from .compat.caller import called_by_arrow_map
 from .errors import ColumnError, SettingsError
 
 Columns = Mapping[str, Sequence[Any]]  # a value a row

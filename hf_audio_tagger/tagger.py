@@ -1,7 +1,6 @@
 """`build_tagger` and `Tagger`: rows in, columns out."""
 
 import os
-import pickle
 from collections.abc import Hashable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields
@@ -23,16 +22,16 @@ from .columns import (
     tag_column,
     top_column,
 )
-from .errors import ModelError, TaggerError
+from .errors import ModelError, transportable
 from .models.spec import ModelSpec
 from .process import check_rank, core_share
 from .rows import Rows, read_rows
+from .scores import EMPTY, ClipResult, ScoreSum
 from .settings import check_settings
-from .tags import EMPTY, Tally, Verdict
 
 if TYPE_CHECKING:
-    from .listen import Ending, Plan
-    from .models.contract import Listener
+    from .models.model import AudioModel
+    from .pipeline import ClipEnd, Plan
 
 DEFAULT_MODEL = "MIT/ast-finetuned-audioset-10-10-0.4593"
 TAG_COLUMN = "video_audio_tags"
@@ -97,13 +96,13 @@ class Tagger:
         >>> build_tagger("demo").tag(["a.mp4", "b.mp4"])  # doctest: +SKIP
         ['Siren', 'EMPTY']
         """
-        tags = [verdict.tag for verdict in self.hear(video)]
+        tags = [result.tag for result in self.classify(video)]
         return tags if is_list_cell(video) or not tags else tags[0]
 
-    def hear(self, video: Any) -> list[Verdict]:
+    def classify(self, video: Any) -> list[ClipResult]:
         """All that was asked for, of one video or of each of a list: tag, top, segments, embedding.
 
-        >>> build_tagger("demo", top_k=2).hear("a.mp4")[0].top  # doctest: +SKIP
+        >>> build_tagger("demo", top_k=2).classify("a.mp4")[0].top  # doctest: +SKIP
         (('Siren', 0.98), ('Chirp tone', 0.04))
         """
         return self._hear(media_of_cell(video), None)
@@ -164,13 +163,13 @@ class Tagger:
         media = media_of_cells(
             [None if is_kept else cell for is_kept, cell in zip(done, rows.cells, strict=True)]
         )
-        verdicts = iter(self._hear([one for of_row in media for one in of_row], rank))
-        by_row = [[next(verdicts) for _ in of_row] for of_row in media]
+        results = iter(self._hear([one for of_row in media for one in of_row], rank))
+        by_row = [[next(results) for _ in of_row] for of_row in media]
         values = {column.name: list(existing[column.name] or [None] * len(done)) for column in columns}
         for column in columns:
-            for place, row_verdicts in enumerate(by_row):
+            for place, row_results in enumerate(by_row):
                 if not done[place]:
-                    values[column.name][place] = [column.entry(verdict) for verdict in row_verdicts]
+                    values[column.name][place] = [column.entry(result) for result in row_results]
         return rows.answer(values, {column.name: column.type for column in columns})
 
     def kept_rows(self, table: pa.Table) -> list[bool]:
@@ -194,77 +193,75 @@ class Tagger:
         errors = error_column(self.tag_column).name
         return [not self.redo and is_done(existing, errors, place) for place in range(count)]
 
-    def _hear(self, media: Sequence[Media], rank: int | None) -> list[Verdict]:
-        """A verdict for each, in order. A clip that was heard before, or stands twice, is heard once."""
+    def _hear(self, media: Sequence[Media], rank: int | None) -> list[ClipResult]:
+        """A result for each, in order. A clip that was heard before, or stands twice, is heard once."""
         if not media:
             return []
         identity = self.identity()
         keys = [memo.key_of(one, identity) for one in media]
         clips = [place if key is None else key for place, key in enumerate(keys)]  # without a key, its own
-        known = {
-            clip: verdict for clip, key in zip(clips, keys, strict=True) if (verdict := memo.recall(key))
-        }
+        known = {clip: result for clip, key in zip(clips, keys, strict=True) if (result := memo.recall(key))}
         missing: dict[Hashable, int] = {}  # each clip's first place
         for place, clip in enumerate(clips):
             if clip not in known:
                 missing.setdefault(clip, place)
         new = self._hear_new([media[place] for place in missing.values()], rank)
-        for (clip, place), verdict in zip(missing.items(), new, strict=True):
-            known[clip] = verdict
-            memo.keep(keys[place], verdict)
+        for (clip, place), result in zip(missing.items(), new, strict=True):
+            known[clip] = result
+            memo.keep(keys[place], result)
         return [known[clip] for clip in clips]
 
-    def _hear_new(self, media: list[Media], rank: int | None) -> list[Verdict]:
-        """Run the pipeline over clips and fold what it says into a verdict each."""
+    def _hear_new(self, media: list[Media], rank: int | None) -> list[ClipResult]:
+        """Run the pipeline over clips and fold what it says into a result each."""
         if not media:
             return []
-        from .listen import Ending, hear
-        from .models import listener as listener_of
+        from .models import get_model
+        from .pipeline import ClipEnd, run_pipeline
 
-        listener = listener_of(self.spec, self.device, rank)
-        if self.embeddings and listener.embedding_size is None:
+        model = get_model(self.spec, self.device, rank)
+        if self.embeddings and model.embedding_size is None:
             raise ModelError(f"The model {self.model!r} has no classifier to take embeddings before.")
-        if not listener.labels and (not self.embeddings or self.top_k or self.segments):
+        if not model.labels and (not self.embeddings or self.top_k or self.segments):
             raise ModelError(
                 f"The weights of {self.model!r} have no classifier, so they name no sounds. Ask for "
                 "embeddings=True alone (the tags are then null), or pass weights with a classifier."
             )
-        verdicts: list[Verdict] = []
-        tally = Tally(listener.labels, listener.multi_label, self.segments)
-        with closing(hear(media, listener, self.plan(listener))) as events:
+        results: list[ClipResult] = []
+        scores = ScoreSum(model.labels, model.multi_label, self.segments)
+        with closing(run_pipeline(media, model, self.plan(model))) as events:
             for event in events:
-                if not isinstance(event, Ending):
-                    tally.add(
-                        event.spans, event.heard.logits, event.heard.embeddings if self.embeddings else None
+                if not isinstance(event, ClipEnd):
+                    scores.add(
+                        event.spans, event.output.logits, event.output.embeddings if self.embeddings else None
                     )
                     continue
                 if event.error is not None and self.on_error == "raise":
                     raise event.error
-                verdicts.append(self._close(event, tally))
-                tally = Tally(listener.labels, listener.multi_label, self.segments)
-        return verdicts
+                results.append(self._close(event, scores))
+                scores = ScoreSum(model.labels, model.multi_label, self.segments)
+        return results
 
-    def _close(self, event: "Ending", tally: Tally) -> Verdict:
-        """The verdict on a clip whose windows are all heard."""
+    def _close(self, event: "ClipEnd", scores: ScoreSum) -> ClipResult:
+        """The result on a clip whose windows are all heard."""
         if event.error is not None:
-            return Verdict(None, error=str(event.error))
+            return ClipResult(None, error=str(event.error))
         if event.silent:
-            return Verdict(
+            return ClipResult(
                 EMPTY,
                 top=None if self.top_k is None else (),
                 segments=() if self.segments else None,
             )
-        return tally.verdict(self.top_k, self.threshold)
+        return scores.result(self.top_k, self.threshold)
 
-    def plan(self, listener: "Listener") -> "Plan":
+    def plan(self, model: "AudioModel") -> "Plan":
         """How this tagger listens with a loaded model: its settings, or the model's own where it has none."""
-        from .listen import Plan
+        from .pipeline import Plan
 
-        hop_samples = listener.hop_samples
+        hop_samples = model.hop_samples
         if self.hop_seconds is not None:
-            hop_samples = max(1, round(self.hop_seconds * listener.rate_hz))
+            hop_samples = max(1, round(self.hop_seconds * model.rate_hz))
         return Plan(
-            windows=self.windows or listener.default_windows,
+            windows=self.windows or model.default_windows,
             hop_samples=hop_samples,
             channels=self.channels,
             decoder=self.decoder,
@@ -280,18 +277,6 @@ def is_done(existing: dict[str, list[Any] | None], errors: str, place: int) -> b
     values = {name: column[place] for name, column in existing.items() if column is not None}
     recorded = values.pop(errors, None) or []
     return all(error is None for error in recorded) and all(value is not None for value in values.values())
-
-
-def transportable(error: Exception) -> Exception:
-    """The error itself if it survives the way from a worker to its parent, else its words in ours.
-
-    A parent that cannot unpickle a worker's exception waits for ever.
-    """
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return TaggerError(f"{type(error).__name__}: {error}")
-    return error
 
 
 @pklregister(Tagger)

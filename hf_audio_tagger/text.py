@@ -59,3 +59,8 @@ def as_utf8(name: str) -> str:
     lat\xe9in.mp4
     """
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def one_line(error: BaseException, most: int = 300) -> str:
+    """What an error says, in one line; the name of its kind where it says nothing."""
+    return " ".join(str(error).split())[:most] or type(error).__name__

@@ -24,7 +24,7 @@ from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.hub import push
 from hf_audio_tagger.runs import load_result, tag_dataset
-from hf_audio_tagger.runs.sources import open_source
+from hf_audio_tagger.sources import open_source
 
 Seen = dict[str, Any]
 

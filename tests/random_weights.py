@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from hf_audio_tagger.models import vggish, yamnet
-from hf_audio_tagger.models.logmel import log_mel
+from hf_audio_tagger.models.front_ends.logmel import log_mel
 
 RATE_HZ = 16_000
 PATCH_SAMPLES = 15_600  # 0.975 s

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from hf_audio_tagger.decode import why_not
+from hf_audio_tagger.media import why_not
 
 needs_torchcodec = pytest.mark.skipif(bool(why_not("torchcodec")), reason="torchcodec does not load")
 needs_decord = pytest.mark.skipif(bool(why_not("decord")), reason="decord does not load")

@@ -9,36 +9,36 @@ from random_weights import write_yamnet
 
 from hf_audio_tagger import Tagger, build_tagger, models
 from hf_audio_tagger.demo.sounds import synthesize
-from hf_audio_tagger.models import Heard
+from hf_audio_tagger.models import ModelOutput
 
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many windows each call of a model was given."""
     counts: list[int] = []
-    listener_of = models.listener
+    get_model = models.get_model
 
     class Counting:
-        def __init__(self, listener: Any) -> None:
-            self.listener = listener
+        def __init__(self, model: Any) -> None:
+            self.model = model
 
         def __getattr__(self, name: str) -> Any:
-            return getattr(self.listener, name)
+            return getattr(self.model, name)
 
-        def hear(self, windows: Sequence[np.ndarray]) -> Heard:
+        def predict(self, windows: Sequence[np.ndarray]) -> ModelOutput:
             counts.append(len(windows))
-            return self.listener.hear(windows)
+            return self.model.predict(windows)
 
-    monkeypatch.setattr(models, "listener", lambda *given: Counting(listener_of(*given)))
+    monkeypatch.setattr(models, "get_model", lambda *given: Counting(get_model(*given)))
     return counts
 
 
-def hear(tagger: Tagger, *seconds: float) -> None:
-    tagger.hear([{"array": synthesize("Siren", s, 16_000, 1), "sampling_rate": 16_000} for s in seconds])
+def classify(tagger: Tagger, *seconds: float) -> None:
+    tagger.classify([{"array": synthesize("Siren", s, 16_000, 1), "sampling_rate": 16_000} for s in seconds])
 
 
 def test_close_windows_of_a_long_model_do_not_make_large_batches(calls: list[int]) -> None:
-    hear(build_tagger("demo", windows="all", hop_seconds=0.2, batch_size=2, device="cpu"), 13.0, 11.0)
+    classify(build_tagger("demo", windows="all", hop_seconds=0.2, batch_size=2, device="cpu"), 13.0, 11.0)
     assert sum(calls) == 15 + 5
     assert max(calls) == 2
 
@@ -49,10 +49,10 @@ def test_a_batch_of_short_windows_is_as_large_as_its_stretches(
 ) -> None:
     weights = write_yamnet(tmp_path_factory.mktemp("yamnet") / "yamnet.pth")
     tagger = build_tagger("yamnet", weights=weights, hop_seconds=hop_seconds, batch_size=2, device="cpu")
-    hear(tagger, 31.0)
+    classify(tagger, 31.0)
     assert max(calls) == largest
 
 
 def test_one_window_a_clip_fills_batches_of_so_many_clips(calls: list[int]) -> None:
-    hear(build_tagger("demo", batch_size=4, device="cpu"), *[1.0] * 9)
+    classify(build_tagger("demo", batch_size=4, device="cpu"), *[1.0] * 9)
     assert calls == [4, 4, 1]

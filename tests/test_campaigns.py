@@ -23,8 +23,9 @@ from campaigns.materials import write_clips
 from campaigns.mutants import ATTACKS, DAMAGE, mutant_of
 from campaigns.report import Broken, Report, keep
 from campaigns.seeds import KINDS, whole_seeds
-from hf_audio_tagger import listen, tagger
-from hf_audio_tagger.decode import open_sound
+from hf_audio_tagger import pipeline as listen
+from hf_audio_tagger import tagger
+from hf_audio_tagger.media import open_sound
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread_everywhere")]
 

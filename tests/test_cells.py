@@ -17,10 +17,10 @@ from datasets.features import video as video_feature
 
 from hf_audio_tagger import build_tagger, export_predictions
 from hf_audio_tagger.cells import NullMedia, SamplesMedia, media_of_cell
-from hf_audio_tagger.decode import why_not
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import ColumnError, MediaError
+from hf_audio_tagger.media import why_not
 from hf_audio_tagger.runs import tag_dataset
 
 NAMES = ("Siren", "White noise", "Dial tone")
@@ -385,9 +385,9 @@ def test_a_foreign_cell_among_videos_is_one_rows_error(files: list[str], cell: A
 
 
 def test_a_foreign_value_beside_videos_is_its_own_error(files: list[str]) -> None:
-    verdicts = build_tagger("demo", on_error="record").hear([files[0], 5, None, files[1]])
-    assert [verdict.tag for verdict in verdicts] == ["Siren", None, None, "White noise"]
-    assert "type int is no video or sound" in str(verdicts[1].error)
+    results = build_tagger("demo", on_error="record").classify([files[0], 5, None, files[1]])
+    assert [result.tag for result in results] == ["Siren", None, None, "White noise"]
+    assert "type int is no video or sound" in str(results[1].error)
 
 
 @pytest.mark.parametrize("on_error", ["raise", "record"])

@@ -250,15 +250,13 @@ def test_options_reach_the_tagger(few: Path, tmp_path: Path) -> None:
         decoder="pyav",
         tag_column="a_tags",
     )
-    [verdict] = tagger.hear(few / "00.mp4")
-    assert verdict.segments is not None
-    assert verdict.embedding is not None
+    [result] = tagger.classify(few / "00.mp4")
+    assert result.segments is not None
+    assert result.embedding is not None
     row = rows_of(tmp_path / "out")[0]
-    assert row["a_tags"] == [verdict.tag]
-    assert [one["end"] for one in row["a_segments"][0]] == pytest.approx(
-        [one.end for one in verdict.segments]
-    )
-    assert row["a_embedding"][0] == pytest.approx(verdict.embedding.tolist(), abs=1e-4)
+    assert row["a_tags"] == [result.tag]
+    assert [one["end"] for one in row["a_segments"][0]] == pytest.approx([one.end for one in result.segments])
+    assert row["a_embedding"][0] == pytest.approx(result.embedding.tolist(), abs=1e-4)
 
 
 def test_help_names_every_option_of_build_tagger_in_panels(monkeypatch: pytest.MonkeyPatch) -> None:

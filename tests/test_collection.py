@@ -244,12 +244,12 @@ def test_any_model_with_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_model_of_one_label_at_a_time_keeps_its_scores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hf_audio_tagger.models import listener
+    from hf_audio_tagger.models import get_model
 
     tagger = build_tagger("demo")
-    heard = listener(tagger.spec)
+    heard = get_model(tagger.spec)
     write_wav(tmp_path / "in" / "a.wav", made("Siren", 3.0))
-    logits = heard.hear([(as_stored(made("Siren", 3.0)) / 32_768).astype(np.float32)]).logits[0]
+    logits = heard.predict([(as_stored(made("Siren", 3.0)) / 32_768).astype(np.float32)]).logits[0]
     monkeypatch.setattr(heard, "multi_label", False)
     export_predictions(tmp_path / "in", tmp_path / "out", tagger=tagger)
     softmax = np.exp(logits) / np.exp(logits).sum()

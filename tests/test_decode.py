@@ -25,10 +25,10 @@ from sound_files import (
 
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.cells import BytesMedia, FileMedia, Media, media_of_cell
-from hf_audio_tagger.decode import open_sound, why_not
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import MediaError, SettingsError
+from hf_audio_tagger.media import open_sound, why_not
 
 MP4, WAV = KINDS["mp4-aac"], KINDS["wav-pcm_s16le"]
 OTHERS = [
@@ -37,7 +37,7 @@ OTHERS = [
 ]
 
 
-def hear(source: Path | bytes | Media, decoder: str = "pyav", channels: str = "mean") -> np.ndarray:
+def decode(source: Path | bytes | Media, decoder: str = "pyav", channels: str = "mean") -> np.ndarray:
     """The whole sound of a file."""
     media = source if not isinstance(source, (Path, bytes)) else media_of_cell(source)[0]
     with open_sound(media, decoder, channels) as sound:
@@ -96,7 +96,7 @@ def stored(request: pytest.FixtureRequest, folder: Path) -> tuple[Path, np.ndarr
 
 def test_the_sound_is_what_was_put_in(stored: tuple[Path, np.ndarray, int, Kind]) -> None:
     path, made, rate_hz, kind = stored
-    heard = hear(path)
+    heard = decode(path)
     assert heard.dtype == np.float32
     assert rate_of(path) == rate_hz
     if kind.is_exact:
@@ -110,13 +110,13 @@ def test_the_sound_is_what_was_put_in(stored: tuple[Path, np.ndarray, int, Kind]
 
 def test_the_first_channel_alone(stored: tuple[Path, np.ndarray, int, Kind]) -> None:
     path, made, rate_hz, _ = stored
-    assert relative_error(hear(path, channels="first"), made[0], rate_hz) < 0.06
+    assert relative_error(decode(path, channels="first"), made[0], rate_hz) < 0.06
 
 
 @needs_torchcodec
 def test_torchcodec_hears_the_same(stored: tuple[Path, np.ndarray, int, Kind]) -> None:
     path, _, rate_hz, _ = stored
-    one, other = hear(path, "pyav"), hear(path, "torchcodec")
+    one, other = decode(path, "pyav"), decode(path, "torchcodec")
     assert rate_of(path, "torchcodec") == rate_hz
     assert abs(lag_of(one, other, FRAME)) < FRAME
     one, other = aligned(one, other, FRAME)
@@ -128,9 +128,9 @@ def test_torchcodec_hears_the_same(stored: tuple[Path, np.ndarray, int, Kind]) -
 def test_decord_gives_the_mean_of_mp4(folder: Path, channels: int) -> None:
     made = tones(2.0, 44_100, channels)
     path = write_sound(folder / f"decord{channels}.mp4", made, rate_hz=44_100, kind=MP4)
-    heard = hear(path, "decord")
+    heard = decode(path, "decord")
     assert relative_error(heard, made.mean(axis=0), 44_100) < 0.02
-    one, other = aligned(heard, hear(path), FRAME)
+    one, other = aligned(heard, decode(path), FRAME)
     np.testing.assert_allclose(one, other, atol=1e-3)
 
 
@@ -138,10 +138,10 @@ def test_decord_gives_the_mean_of_mp4(folder: Path, channels: int) -> None:
 def test_decord_refuses_what_it_does_wrong(folder: Path) -> None:
     surround = write_sound(folder / "5.1.mkv", tones(0.5, 48_000, 6), rate_hz=48_000, kind=KINDS["mkv-ac3"])
     with pytest.raises(MediaError, match=r"5\.1\.mkv.*6 channels.*pyav"):
-        hear(surround, "decord")
+        decode(surround, "decord")
     stereo = write_sound(folder / "stereo.mp4", tones(0.5, 44_100, 2), rate_hz=44_100, kind=MP4)
     with pytest.raises(MediaError, match=r"stereo\.mp4.*first of 2 channels"):
-        hear(stereo, "decord", channels="first")
+        decode(stereo, "decord", channels="first")
 
 
 @pytest.mark.parametrize("decoder", ["pyav", *OTHERS, pytest.param("decord", marks=needs_decord)])
@@ -156,7 +156,7 @@ def test_the_tag_is_the_same_with_every_decoder(folder: Path, decoder: str) -> N
 @pytest.mark.parametrize("decoder", ["pyav", *OTHERS, pytest.param("decord", marks=needs_decord)])
 def test_twenty_milliseconds_are_heard(folder: Path, decoder: str) -> None:
     path = write_sound(folder / "short.mp4", tones(0.02, 44_100), rate_hz=44_100, kind=MP4)
-    assert len(hear(path, decoder)) >= 882
+    assert len(decode(path, decoder)) >= 882
     assert build_tagger("demo", decoder=decoder).tag(path) in build_tagger("demo").labels
 
 
@@ -175,7 +175,7 @@ def test_time_zero_is_the_first_sample(folder: Path, kind: Kind, decoder: str) -
     made = tones(2.0, rate_hz)
     path = folder / f"late-{kind.name}.{kind.extension}"
     write_sound(path, made, rate_hz=rate_hz, kind=kind, starts_seconds=3.0)
-    heard = hear(path, decoder)
+    heard = decode(path, decoder)
     assert abs(lag_of(heard, made[0], 3 * rate_hz)) <= FRAME
     with open_sound(FileMedia(str(path)), decoder, only_start=True) as sound:
         assert sound is not None
@@ -188,13 +188,13 @@ def test_the_first_of_two_streams_is_heard(folder: Path, decoder: str) -> None:
     # The second is louder and has the higher rate of bits, which FFmpeg's own choice prefers.
     first, second = tones(2.0, 44_100, 1, seed=1) * 0.5, tones(2.0, 44_100, 2, seed=2)
     path = write_sound(folder / "two.mp4", first, second, rate_hz=44_100, kind=MP4)
-    assert relative_error(hear(path, decoder), first[0], 44_100) < 0.02
+    assert relative_error(decode(path, decoder), first[0], 44_100) < 0.02
 
 
 @pytest.mark.parametrize("decoder", ["pyav", *OTHERS])
 def test_bytes_sound_as_the_file_does(folder: Path, decoder: str) -> None:
     path = write_sound(folder / "bytes.mp4", tones(1.0, 44_100), rate_hz=44_100, kind=MP4)
-    np.testing.assert_array_equal(hear(path.read_bytes(), decoder), hear(path, decoder))
+    np.testing.assert_array_equal(decode(path.read_bytes(), decoder), decode(path, decoder))
 
 
 class CountingFile(io.BytesIO):
@@ -250,7 +250,7 @@ def test_seeking_equals_walking(
     long_clips: Callable[[str], tuple[Path, int]], name: str, decoder: str
 ) -> None:
     path, rate_hz = long_clips(name)
-    whole = hear(path, decoder)
+    whole = decode(path, decoder)
     with open_sound(FileMedia(str(path)), decoder) as sound:
         assert sound is not None
         for start_seconds in (5, 12.34567, 17, 20.9, 0.3, 21.2, 0, 60):
@@ -269,7 +269,7 @@ def test_only_what_is_heard_is_read(
     path, rate_hz = long_clips(name)
     size = path.stat().st_size
     file = CountingFile(path.read_bytes())
-    monkeypatch.setattr("hf_audio_tagger.decode.source_of", lambda media: file)
+    monkeypatch.setattr("hf_audio_tagger.media.source_of", lambda media: file)
     with open_sound(FileMedia("counted"), "auto", only_start=True) as sound:
         assert sound is not None
         heard = sum(len(block) for block in sound.blocks(0, 2 * rate_hz))
@@ -313,12 +313,12 @@ def test_blocks_are_bounded(
     long_clips: Callable[[str], tuple[Path, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, _ = long_clips("mp4-aac")
-    monkeypatch.setattr("hf_audio_tagger.decode.pyav.BLOCK_VALUES", 10_000)
+    monkeypatch.setattr("hf_audio_tagger.media.pyav.BLOCK_VALUES", 10_000)
     with open_sound(FileMedia(str(path)), "pyav") as sound:
         assert sound is not None
         blocks = list(sound.blocks())
     assert max(map(len, blocks)) < 12_000
-    np.testing.assert_array_equal(np.concatenate(blocks), hear(path))
+    np.testing.assert_array_equal(np.concatenate(blocks), decode(path))
 
 
 def two_in_one(folder: Path, kind: Kind, one: tuple[int, int], other: tuple[int, int]) -> Path:
@@ -341,13 +341,13 @@ AAC = Kind("aac", "aac", "fltp", False)
 def test_a_rate_that_changes_is_told(folder: Path) -> None:
     path = two_in_one(folder, AAC, (44_100, 1), (22_050, 1))
     with pytest.raises(MediaError, match=r"changes.*44100 to 22050"):
-        hear(path)
+        decode(path)
 
 
 @pytest.mark.parametrize("decoder", ["pyav", "auto"])
 def test_channels_may_change(folder: Path, decoder: str) -> None:
     path = two_in_one(folder, AAC, (44_100, 1), (44_100, 2))
-    heard = hear(path, decoder)
+    heard = decode(path, decoder)
     second = tones(1.0, 44_100, 2).mean(axis=0)
     assert len(heard) >= 2 * 44_100
     assert relative_error(heard[-len(second) - 1024 :], second, 44_100) < 0.1
@@ -364,11 +364,11 @@ def test_what_torchcodec_gives_up_on_is_heard_by_auto(folder: Path) -> None:
     for start in range(5_000, len(data) - 100, 1_500):
         data[start : start + 40] = random.bytes(40)
     with pytest.raises(MediaError, match=r"torchcodec cannot decode"):
-        hear(bytes(data), "torchcodec")
+        decode(bytes(data), "torchcodec")
     with open_sound(BytesMedia(bytes(data)), "auto", only_start=True) as sound:
         assert sound is not None
         heard = np.concatenate(list(sound.blocks(0, 40_000)))
-    np.testing.assert_array_equal(heard, hear(bytes(data), "pyav")[:40_000])
+    np.testing.assert_array_equal(heard, decode(bytes(data), "pyav")[:40_000])
 
 
 def test_an_unknown_decoder_is_refused_when_the_tagger_is_built() -> None:
@@ -387,13 +387,13 @@ def test_a_decoder_that_is_missing_is_told_with_the_remedy(
     path = write_sound(folder / "missing.wav", tones(0.1, 16_000), rate_hz=16_000, kind=WAV)
     for name in (decoder, f"{decoder}.decoders"):
         monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.setattr("hf_audio_tagger.decode.why_not", why_not.__wrapped__)
+    monkeypatch.setattr("hf_audio_tagger.media.why_not", why_not.__wrapped__)
     with pytest.raises(SettingsError) as caught:
-        hear(path, decoder)
+        decode(path, decoder)
     assert str(caught.value) == (
         f"decoder='{decoder}' cannot be used here: {decoder} is not installed; {remedy}."
     )
-    assert len(hear(path, "auto")) == 1_600
+    assert len(decode(path, "auto")) == 1_600
 
 
 def test_a_torchcodec_decoder_that_gives_nothing_is_told() -> None:
@@ -404,7 +404,7 @@ def test_a_torchcodec_decoder_that_gives_nothing_is_told() -> None:
             return SimpleNamespace(data=torch.zeros(2, 0))
 
     with pytest.raises(MediaError, match="no sound can be decoded"):
-        hear(media_of_cell(Nothing())[0])
+        decode(media_of_cell(Nothing())[0])
 
 
 def test_windows_of_a_clip_that_claims_to_be_longer(folder: Path) -> None:
@@ -418,20 +418,20 @@ def test_windows_of_a_clip_that_claims_to_be_longer(folder: Path) -> None:
     with av.open(str(path)) as container:
         told = float(container.streams.audio[0].duration * container.streams.audio[0].time_base)
     tagger = build_tagger("demo", windows=2, segments=True, hop_seconds=None)
-    verdict = tagger.hear(path)[0]
-    assert verdict.tag in tagger.labels
-    assert verdict.segments is not None
-    assert verdict.segments[-1].end <= 7.2 < max(told, 8)
+    result = tagger.classify(path)[0]
+    assert result.tag in tagger.labels
+    assert result.segments is not None
+    assert result.segments[-1].end <= 7.2 < max(told, 8)
 
 
 def test_samples_of_integers_and_channels() -> None:
     floats = tones(0.5, 16_000, 2)
-    heard = hear(media_of_cell({"array": floats, "sampling_rate": 16_000})[0])
+    heard = decode(media_of_cell({"array": floats, "sampling_rate": 16_000})[0])
     np.testing.assert_allclose(heard, floats.mean(axis=0), atol=1e-7)
     for dtype, scale, middle in ((np.int16, 2**15, 0), (np.int32, 2**31, 0), (np.uint8, 2**7, 2**7)):
         stored = np.round(floats.astype(np.float64) * scale + middle).astype(dtype)
         for array in (stored, stored.T):
-            heard = hear(media_of_cell({"array": array, "sampling_rate": 16_000})[0])
+            heard = decode(media_of_cell({"array": array, "sampling_rate": 16_000})[0])
             np.testing.assert_allclose(heard, floats.mean(axis=0), atol=1.5 / scale + 1e-6)
 
 
@@ -442,7 +442,7 @@ def test_rates_that_are_read(rate_hz: int, is_taken: bool) -> None:
     samples = tones(0.5, 16_000, 1)[0]
     (media,) = media_of_cell({"array": samples, "sampling_rate": rate_hz})
     if is_taken:
-        np.testing.assert_array_equal(hear(media), samples)
+        np.testing.assert_array_equal(decode(media), samples)
     else:
         with pytest.raises(MediaError, match=f"its sample rate is {rate_hz} Hz; 1000 to 768000 are read"):
-            hear(media)
+            decode(media)

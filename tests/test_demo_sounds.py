@@ -12,9 +12,9 @@ import torch
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from hf_audio_tagger.demo import CHECKPOINT
-from hf_audio_tagger.demo.evaluate import FIRST_TEST_SEED, evaluate, sequence_trials, single_trials
 from hf_audio_tagger.demo.sounds import LABELS, synthesize
 from hf_audio_tagger.demo.videos import NO_AUDIO, UNREADABLE, write_demo_videos, write_video
+from tools.train_demo.evaluate import FIRST_TEST_SEED, evaluate, sequence_trials, single_trials
 
 MIB = 2**20
 OTHER_SEEDS = FIRST_TEST_SEED + 500_000  # neither trained on nor in the model card's figures

@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 from sound_files import KINDS, Kind, tones, write_sound
 
-from hf_audio_tagger import build_tagger, decode
+from hf_audio_tagger import build_tagger
+from hf_audio_tagger import media as decode
 from hf_audio_tagger.cells import FileMedia, Media, NullMedia, SamplesMedia
-from hf_audio_tagger.decode import failures, open_sound, why_not
-from hf_audio_tagger.decode.failures import clip_failures
 from hf_audio_tagger.errors import MediaError, ResourceError, RunError, SettingsError
-from hf_audio_tagger.listen import Ending, Passage, Plan, hear, most_open_clips
-from hf_audio_tagger.models.contract import Heard
+from hf_audio_tagger.media import failures, open_sound, why_not
+from hf_audio_tagger.media.failures import clip_failures
+from hf_audio_tagger.models.model import ModelOutput
+from hf_audio_tagger.pipeline import ClipEnd, Plan, ScoredWindows, most_open_clips, run_pipeline
 
 resource = pytest.importorskip("resource")
 
@@ -83,15 +84,15 @@ def test_a_codec_without_a_decoder_is_the_clips_error(
         path = folder / f"{codec}.media"
         path.write_bytes(data)
     tagger = build_tagger("demo", decoder=decoder, windows=windows, on_error="record")
-    verdicts = tagger.hear([str(folder / f"{codec}.media") for codec in made])
-    for codec, verdict in zip(made, verdicts, strict=True):
-        assert verdict.tag is None
-        assert verdict.error is not None
-        assert f"{codec}.media" in verdict.error
+    results = tagger.classify([str(folder / f"{codec}.media") for codec in made])
+    for codec, result in zip(made, results, strict=True):
+        assert result.tag is None
+        assert result.error is not None
+        assert f"{codec}.media" in result.error
         if decoder != "torchcodec":  # which asks another FFmpeg
             words = "4[18][0][0]" if codec == "0x1234" else codec
-            assert "FFmpeg has no decoder" in verdict.error
-            assert words in verdict.error.partition("no decoder")[2]
+            assert "FFmpeg has no decoder" in result.error
+            assert words in result.error.partition("no decoder")[2]
     with pytest.raises(MediaError, match=r"ac4\.media"):
         build_tagger("demo", decoder=decoder).tag(str(folder / "ac4.media"))
 
@@ -126,18 +127,18 @@ def test_what_nobody_foresaw_is_the_clips_error(
 ) -> None:
     good = write_sound(folder / "good.wav", tones(0.5, 16_000), rate_hz=16_000, kind=KINDS["wav-pcm_s16le"])
     bad = shutil.copy(good, folder / "bad.wav")
-    original = getattr(__import__("hf_audio_tagger.decode", fromlist=[place]), place)
+    original = getattr(__import__("hf_audio_tagger.media", fromlist=[place]), place)
 
     def fail(source: Any, name: str, *rest: Any) -> Any:
         if name.endswith("bad.wav"):
             raise Unforeseen("a surprise")
         return original(source, name, *rest)
 
-    monkeypatch.setattr(f"hf_audio_tagger.decode.{place}", fail)
+    monkeypatch.setattr(f"hf_audio_tagger.media.{place}", fail)
     tagger = build_tagger("demo", decoder="pyav", on_error="record")
-    verdicts = tagger.hear([str(bad), str(good)])
-    assert verdicts[0].error == f"{bad}: decoding it failed (Unforeseen: a surprise)."
-    assert verdicts[1].tag is not None
+    results = tagger.classify([str(bad), str(good)])
+    assert results[0].error == f"{bad}: decoding it failed (Unforeseen: a surprise)."
+    assert results[1].tag is not None
     with pytest.raises(MediaError, match="Unforeseen"):
         build_tagger("demo", decoder="pyav").tag(str(bad))
 
@@ -150,12 +151,12 @@ def test_what_is_no_clips_fault_passes(error: BaseException) -> None:
 
 def test_a_fault_of_the_model_is_no_clips_error(folder: Path) -> None:
     class Broken(Zeros):
-        def hear(self, windows: Any) -> Heard:
+        def predict(self, windows: Any) -> ModelOutput:
             raise ZeroDivisionError
 
     path = write_sound(folder / "model.wav", tones(0.5, 16_000), rate_hz=16_000, kind=KINDS["wav-pcm_s16le"])
     with pytest.raises(ZeroDivisionError):
-        list(hear([FileMedia(str(path))], Broken(), plan("first", 4)))
+        list(run_pipeline([FileMedia(str(path))], Broken(), plan("first", 4)))
 
 
 # What runs out
@@ -168,8 +169,8 @@ class Zeros:
     rate_hz = window_samples = hop_samples = 16_000
     frame_samples, default_windows, embedding_size, device = 400, "first", None, None
 
-    def hear(self, windows: Any) -> Heard:
-        return Heard(np.zeros((len(windows), 1), np.float32), None)
+    def predict(self, windows: Any) -> ModelOutput:
+        return ModelOutput(np.zeros((len(windows), 1), np.float32), None)
 
 
 def plan(windows: str | int, batch_size: int, threads: int = 2) -> Plan:
@@ -206,13 +207,13 @@ def many(folder: Path) -> list[Media]:
 
 @pytest.mark.parametrize("windows", ["first", "all", 11])
 def test_few_files_are_open_at_a_time_however_large_the_batch(many: list[Media], windows: str | int) -> None:
-    list(hear(many[:1], Zeros(), plan(windows, 256)))  # what is loaded once is open from now on
+    list(run_pipeline(many[:1], Zeros(), plan(windows, 256)))  # what is loaded once is open from now on
     with files_at_most(with_room_for(24)):
-        events = list(hear(many, Zeros(), plan(windows, 256)))
-    endings = [event for event in events if isinstance(event, Ending)]
+        events = list(run_pipeline(many, Zeros(), plan(windows, 256)))
+    endings = [event for event in events if isinstance(event, ClipEnd)]
     assert [ending.clip for ending in endings] == list(range(len(many)))
     assert not [ending.error for ending in endings if ending.error]
-    heard = sum(len(event.spans) for event in events if isinstance(event, Passage))
+    heard = sum(len(event.spans) for event in events if isinstance(event, ScoredWindows))
     assert heard == len(many) * {"first": 1, "all": 12, 11: 11}[windows]
 
 
@@ -232,7 +233,7 @@ def test_open_clips_are_few_and_within_the_limit() -> None:
 def test_clips_of_all_lengths_come_in_order_however_few_may_be_open(
     most_open: int, threads: int, windows: str | int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hf_audio_tagger.listen.most_open_clips", lambda _: most_open)
+    monkeypatch.setattr("hf_audio_tagger.pipeline.most_open_clips", lambda _: most_open)
     now_open, most_seen, lock = 0, 0, threading.Lock()
     original = decode.open_sound
 
@@ -249,7 +250,7 @@ def test_clips_of_all_lengths_come_in_order_however_few_may_be_open(
             with lock:
                 now_open -= 1
 
-    monkeypatch.setattr("hf_audio_tagger.listen.open_sound", counted)
+    monkeypatch.setattr("hf_audio_tagger.pipeline.open_sound", counted)
     seconds = [1, 40, 3, 0, 25, 1, 1, 70, 0, 12, 33, 2] * 2
     media: list[Media] = [
         SamplesMedia(np.zeros(16_000 * length, np.float32), 16_000) if length else NullMedia()
@@ -257,8 +258,8 @@ def test_clips_of_all_lengths_come_in_order_however_few_may_be_open(
     ]
     heard = [0] * len(media)
     ended = []
-    for event in hear(media, Zeros(), plan(windows, 2, threads)):
-        if isinstance(event, Ending):
+    for event in run_pipeline(media, Zeros(), plan(windows, 2, threads)):
+        if isinstance(event, ClipEnd):
             ended.append((event.clip, event.error is None))
         else:
             assert event.clip == len(ended)
@@ -267,7 +268,7 @@ def test_clips_of_all_lengths_come_in_order_however_few_may_be_open(
     most = {"first": 1, "all": 99, 3: 3}[windows]
     assert heard == [min(most, length) for length in seconds]
     assert most_seen <= most_open
-    events = hear(media, Zeros(), plan(windows, 2, threads))
+    events = run_pipeline(media, Zeros(), plan(windows, 2, threads))
     next(events)
     events.close()
     assert now_open == 0
@@ -278,14 +279,14 @@ def test_batches_stay_full_though_few_clips_are_open(many: list[Media], windows:
     sizes = []
 
     class Counted(Zeros):
-        def hear(self, given: Any) -> Heard:
+        def predict(self, given: Any) -> ModelOutput:
             sizes.append(len(given))
-            return super().hear(given)
+            return super().predict(given)
 
     each = 1 if windows == "first" else 12
     listening = plan(windows, 3, threads=1)
     full = 10 * listening.batch_size
-    list(hear(many[:65], Counted(), listening))
+    list(run_pipeline(many[:65], Counted(), listening))
     assert sum(sizes) == 65 * each
     assert max(sizes) == full
     assert sizes.count(full) >= 65 * each // (full + each)  # what is over makes a batch of its own
@@ -325,7 +326,7 @@ def test_what_runs_out_while_a_decoder_reads(
     elif decoder == "decord":
         target, error = "decord.AudioReader", RuntimeError(f"ERROR opening: a.mp4, {os.strerror(number)}")
     else:
-        target, error = "hf_audio_tagger.decode.PyavSound", ffmpeg_error(number)
+        target, error = "hf_audio_tagger.media.PyavSound", ffmpeg_error(number)
 
     def fail(*_: Any, **__: Any) -> None:
         raise error
@@ -381,9 +382,9 @@ def test_a_file_called_like_an_error_ends_nothing(folder: Path) -> None:
     path = folder / f"{os.strerror(errno.EMFILE)}"
     path.write_bytes(b"no video" * 100)
     for decoder in ("auto", "pyav"):
-        verdict = build_tagger("demo", decoder=decoder, on_error="record").hear(path)[0]
-        assert verdict.error is not None
-    missing = build_tagger("demo", on_error="record").hear(folder / "x" / os.strerror(errno.EMFILE))[0]
+        result = build_tagger("demo", decoder=decoder, on_error="record").classify(path)[0]
+        assert result.error is not None
+    missing = build_tagger("demo", on_error="record").classify(folder / "x" / os.strerror(errno.EMFILE))[0]
     assert "No such file" in str(missing.error)
 
 

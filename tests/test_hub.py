@@ -24,8 +24,8 @@ from hub_server import Hub, serve
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.errors import ColumnError, SettingsError
 from hf_audio_tagger.hub import push
-from hf_audio_tagger.hub.card import Pushed, TagCounts, count_tags, describe, size_category, with_section
 from hf_audio_tagger.hub.media_columns import keys_and_tags, shared_folder
+from hf_audio_tagger.results.card import Pushed, TagCounts, count_tags, describe, size_category, with_section
 
 TOKEN = "hf_Recognizable0Token1That2Nobody3Has"
 TAGS = [["Siren"], ["Music"], ["EMPTY"], [None]]

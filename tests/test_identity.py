@@ -24,7 +24,8 @@ from random_weights import write_yamnet
 from hf_audio_tagger import ModelError, SettingsError, Tagger, build_tagger
 from hf_audio_tagger.cli import label
 from hf_audio_tagger.demo.sounds import synthesize
-from hf_audio_tagger.models import bfloat16, weights
+from hf_audio_tagger.models import dtypes as bfloat16
+from hf_audio_tagger.models import weights
 from hf_audio_tagger.runs import load_result, tag_dataset
 from hf_audio_tagger.runs.run_folder import settings_of
 
@@ -101,9 +102,9 @@ def two_weights(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def embedding_of(tagger: Tagger) -> np.ndarray:
-    (verdict,) = tagger.hear(SOUND)
-    assert verdict.embedding is not None
-    return verdict.embedding
+    (result,) = tagger.classify(SOUND)
+    assert result.embedding is not None
+    return result.embedding
 
 
 # --- weights
@@ -237,18 +238,18 @@ def test_headers_that_trickle_end(cache: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(weights, "TIMEOUT_SECONDS", 0.5)
     is_over = threading.Event()
 
-    def trickle(listener: socket.socket) -> None:
-        connection, _ = listener.accept()
+    def trickle(model: socket.socket) -> None:
+        connection, _ = model.accept()
         with connection, suppress(OSError):
             connection.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
             while not is_over.wait(0.05):
                 connection.sendall(b"x")
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = threading.Thread(target=trickle, args=(listener,))
+    with socket.create_server(("127.0.0.1", 0)) as model:
+        server = threading.Thread(target=trickle, args=(model,))
         server.start()
         try:
-            tagger = build_tagger("yamnet", weights=f"http://127.0.0.1:{listener.getsockname()[1]}/a.pth")
+            tagger = build_tagger("yamnet", weights=f"http://127.0.0.1:{model.getsockname()[1]}/a.pth")
             with pytest.raises(ModelError, match="did not send the beginning of its answer"):
                 tagger.identity()
         finally:

@@ -22,14 +22,14 @@ from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.cells import FileMedia, Media, SamplesMedia
-from hf_audio_tagger.decode import SamplesSound
 from hf_audio_tagger.demo import CHECKPOINT
 from hf_audio_tagger.demo.sounds import LABELS, synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import ModelError
-from hf_audio_tagger.listen import Ending, Plan, Window, hear, sliding, spread_starts, windows_of
-from hf_audio_tagger.models import ModelSpec, listener
-from hf_audio_tagger.models.contract import Heard
+from hf_audio_tagger.media import SamplesSound
+from hf_audio_tagger.models import ModelSpec, get_model
+from hf_audio_tagger.models.model import ModelOutput
+from hf_audio_tagger.pipeline import ClipEnd, Plan, Window, run_pipeline, sliding, spread_starts, windows_of
 
 WINDOW, HOP = 164_080, 163_840  # AST: 1,024 frames at 16 kHz, and the next 1,024
 
@@ -61,15 +61,15 @@ def test_scores_are_a_straightforward_recomputation_with_transformers() -> None:
     windows = [waveform[start : start + WINDOW] for start in range(0, len(waveform), HOP)]
     scores = np.stack([transformers_scores(window) for window in windows])
     tagger = build_tagger("demo", windows="all", top_k=len(LABELS), segments=True)
-    verdict = tagger.hear(cell(waveform))[0]
-    assert verdict.top is not None
-    assert verdict.segments is not None
+    result = tagger.classify(cell(waveform))[0]
+    assert result.top is not None
+    assert result.segments is not None
     mean = dict(zip(tagger.labels, scores.mean(axis=0), strict=True))
-    assert [label for label, _ in verdict.top] == sorted(mean, key=lambda label: -mean[label])
-    assert max(abs(score - mean[label]) for label, score in verdict.top) < 1e-4
+    assert [label for label, _ in result.top] == sorted(mean, key=lambda label: -mean[label])
+    assert max(abs(score - mean[label]) for label, score in result.top) < 1e-4
     leaders = [tagger.labels[int(row.argmax())] for row in scores]
-    assert [segment.label for segment in verdict.segments] == [label for label, _ in groupby(leaders)]
-    first = build_tagger("demo", top_k=len(LABELS)).hear(cell(waveform))[0]
+    assert [segment.label for segment in result.segments] == [label for label, _ in groupby(leaders)]
+    first = build_tagger("demo", top_k=len(LABELS)).classify(cell(waveform))[0]
     assert first.top is not None
     assert (
         max(abs(score - dict(zip(tagger.labels, scores[0], strict=True))[name]) for name, score in first.top)
@@ -80,15 +80,15 @@ def test_scores_are_a_straightforward_recomputation_with_transformers() -> None:
 def test_two_sounds_give_two_segments_with_the_border_within_a_window(tmp_path: Path) -> None:
     path = tmp_path / "two.mp4"
     write_video(path, sequence("Siren", "White noise", rate_hz=44_100), 44_100)
-    verdict = build_tagger("demo", windows="all", segments=True).hear(path)[0]
-    assert verdict.segments is not None
-    assert [segment.label for segment in verdict.segments] == ["Siren", "White noise"]
-    siren, noise = verdict.segments
+    result = build_tagger("demo", windows="all", segments=True).classify(path)[0]
+    assert result.segments is not None
+    assert [segment.label for segment in result.segments] == ["Siren", "White noise"]
+    siren, noise = result.segments
     assert siren.start == 0
     assert abs(siren.end - 10.0) < 10.24
     assert siren.end == noise.start
     assert abs(noise.end - 20.0) < 0.1
-    fine = build_tagger("demo", windows="all", hop_seconds=2.0, segments=True).hear(path)[0]
+    fine = build_tagger("demo", windows="all", hop_seconds=2.0, segments=True).classify(path)[0]
     assert fine.segments is not None
     assert {segment.label for segment in fine.segments} >= {"Siren", "White noise"}
 
@@ -97,7 +97,9 @@ def test_two_sounds_give_two_segments_with_the_border_within_a_window(tmp_path: 
 def test_all_windows_of_a_clip_of_one_window_are_the_first(seconds: float) -> None:
     waveform = synthesize("Music", seconds, 16_000, 3)
     settings = {"top_k": 5, "embeddings": True}
-    heard = [build_tagger("demo", windows=w, **settings).hear(cell(waveform))[0] for w in ("first", "all", 3)]
+    heard = [
+        build_tagger("demo", windows=w, **settings).classify(cell(waveform))[0] for w in ("first", "all", 3)
+    ]
     for other in heard[1:]:
         assert (other.tag, other.top) == (heard[0].tag, heard[0].top)
         assert other.embedding is not None
@@ -107,10 +109,10 @@ def test_all_windows_of_a_clip_of_one_window_are_the_first(seconds: float) -> No
 def test_spread_windows_hear_all_of_the_clip() -> None:
     labels = ("Siren", "White noise", "Dial tone", "Clicking", "Church bell")
     waveform = sequence(*labels, seconds=20.0)
-    verdict = build_tagger("demo", windows=5, segments=True).hear(cell(waveform))[0]
-    assert verdict.segments is not None
-    assert tuple(segment.label for segment in verdict.segments) == labels
-    starts = [segment.start for segment in verdict.segments]
+    result = build_tagger("demo", windows=5, segments=True).classify(cell(waveform))[0]
+    assert result.segments is not None
+    assert tuple(segment.label for segment in result.segments) == labels
+    starts = [segment.start for segment in result.segments]
     assert np.allclose(starts, [20 * n + 10 - WINDOW / 32_000 for n in range(5)], atol=0.01)
 
 
@@ -124,7 +126,7 @@ def test_embeddings_are_the_mean_of_what_enters_the_classifier() -> None:
         with torch.no_grad():
             inputs = extractor(window, sampling_rate=16_000, return_tensors="pt")
             pooled.append(model.audio_spectrogram_transformer(**inputs).pooler_output[0].numpy())
-    embedding = build_tagger("demo", windows="all", embeddings=True).hear(cell(waveform))[0].embedding
+    embedding = build_tagger("demo", windows="all", embeddings=True).classify(cell(waveform))[0].embedding
     assert embedding is not None
     assert embedding.dtype == np.float32
     assert np.abs(embedding - np.mean(pooled, axis=0)).max() < 1e-4
@@ -185,7 +187,7 @@ def plan(windows: str | int) -> Plan:
 @pytest.mark.parametrize("windows", ["first", "all", 3])
 def test_a_window_keeps_no_clip_alive(windows: str | int, is_writeable: bool) -> None:
     """Sound that is in memory at the model's rate is cut out of it, not looked at through it."""
-    model = listener(ModelSpec("demo"))
+    model = get_model(ModelSpec("demo"))
     clip = np.zeros((2, 60 * 16_000), np.float32)
     clip.setflags(write=is_writeable)
     sound = SamplesSound(SamplesMedia(clip, 16_000, "a clip"), "first")
@@ -204,7 +206,7 @@ def test_windows_are_cut_from_the_whole_clip_at_the_models_rate(rate_hz: int) ->
     waveform = sequence("Music", "Siren", seconds=13.0, rate_hz=rate_hz)
     whole = resample(torch.from_numpy(waveform), rate_hz, 16_000).numpy()
     sound = SamplesSound(SamplesMedia(waveform, rate_hz), "mean")
-    model = listener(ModelSpec("demo"))
+    model = get_model(ModelSpec("demo"))
     for windows in ("first", "all", 2):
         heard: list[Window] = list(windows_of(sound, model, plan(windows)))
         assert len(heard) == {"first": 1, "all": 3, 2: 2}[windows]
@@ -227,9 +229,9 @@ class Soundless:
 def test_a_clip_without_a_window_ends_with_an_error(
     windows: str | int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hf_audio_tagger.listen.open_sound", lambda *_: nullcontext(Soundless()))
-    (ending,) = hear([FileMedia("nothing.mp4")], listener(ModelSpec("demo")), plan(windows))
-    assert isinstance(ending, Ending)
+    monkeypatch.setattr("hf_audio_tagger.pipeline.open_sound", lambda *_: nullcontext(Soundless()))
+    (ending,) = run_pipeline([FileMedia("nothing.mp4")], get_model(ModelSpec("demo")), plan(windows))
+    assert isinstance(ending, ClipEnd)
     assert re.search(r"nothing\.mp4: .*no sound can be decoded", str(ending.error))
 
 
@@ -246,9 +248,9 @@ class Overflowing:
     def __init__(self, wrong: float) -> None:
         self.wrong = wrong
 
-    def hear(self, windows: Any) -> Heard:
+    def predict(self, windows: Any) -> ModelOutput:
         logits = np.array([[1.0, self.wrong if window[0] > 0.5 else 0.0] for window in windows], np.float32)
-        return Heard(
+        return ModelOutput(
             logits, np.array([[self.wrong if one[-1] > 0.5 else 0.0] for one in windows], np.float32)
         )
 
@@ -264,11 +266,11 @@ def test_an_answer_that_is_no_number_is_its_clips_error(wrong: float, batch_size
     plan = Plan("all", 16_000, "mean", "auto", batch_size, 2)
     heard = dict.fromkeys(range(5), 0)
     endings = []
-    for event in hear(media, Overflowing(wrong), plan):  # type: ignore[arg-type]
-        if isinstance(event, Ending):
+    for event in run_pipeline(media, Overflowing(wrong), plan):  # type: ignore[arg-type]
+        if isinstance(event, ClipEnd):
             endings.append(event)
         else:
-            assert np.isfinite(event.heard.logits).all()
+            assert np.isfinite(event.output.logits).all()
             heard[event.clip] += len(event.spans)
     assert [ending.clip for ending in endings] == list(range(5))
     assert [place for place, ending in enumerate(endings) if ending.error] == [1, 3]
@@ -295,9 +297,9 @@ def test_broken_weights_give_no_tag(broken_model: str, tmp_path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(wav(synthesize("Siren", 1.0, 16_000, 1)))
     settings: dict[str, Any] = {"top_k": 2, "segments": True, "on_error": "record"}
-    verdict = build_tagger(broken_model, **settings).hear(path)[0]
-    assert (verdict.tag, verdict.top, verdict.segments) == (None, None, None)
-    assert "NaN" in str(verdict.error)
+    result = build_tagger(broken_model, **settings).classify(path)[0]
+    assert (result.tag, result.top, result.segments) == (None, None, None)
+    assert "NaN" in str(result.error)
     with pytest.raises(ModelError, match=r"a\.wav.*NaN"):
         build_tagger(broken_model).tag(path)
     labelled = export_predictions(
@@ -358,13 +360,13 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_only_what_is_heard_is_read(
     long_clip: Path, windows: str | int, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import hf_audio_tagger.decode as decode
+    import hf_audio_tagger.media as decode
 
     size = long_clip.stat().st_size
     file = CountedFile(long_clip.read_bytes())
     monkeypatch.setattr(decode, "source_of", lambda media: file)
-    verdict = build_tagger("demo", windows=windows, decoder="pyav").hear(long_clip)[0]
-    assert verdict.tag == "Siren"
+    result = build_tagger("demo", windows=windows, decoder="pyav").classify(long_clip)[0]
+    assert result.tag == "Siren"
     assert 0 < file.read_bytes < share * size
 
 
@@ -377,10 +379,10 @@ def peak_mb():  # not ru_maxrss: it begins at the parent's peak
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
 
 tagger = build_tagger("demo", windows="all", segments=True, decoder="pyav")
-tagger.hear(sys.argv[1])
+tagger.classify(sys.argv[1])
 before = peak_mb()
 for path in sys.argv[2:]:
-    assert tagger.hear(path)[0].tag == "Siren"
+    assert tagger.classify(path)[0].tag == "Siren"
 print(peak_mb() - before)
 """
 

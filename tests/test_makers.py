@@ -11,7 +11,7 @@ import pytest
 from datasets import Dataset
 
 from hf_audio_tagger import build_tagger
-from hf_audio_tagger.makers import (
+from hf_audio_tagger.provenance import (
     KEY,
     after_tagging,
     differences,

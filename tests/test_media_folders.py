@@ -13,7 +13,8 @@ from hf_audio_tagger.cli import app
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.runs import load_result, tag_dataset
-from hf_audio_tagger.runs.sources import Source, SourceError, open_source
+from hf_audio_tagger.sources import open_source
+from hf_audio_tagger.sources.source import Source, SourceError
 
 pytestmark = pytest.mark.timeout(60)
 

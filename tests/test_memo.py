@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hf_audio_tagger import build_tagger, listen, memo
+from hf_audio_tagger import build_tagger, memo
+from hf_audio_tagger import pipeline as listen
 from hf_audio_tagger.cells import BytesMedia
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.runs import load_result, tag_dataset
-from hf_audio_tagger.tags import Segment, Verdict
+from hf_audio_tagger.scores import ClipResult, Segment
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_a_file_that_is_rewritten_in_place_with_the_same_size_is_heard_again(tmp
 def test_clips_that_nothing_identifies_push_out_no_others(
     clips: dict[str, Path], heard: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memo, "KEPT_VERDICTS", 2)
+    monkeypatch.setattr(memo, "KEPT_RESULTS", 2)
     tagger = build_tagger("demo")
     sound = {"array": synthesize("Music", 1.0, 16_000, 3), "sampling_rate": 16_000}
     tagger.tag(clips["Siren"])
@@ -69,19 +70,19 @@ def test_clips_that_nothing_identifies_push_out_no_others(
 def test_what_is_remembered_is_bounded_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memo, "KEPT_BYTES", 100_000)
     large = [
-        Verdict("Siren", embedding=np.zeros(7_000, np.float32)),  # 28 kB
-        Verdict("Siren", segments=tuple(Segment(n, n + 1, "Siren", 0.5) for n in range(200))),
-        Verdict("Siren", top=tuple((str(n), 0.5) for n in range(400))),
+        ClipResult("Siren", embedding=np.zeros(7_000, np.float32)),  # 28 kB
+        ClipResult("Siren", segments=tuple(Segment(n, n + 1, "Siren", 0.5) for n in range(200))),
+        ClipResult("Siren", top=tuple((str(n), 0.5) for n in range(400))),
     ]
-    for verdict in large:
+    for result in large:
         keys = [memo.key_of(BytesMedia(bytes([n])), "settings") for n in range(10)]
         for key in keys:
-            memo.keep(key, verdict)
+            memo.keep(key, result)
         kept = [memo.recall(key) is not None for key in keys]
         assert kept[-1]
         assert 1 <= sum(kept) <= 4
         memo.forget()
-    memo.keep(keys[0], Verdict("Siren", embedding=np.zeros(30_000, np.float32)))  # more than all
+    memo.keep(keys[0], ClipResult("Siren", embedding=np.zeros(30_000, np.float32)))  # more than all
     assert memo.recall(keys[0]) is None
     for _ in range(5):
         memo.keep(keys[1], large[0])  # again: counted once
@@ -101,16 +102,16 @@ def test_a_clip_that_another_thread_pushes_out_is_no_error(monkeypatch: pytest.M
             return found
 
     key = memo.key_of(BytesMedia(b"clip"), "settings")
-    monkeypatch.setattr(memo, "_verdicts", Interrupted())
-    memo._verdicts[key] = Verdict("Siren")
-    assert memo.recall(key) == Verdict("Siren")
+    monkeypatch.setattr(memo, "_results", Interrupted())
+    memo._results[key] = ClipResult("Siren")
+    assert memo.recall(key) == ClipResult("Siren")
 
 
 def test_a_run_neither_uses_nor_empties_it(
     clips: dict[str, Path], heard: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A row of a run hangs on its own batch alone; what the process remembers for others stays."""
-    monkeypatch.setattr(memo, "KEPT_VERDICTS", 2)
+    monkeypatch.setattr(memo, "KEPT_RESULTS", 2)
     settings: dict[str, Any] = {"embeddings": True, "batch_size": 2, "device": "cpu"}
     tagger = build_tagger("demo", **settings)
     tagger.tag([clips["Siren"], clips["Music"]])

@@ -21,9 +21,9 @@ from transformers import (
 
 from hf_audio_tagger import ModelError, build_tagger
 from hf_audio_tagger.demo import CHECKPOINT
-from hf_audio_tagger.models import ModelSpec, listener, load
-from hf_audio_tagger.models.kaldi import filter_bank
-from hf_audio_tagger.models.lean import LastLayer, make_lean
+from hf_audio_tagger.models import ModelSpec, get_model, load
+from hf_audio_tagger.models.engines.pruned_ast import LastLayer, make_lean
+from hf_audio_tagger.models.front_ends.kaldi import filter_bank
 
 CPU = torch.device("cpu")
 
@@ -106,10 +106,10 @@ def test_logits_and_embeddings_are_those_of_transformers(
     name: str, seconds: float, request: pytest.FixtureRequest
 ) -> None:
     folder = folder_of(name, request)
-    model = listener(ModelSpec(str(folder)))
+    model = get_model(ModelSpec(str(folder)))
     waveform = noise(seconds, seed=5, rate_hz=model.rate_hz)[: model.window_samples]
     logits, pooled = reference(folder, waveform)
-    heard = model.hear([waveform])
+    heard = model.predict([waveform])
     assert np.abs(heard.logits[0] - logits).max() < 1e-4
     assert heard.embeddings is not None
     assert heard.embeddings.shape == (1, model.embedding_size)
@@ -118,16 +118,16 @@ def test_logits_and_embeddings_are_those_of_transformers(
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_answers_do_not_depend_on_company(name: str, request: pytest.FixtureRequest) -> None:
-    model = listener(ModelSpec(str(folder_of(name, request))))
+    model = get_model(ModelSpec(str(folder_of(name, request))))
     waveforms = [
         noise(seconds, seed, model.rate_hz) for seed, seconds in enumerate((1.0, 2.5, 0.2, 2.5, 2.0))
     ]
-    alone = np.concatenate([model.hear([one]).logits for one in waveforms])
-    together = model.hear(waveforms).logits
-    backwards = model.hear(waveforms[::-1]).logits[::-1]
+    alone = np.concatenate([model.predict([one]).logits for one in waveforms])
+    together = model.predict(waveforms).logits
+    backwards = model.predict(waveforms[::-1]).logits[::-1]
     assert np.abs(together - alone).max() < 1e-5
     assert np.abs(backwards - alone).max() < 1e-5
-    assert np.array_equal(model.hear(waveforms).logits, together)
+    assert np.array_equal(model.predict(waveforms).logits, together)
 
 
 @pytest.mark.parametrize("is_large", [False, True])
@@ -141,7 +141,7 @@ def test_answers_do_not_depend_on_threads(
         monkeypatch.setattr("hf_audio_tagger.models.ast.LARGE_PARAMETERS", 0)
     torch.set_num_threads(2)
     try:
-        heard = load(ModelSpec(str(ast_folder)), CPU).hear(waveforms)
+        heard = load(ModelSpec(str(ast_folder)), CPU).predict(waveforms)
     finally:
         torch.set_num_threads(1)
     assert np.abs(heard.logits - expected).max() < 1e-4
@@ -203,19 +203,19 @@ def test_lean_steps_aside_for_models_it_does_not_know(whisper_folder: Path) -> N
 def test_scores_are_sigmoids_for_audioset_and_for_multi_label_configs(
     ast_folder: Path, tmp_path: Path
 ) -> None:
-    assert not listener(ModelSpec(str(ast_folder))).multi_label  # LABEL_0 ...: a softmax
-    assert listener(ModelSpec("demo")).multi_label
+    assert not get_model(ModelSpec(str(ast_folder))).multi_label  # LABEL_0 ...: a softmax
+    assert get_model(ModelSpec("demo")).multi_label
     model = ASTForAudioClassification.from_pretrained(ast_folder)
     names = ("Speech", "Music", "Dog", "Cat", "Siren", "Engine", "Rain")
     model.config.id2label = dict(enumerate(names))
     model.config.label2id = {name: index for index, name in enumerate(names)}
     model.save_pretrained(tmp_path / "audioset")
     ASTFeatureExtractor().save_pretrained(tmp_path / "audioset")
-    assert listener(ModelSpec(str(tmp_path / "audioset"))).multi_label
+    assert get_model(ModelSpec(str(tmp_path / "audioset"))).multi_label
     model.config.problem_type = "single_label_classification"
     model.save_pretrained(tmp_path / "single")
     ASTFeatureExtractor().save_pretrained(tmp_path / "single")
-    assert not listener(ModelSpec(str(tmp_path / "single"))).multi_label
+    assert not get_model(ModelSpec(str(tmp_path / "single"))).multi_label
 
 
 def test_windows_have_the_models_length(
@@ -228,7 +228,7 @@ def test_windows_have_the_models_length(
         whisper_folder: (480_000, 480_000),
     }
     for folder, expected in windows.items():
-        model = listener(ModelSpec(str(folder)))
+        model = get_model(ModelSpec(str(folder)))
         assert (model.window_samples, model.hop_samples) == expected
 
 
@@ -241,8 +241,8 @@ def test_twenty_milliseconds_are_enough(name: str, request: pytest.FixtureReques
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "auto"])
 def test_half_precision_names_the_same_sounds(dtype: str) -> None:
     waveforms = [noise(3.0, seed) for seed in range(8)]
-    full = listener(ModelSpec("demo")).hear(waveforms).logits
-    half = listener(ModelSpec("demo", dtype=dtype)).hear(waveforms).logits
+    full = get_model(ModelSpec("demo")).predict(waveforms).logits
+    half = get_model(ModelSpec("demo", dtype=dtype)).predict(waveforms).logits
     assert half.dtype == np.float32
     assert np.abs(half - full).max() < 0.5
     assert (half.argmax(1) == full.argmax(1)).mean() >= 0.75

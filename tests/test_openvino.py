@@ -11,7 +11,7 @@ from random_weights import write_vggish, write_yamnet
 
 from hf_audio_tagger import ModelError, ProcessError, SettingsError, build_tagger
 from hf_audio_tagger.demo.sounds import LABELS, synthesize
-from hf_audio_tagger.models import ModelSpec, listener, load
+from hf_audio_tagger.models import ModelSpec, get_model, load
 
 pytest.importorskip("openvino")
 
@@ -23,19 +23,19 @@ def windows() -> list[np.ndarray]:
 
 
 def test_float32_is_within_a_thousandth_of_torch(windows: list[np.ndarray]) -> None:
-    torchs = listener(ModelSpec("demo")).hear(windows[:40])
-    ours = listener(ModelSpec("demo", engine="openvino")).hear(windows[:40])
+    torchs = get_model(ModelSpec("demo")).predict(windows[:40])
+    ours = get_model(ModelSpec("demo", engine="openvino")).predict(windows[:40])
     assert np.abs(ours.logits - torchs.logits).max() < 1e-3
     assert ours.embeddings is not None
     assert torchs.embeddings is not None
     assert np.abs(ours.embeddings - torchs.embeddings).max() < 1e-3
-    alone = listener(ModelSpec("demo", engine="openvino")).hear(windows[:1])
+    alone = get_model(ModelSpec("demo", engine="openvino")).predict(windows[:1])
     assert np.abs(alone.logits - ours.logits[:1]).max() < 1e-5
 
 
 def test_bfloat16_gives_the_same_top_tags(windows: list[np.ndarray]) -> None:
-    torchs = listener(ModelSpec("demo")).hear(windows).logits.argmax(1)
-    ours = listener(ModelSpec("demo", engine="openvino", dtype="bfloat16")).hear(windows).logits.argmax(1)
+    torchs = get_model(ModelSpec("demo")).predict(windows).logits.argmax(1)
+    ours = get_model(ModelSpec("demo", engine="openvino", dtype="bfloat16")).predict(windows).logits.argmax(1)
     assert (torchs == ours).mean() >= 0.99
 
 
@@ -66,8 +66,8 @@ def test_patches_are_heard_as_torch_hears_them(
         file = write_vggish(tmp_path / "vggish.pth", classifies=family == "vggish")
     spec = ModelSpec(family.split()[0], weights=str(file))
     patches = [synthesize(LABELS[n % len(LABELS)], 0.975, 16_000, n) for n in range(count)]
-    torchs = load(spec, torch.device("cpu")).hear(patches)
-    ours = load(replace(spec, engine="openvino"), torch.device("cpu")).hear(patches)
+    torchs = load(spec, torch.device("cpu")).predict(patches)
+    ours = load(replace(spec, engine="openvino"), torch.device("cpu")).predict(patches)
     assert ours.logits.shape == torchs.logits.shape
     assert np.abs(ours.logits - torchs.logits).max(initial=0) < 1e-3
     assert ours.embeddings is not None
@@ -84,8 +84,8 @@ def test_another_model_is_refused(whisper_folder: Path) -> None:
 def test_bfloat16_scores_of_the_real_yamnet(real_models: Path, real_media: Path) -> None:
     clips = sorted(real_media.glob("*.mp4"))
     settings = {"weights": str(real_models / "yamnet.pth"), "top_k": 521, "device": "cpu"}
-    torchs = build_tagger("yamnet", **settings).hear(clips)
-    ours = build_tagger("yamnet", **settings, engine="openvino", dtype="bfloat16").hear(clips)
+    torchs = build_tagger("yamnet", **settings).classify(clips)
+    ours = build_tagger("yamnet", **settings, engine="openvino", dtype="bfloat16").classify(clips)
     for their, our in zip(torchs, ours, strict=True):
         assert their.top[0][0] == our.top[0][0]
         scores = dict(our.top)

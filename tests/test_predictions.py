@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from hf_audio_tagger import load_predictions
-from hf_audio_tagger.collection import predictions
 from hf_audio_tagger.errors import SettingsError
-from hf_audio_tagger.tags import scores_of
+from hf_audio_tagger.predictions import files as predictions
+from hf_audio_tagger.scores import scores_of
 
 pytestmark = pytest.mark.timeout(60)
 

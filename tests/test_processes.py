@@ -210,7 +210,7 @@ def test_every_error_survives_pickle() -> None:
     import pickle
 
     import hf_audio_tagger
-    from hf_audio_tagger.ontology import UnknownCategoryError
+    from hf_audio_tagger.audioset.ontology import UnknownCategoryError
 
     ours = [getattr(hf_audio_tagger, name) for name in hf_audio_tagger.__all__ if name.endswith("Error")]
     assert len(ours) >= 6

@@ -13,11 +13,11 @@ import pytest
 from datasets import Dataset, Features, List, Value, Video
 from datasets.fingerprint import Hasher
 
-import hf_audio_tagger.questions as module
+import hf_audio_tagger.audioset.queries as module
 from hf_audio_tagger import ontology
+from hf_audio_tagger.audioset.ontology import UnknownCategoryError
+from hf_audio_tagger.audioset.queries import has_sound, lacks_sound, roll_up
 from hf_audio_tagger.errors import ColumnError, SettingsError
-from hf_audio_tagger.ontology import UnknownCategoryError
-from hf_audio_tagger.questions import has_sound, lacks_sound, roll_up
 
 TAGS = "video_audio_tags"
 TOP = "video_audio_top"
@@ -236,7 +236,7 @@ def test_questions_pickle(text, pickler):
 def test_fingerprints_are_the_same_in_another_process():
     code = (
         "from datasets.fingerprint import Hasher;"
-        "from hf_audio_tagger.questions import has_sound, lacks_sound, roll_up;"
+        "from hf_audio_tagger.audioset.queries import has_sound, lacks_sound, roll_up;"
         f"print([Hasher.hash(one) for one in [{', '.join(ASKED)}]])"
     )
     there = subprocess.run(

@@ -29,9 +29,9 @@ from hub_server import serve
 from huggingface_hub import HfApi, hf_file_system
 
 from hf_audio_tagger.cells import FileMedia
-from hf_audio_tagger.decode import layers, open_sound, remote, web, why_not
-from hf_audio_tagger.decode.remote import open_url
 from hf_audio_tagger.errors import MediaError, ResourceError
+from hf_audio_tagger.media import layers, open_sound, remote, web, why_not
+from hf_audio_tagger.media.remote import open_url
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -184,20 +184,20 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layers, "RETRY_SECONDS", (0.0, 0.0))
 
 
-def hear(url: str, decoder: str = "pyav") -> np.ndarray:
+def decode(url: str, decoder: str = "pyav") -> np.ndarray:
     with open_sound(FileMedia(url), decoder) as sound:
         assert sound is not None
         return np.concatenate(list(sound.blocks()))
 
 
 def assert_heard(url: str) -> None:
-    np.testing.assert_array_equal(hear(url), NOISE.astype(np.float32) / 32768)
+    np.testing.assert_array_equal(decode(url), NOISE.astype(np.float32) / 32768)
 
 
 def reason(url: str, decoder: str = "pyav") -> str:
     """The error's text, without the URL in front."""
     with pytest.raises(MediaError) as caught:
-        hear(url, decoder)
+        decode(url, decoder)
     text = str(caught.value)
     assert text.startswith(f"{url}: ")
     assert text.endswith(".")
@@ -440,7 +440,7 @@ def test_a_later_part_that_comes_without_its_status(site: Site, is_odd: bool) ->
             ranges(data)(handler)
 
     np.testing.assert_array_equal(
-        hear(site.add("/long.wav", route)), np.tile(NOISE.astype(np.float32) / 32768, 60)
+        decode(site.add("/long.wav", route)), np.tile(NOISE.astype(np.float32) / 32768, 60)
     )
     assert len(wholes) == is_odd
 
@@ -662,9 +662,9 @@ def test_resources_that_run_out_are_not_the_clips_fault(
             raise FileNotFoundError("http://...") from error
 
     monkeypatch.setattr(layers, "open_whole", exhausted)
-    monkeypatch.setattr("hf_audio_tagger.decode.failures.is_memory_short", lambda: True)
+    monkeypatch.setattr("hf_audio_tagger.media.failures.is_memory_short", lambda: True)
     with pytest.raises(ResourceError, match="could not be read"):
-        hear(site.url("/a.wav"))
+        decode(site.url("/a.wav"))
 
 
 # Where a server leads

@@ -7,8 +7,8 @@ import pytest
 import torch
 import torchaudio
 
-from hf_audio_tagger.decode.resample import resample, resample_blocks
-from hf_audio_tagger.listen import read
+from hf_audio_tagger.media.resample import resample, resample_blocks
+from hf_audio_tagger.pipeline import read
 
 RATES_HZ = [
     (44_100, 16_000),

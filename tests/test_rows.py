@@ -121,27 +121,27 @@ def test_a_clip_without_sound_has_nothing_in_the_columns_that_are_asked_for(clip
         "video_audio_segments": [[]],
         "video_audio_embedding": [None],
     }
-    (verdict,) = build_tagger("demo").hear(clips["EMPTY"])
-    assert (verdict.top, verdict.segments, verdict.embedding) == (None, None, None)
+    (result,) = build_tagger("demo").classify(clips["EMPTY"])
+    assert (result.top, result.segments, result.embedding) == (None, None, None)
 
 
 def test_the_columns_say_what_is_heard(clips: Clips) -> None:
     every = build_tagger("demo", top_k=2, segments=True, embeddings=True)
-    (verdict,) = every.hear(clips["Siren"])
+    (result,) = every.classify(clips["Siren"])
     (row,) = Dataset.from_dict({"video": [str(clips["Siren"])]}).map(every).to_list()
-    assert row["video_audio_tags"] == [verdict.tag] == ["Siren"]
+    assert row["video_audio_tags"] == [result.tag] == ["Siren"]
     (top,), (segments,), (embedding,) = (
         row[f"video_audio_{name}"] for name in ("top", "segments", "embedding")
     )
-    assert verdict.top
-    assert verdict.segments
-    assert verdict.embedding is not None
-    assert [one["label"] for one in top] == [label for label, _ in verdict.top]
-    assert [one["score"] for one in top] == pytest.approx([score for _, score in verdict.top])
-    assert len(segments) == len(verdict.segments)
-    for one, segment in zip(segments, verdict.segments, strict=True):
+    assert result.top
+    assert result.segments
+    assert result.embedding is not None
+    assert [one["label"] for one in top] == [label for label, _ in result.top]
+    assert [one["score"] for one in top] == pytest.approx([score for _, score in result.top])
+    assert len(segments) == len(result.segments)
+    for one, segment in zip(segments, result.segments, strict=True):
         assert one["label"] == segment.label
         assert [one[name] for name in ("start", "end", "score")] == pytest.approx(
             [segment.start, segment.end, segment.score]
         )
-    assert embedding == pytest.approx(verdict.embedding.tolist())
+    assert embedding == pytest.approx(result.embedding.tolist())

@@ -24,7 +24,7 @@ from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import MediaError, RunError, SettingsError
 from hf_audio_tagger.runs import Plan, Progress, Watcher, load_result, run_folder, shards, tag_dataset
-from hf_audio_tagger.runs.sources import open_source
+from hf_audio_tagger.sources import open_source
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread_everywhere")]
 
@@ -88,7 +88,7 @@ def interrupt() -> None:
 def test_result_is_what_the_tagger_says_of_each_clip(clips: Path, whole: list[dict[str, Any]]) -> None:
     assert [row["file_name"] for row in whole] == [f"{number:02d}.mp4" for number in range(ROWS)]
     assert [row["video_audio_tags"] for row in whole] == [
-        [verdict.tag] for number in range(ROWS) for verdict in TAGGER.hear(clips / f"{number:02d}.mp4")
+        [result.tag] for number in range(ROWS) for result in TAGGER.classify(clips / f"{number:02d}.mp4")
     ]
     assert whole[9]["video_audio_tags"] == ["EMPTY"]
     assert whole[4]["video_audio_tags"] == [None]

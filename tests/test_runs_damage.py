@@ -19,7 +19,7 @@ from hf_audio_tagger import build_tagger
 from hf_audio_tagger.cli import app
 from hf_audio_tagger.errors import RunError, SettingsError
 from hf_audio_tagger.runs import load_result, shards, tag_dataset
-from hf_audio_tagger.runs.sources import open_source
+from hf_audio_tagger.sources import open_source
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread_everywhere")]
 

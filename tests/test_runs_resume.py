@@ -13,9 +13,9 @@ import pytest
 from small_runs import BROKEN, ROWS, SHARD, TAGGER, Seeing, clip_path, rows_of, write_clip, write_clips
 
 from hf_audio_tagger.errors import RunError, SettingsError
-from hf_audio_tagger.runs import Allowance, RunTally, Watcher, shards, tag_dataset
-from hf_audio_tagger.runs.jobs import Heard
-from hf_audio_tagger.runs.sources import open_source
+from hf_audio_tagger.executors.job import JobProgress
+from hf_audio_tagger.runs import Allowance, RunCounter, Watcher, shards, tag_dataset
+from hf_audio_tagger.sources import open_source
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread_everywhere")]
 
@@ -306,7 +306,7 @@ def test_a_link_or_a_folder_in_the_files_place_is_refused(
 # Counting
 
 
-class Summing(dict[int, Heard]):
+class Summing(dict[int, JobProgress]):
     """Refuses to be gone through: what is told must not take longer the more jobs there are."""
 
     def __iter__(self) -> Any:
@@ -318,10 +318,10 @@ class Summing(dict[int, Heard]):
 def test_what_is_told_takes_as_long_for_many_jobs_as_for_few(clips: Path, tmp_path: Path) -> None:
     watcher = Seeing()
     tag_dataset(clips, tmp_path / "out", TAGGER, limit=1, watcher=watcher)
-    tally = RunTally(watcher.plans[0], Allowance(), watcher, by_job=Summing())
+    tally = RunCounter(watcher.plans[0], Allowance(), watcher, by_job=Summing())
     for index in range(100):
-        tally.heard(Heard(index, 1, 0))
-        tally.heard(Heard(index, 3, 1))
-    tally.heard(Heard(7, 2, 0))  # a job that is done again counts from nothing again
+        tally.heard(JobProgress(index, 1, 0))
+        tally.heard(JobProgress(index, 3, 1))
+    tally.heard(JobProgress(7, 2, 0))  # a job that is done again counts from nothing again
     assert tally.heard_now == 299
     assert (watcher.seen[-1].heard_now, watcher.seen[-1].failed_rows) == (299, 99)

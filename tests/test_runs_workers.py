@@ -11,9 +11,9 @@ import pytest
 
 from hf_audio_tagger import process
 from hf_audio_tagger.errors import ProcessError, RunError
-from hf_audio_tagger.runs import workers
-from hf_audio_tagger.runs.jobs import Heard, Job, Report, StoppedError
-from hf_audio_tagger.runs.workers import run_in_processes
+from hf_audio_tagger.executors import processes as workers
+from hf_audio_tagger.executors.job import Job, JobProgress, Report, StoppedError
+from hf_audio_tagger.executors.processes import run_in_processes
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -34,7 +34,7 @@ class Lingering:
 
     def __call__(self, job: Job, rank: int | None, report: Report, is_stopped: Callable[[], bool]) -> None:
         threading.Thread(target=time.sleep, args=(NEVER_SECONDS,)).start()
-        report(Heard(job.index, 1, 0))
+        report(JobProgress(job.index, 1, 0))
         if self.ending is not None:
             raise self.ending
 
@@ -46,7 +46,7 @@ class Reporting:
         self.ending = ending
 
     def __call__(self, job: Job, rank: int | None, report: Report, is_stopped: Callable[[], bool]) -> None:
-        report(Heard(job.index, 1, 0))
+        report(JobProgress(job.index, 1, 0))
         if self.ending is not None:
             raise self.ending
 
@@ -56,7 +56,7 @@ def test_a_worker_that_does_not_end_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: Exception | None
 ) -> None:
     monkeypatch.setattr(workers, "END_SECONDS", 0.2, raising=False)
-    seen: list[Heard] = []
+    seen: list[JobProgress] = []
 
     def run() -> None:
         run_in_processes([Job(0, 0, 1)], Lingering(ending), 1, tmp_path / "log", seen.append, lambda: None)
@@ -67,7 +67,7 @@ def test_a_worker_that_does_not_end_is_ended(
         reason = "it went wrong" if isinstance(ending, RunError) else "Two workers were lost over shard 0"
         with pytest.raises(RunError, match=reason):
             run()
-    assert Heard(0, 1, 0) in seen
+    assert JobProgress(0, 1, 0) in seen
     assert not multiprocessing.active_children()
 
 
@@ -81,7 +81,7 @@ def test_what_no_fresh_process_can_take_is_told(tmp_path: Path, monkeypatch: pyt
 def test_ctrl_c_ends_a_worker_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "END_SECONDS", 0.2, raising=False)
 
-    def interrupt(_: Heard) -> None:
+    def interrupt(_: JobProgress) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -100,12 +100,12 @@ def test_a_worker_that_leaves_within_a_job_is_told(tmp_path: Path) -> None:
 def test_rows_at_hand_are_spoken_of_where_a_worker_has_some(tmp_path: Path) -> None:
     told: list[str] = []
 
-    def run(on_heard: Callable[[Heard], None], ending: Exception | None) -> None:
+    def run(on_heard: Callable[[JobProgress], None], ending: Exception | None) -> None:
         run_in_processes(
             [Job(0, 0, 1)], Reporting(ending), 1, tmp_path / "log", on_heard, lambda: told.append("stopping")
         )
 
-    def interrupt(_: Heard) -> None:
+    def interrupt(_: JobProgress) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(RunError, match="no such model"):

@@ -19,8 +19,8 @@ from hf_audio_tagger import build_tagger
 from hf_audio_tagger.cli import app, console
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
-from hf_audio_tagger.hub.card import Pushed, TagCounts, describe
 from hf_audio_tagger.recipes import run_recipe
+from hf_audio_tagger.results.card import Pushed, TagCounts, describe
 from hf_audio_tagger.text import safe_json, safe_text
 
 pytestmark = pytest.mark.timeout(60)

@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Audio, Dataset, DatasetDict, List, Value, Video
 
-from hf_audio_tagger import build_tagger
-from hf_audio_tagger.runs import sources, tag_dataset
-from hf_audio_tagger.runs.sources import Source, SourceError, open_source
+from hf_audio_tagger import build_tagger, digests
+from hf_audio_tagger.runs import tag_dataset
+from hf_audio_tagger.sources import open_source
+from hf_audio_tagger.sources.source import Source, SourceError
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -191,7 +192,7 @@ def test_fingerprint_follows_the_content_and_not_the_place(tmp_path: Path) -> No
 def test_either_end_of_a_large_file_is_in_its_fingerprint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: int
 ) -> None:
-    monkeypatch.setattr(sources, "DIGESTED_BYTES", 20)
+    monkeypatch.setattr(digests, "DIGESTED_BYTES", 20)
     names = [f"{number}.mp4" for number in range(10)]
     before = open_source(write_lines(tmp_path / "rows.jsonl", [{"video": name} for name in names]))
     names[changed] = "x.mp4"

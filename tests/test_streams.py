@@ -14,7 +14,7 @@ from datasets import Dataset, Features, IterableDataset, Value, load_dataset
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.errors import SettingsError
 from hf_audio_tagger.runs import load_result, tag_dataset
-from hf_audio_tagger.runs.sources import open_source
+from hf_audio_tagger.sources import open_source
 
 pytestmark = pytest.mark.timeout(60)
 

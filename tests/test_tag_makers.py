@@ -15,10 +15,10 @@ from hf_audio_tagger import build_tagger, push
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import SettingsError
-from hf_audio_tagger.hub import card
-from hf_audio_tagger.makers import makers_of
+from hf_audio_tagger.provenance import makers_of
+from hf_audio_tagger.results import card
 from hf_audio_tagger.runs import Progress, Watcher, load_result, preview, tag_dataset
-from hf_audio_tagger.runs.sources import open_source
+from hf_audio_tagger.sources import open_source
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -283,7 +283,7 @@ def test_push_refuses_a_tagger_that_did_not_make_the_tags(made: Path) -> None:
 def test_a_card_names_the_makers_of_each_split() -> None:
     from huggingface_hub import DatasetCard
 
-    from hf_audio_tagger.makers import KEY, from_plain, maker_of
+    from hf_audio_tagger.provenance import KEY, from_plain, maker_of
 
     ours, others = maker_of(TAGGER), maker_of(OTHER)
     test = pushed(split="test", counts={"test": card.TagCounts()}, makers=(None, others))

@@ -195,7 +195,7 @@ def test_with_rank_is_taken(clips: Clips) -> None:
 
 def test_no_work_twice(clips: Clips, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     heard: list[str] = []
-    import hf_audio_tagger.listen as listen
+    import hf_audio_tagger.pipeline as listen
 
     opened = listen.open_sound
     monkeypatch.setattr(
@@ -218,13 +218,13 @@ def test_no_work_twice(clips: Clips, monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 def test_the_memo_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from hf_audio_tagger.cells import BytesMedia
-    from hf_audio_tagger.tags import Verdict
+    from hf_audio_tagger.scores import ClipResult
 
-    monkeypatch.setattr(memo, "KEPT_VERDICTS", 3)
+    monkeypatch.setattr(memo, "KEPT_RESULTS", 3)
     keys = [memo.key_of(BytesMedia(bytes([n])), "settings") for n in range(5)]
     for key in keys:
-        memo.keep(key, Verdict("Siren"))
-    memo.keep(memo.key_of(BytesMedia(b"bad"), "settings"), Verdict(None, error="cannot be read"))
+        memo.keep(key, ClipResult("Siren"))
+    memo.keep(memo.key_of(BytesMedia(b"bad"), "settings"), ClipResult(None, error="cannot be read"))
     assert [memo.recall(key) is not None for key in keys] == [False, False, True, True, True]
 
 

@@ -6,13 +6,13 @@ import sys
 import numpy as np
 import pytest
 
-from hf_audio_tagger.tags import Segment, Tally, best_first, scores_of
+from hf_audio_tagger.scores import ScoreSum, Segment, best_first, scores_of
 
 LABELS = ("a", "b", "c", "d")
 
 
-def tally(logits: np.ndarray, multi_label: bool = True, hop: float = 10.0, length: float = 10.0) -> Tally:
-    made = Tally(LABELS, multi_label, with_segments=True)
+def tally(logits: np.ndarray, multi_label: bool = True, hop: float = 10.0, length: float = 10.0) -> ScoreSum:
+    made = ScoreSum(LABELS, multi_label, with_segments=True)
     starts = np.arange(len(logits)) * hop
     made.add([(start, start + length) for start in starts], logits.astype(np.float32), None)
     return made
@@ -36,7 +36,7 @@ def test_order_is_by_logit_where_scores_tie_and_by_index_where_logits_do() -> No
     logits = np.array([[40.0, 41.0, 41.0, 39.0]])  # every sigmoid is 1.0 in float64, too
     assert (scores_of(logits, True) == 1.0).all()
     assert best_first(scores_of(logits, True)[0], logits[0]).tolist() == [1, 2, 0, 3]
-    top = tally(logits).verdict(top_k=4, threshold=None).top
+    top = tally(logits).result(top_k=4, threshold=None).top
     assert top is not None
     assert [label for label, _ in top] == ["b", "c", "a", "d"]
 
@@ -45,21 +45,21 @@ def test_the_tag_is_the_highest_mean_score_and_not_the_highest_mean_logit() -> N
     logits = np.array([[8.0, 1.0, -9.0, -9.0], [-8.0, 1.0, -9.0, -9.0], [-9.0, 1.0, -9.0, -9.0]])
     scores = 1 / (1 + np.exp(-logits))
     expected = LABELS[int(scores.mean(axis=0).argmax())]
-    verdict = tally(logits).verdict(top_k=2, threshold=None)
-    assert verdict.tag == expected == "b"
-    assert verdict.top is not None
-    assert np.allclose([score for _, score in verdict.top], np.sort(scores.mean(axis=0))[::-1][:2])
+    result = tally(logits).result(top_k=2, threshold=None)
+    assert result.tag == expected == "b"
+    assert result.top is not None
+    assert np.allclose([score for _, score in result.top], np.sort(scores.mean(axis=0))[::-1][:2])
 
 
 def test_windows_may_come_in_any_portions() -> None:
     logits = np.random.default_rng(1).normal(size=(7, 4)) * 3
     pooled = np.random.default_rng(2).normal(size=(7, 5)).astype(np.float32)
     spans = [(float(n), float(n + 1)) for n in range(7)]
-    whole, parts = (Tally(LABELS, True, with_segments=True) for _ in range(2))
+    whole, parts = (ScoreSum(LABELS, True, with_segments=True) for _ in range(2))
     whole.add(spans, logits, pooled)
     for rows in (slice(0, 1), slice(1, 5), slice(5, 7)):
         parts.add(spans[rows], logits[rows], pooled[rows])
-    one, other = whole.verdict(4, None), parts.verdict(4, None)
+    one, other = whole.result(4, None), parts.result(4, None)
     assert one.tag == other.tag
     assert one.segments == other.segments
     assert one.embedding is not None
@@ -70,10 +70,10 @@ def test_windows_may_come_in_any_portions() -> None:
 
 @pytest.mark.parametrize(("threshold", "count"), [(None, 3), (0.0, 3), (0.6, 2), (0.9999, 0)])
 def test_threshold_trims_the_top_down_to_nothing(threshold: float | None, count: int) -> None:
-    verdict = tally(np.array([[2.0, 1.0, -1.0, -3.0]])).verdict(top_k=3, threshold=threshold)
-    assert verdict.top is not None
-    assert len(verdict.top) == count
-    assert verdict.tag == "a"
+    result = tally(np.array([[2.0, 1.0, -1.0, -3.0]])).result(top_k=3, threshold=threshold)
+    assert result.top is not None
+    assert len(result.top) == count
+    assert result.tag == "a"
 
 
 def leads(*labels: str) -> np.ndarray:
@@ -85,7 +85,7 @@ def leads(*labels: str) -> np.ndarray:
 
 def test_equal_neighbours_are_joined_in_order() -> None:
     score = 1 / (1 + np.exp(-2.0))
-    segments = tally(leads("a", "a", "b", "a", "a", "a")).verdict(None, None).segments
+    segments = tally(leads("a", "a", "b", "a", "a", "a")).result(None, None).segments
     assert segments is not None
     assert [(one.start, one.end, one.label) for one in segments] == [
         (0, 20, "a"),
@@ -97,7 +97,7 @@ def test_equal_neighbours_are_joined_in_order() -> None:
 
 def test_a_segments_score_is_the_mean_of_its_windows() -> None:
     logits = np.array([[1.0, -9, -9, -9], [2.0, -9, -9, -9], [4.0, -9, -9, -9]])
-    segments = tally(logits).verdict(None, None).segments
+    segments = tally(logits).result(None, None).segments
     assert segments is not None
     assert len(segments) == 1
     assert np.isclose(segments[0].score, (1 / (1 + np.exp(-logits[:, 0]))).mean())
@@ -106,34 +106,34 @@ def test_a_segments_score_is_the_mean_of_its_windows() -> None:
 def test_each_segments_score_is_of_its_own_windows() -> None:
     logits = np.array([[1.0, -9], [2.0, -9], [3.0, -9], [-9, 1.0], [-9, 4.0], [5.0, -9], [2.0, -9]])
     scores = 1 / (1 + np.exp(-logits))
-    segments = tally(np.pad(logits, ((0, 0), (0, 2)), constant_values=-9.0)).verdict(None, None).segments
+    segments = tally(np.pad(logits, ((0, 0), (0, 2)), constant_values=-9.0)).result(None, None).segments
     assert segments is not None
     means = [scores[:3, 0].mean(), scores[3:5, 1].mean(), scores[5:, 0].mean()]
     assert np.allclose([one.score for one in segments], means)
 
 
 def test_what_was_not_asked_for_is_null_and_not_empty() -> None:
-    quiet = Tally(LABELS, True, with_segments=False)
+    quiet = ScoreSum(LABELS, True, with_segments=False)
     quiet.add([(0.0, 10.0)], leads("a"), None)
-    verdict = quiet.verdict(None, 0.1)
-    assert (verdict.tag, verdict.top, verdict.segments, verdict.embedding) == ("a", None, None, None)
+    result = quiet.result(None, 0.1)
+    assert (result.tag, result.top, result.segments, result.embedding) == ("a", None, None, None)
 
 
 def test_a_mean_embedding_is_summed_in_double_precision() -> None:
     pooled = np.array([[3e8], [1.5], [1.5], [-3e8]], np.float32)
-    clip = Tally(LABELS, True, with_segments=False)
+    clip = ScoreSum(LABELS, True, with_segments=False)
     clip.add([(0.0, 1.0)] * 4, leads("a", "a", "a", "a"), pooled)
-    assert clip.verdict(None, None).embedding == np.float32(0.75)
+    assert clip.result(None, None).embedding == np.float32(0.75)
 
 
 def test_overlapping_windows_meet_where_the_next_one_begins() -> None:
-    segments = tally(leads("a", "b", "b"), hop=0.5, length=1.0).verdict(None, None).segments
+    segments = tally(leads("a", "b", "b"), hop=0.5, length=1.0).result(None, None).segments
     assert segments is not None
     assert [(one.start, one.end) for one in segments] == [(0.0, 0.5), (0.5, 2.0)]
-    apart = tally(leads("a", "b"), hop=3.0, length=1.0).verdict(None, None).segments
+    apart = tally(leads("a", "b"), hop=3.0, length=1.0).result(None, None).segments
     assert apart == (Segment(0.0, 1.0, "a", apart[0].score), Segment(3.0, 4.0, "b", apart[1].score))
 
 
 def test_no_torch_is_needed() -> None:
-    code = "import sys, hf_audio_tagger.tags; assert not {'torch', 'datasets'} & set(sys.modules)"
+    code = "import sys, hf_audio_tagger.scores; assert not {'torch', 'datasets'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -24,10 +24,11 @@ from sound_files import H264, KINDS, Kind, tones, write_sound
 
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.cells import FileMedia, media_of_cell
-from hf_audio_tagger.decode import open_sound, safe, why_not
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import MediaError
+from hf_audio_tagger.media import container as safe
+from hf_audio_tagger.media import open_sound, why_not
 
 DECODERS = [
     pytest.param(
@@ -188,7 +189,7 @@ def test_the_guard_holds_without_the_look_at_the_text(
     trap: Path, server: str, decoder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """FFmpeg's own lists of formats and protocols are a second wall behind the first."""
-    monkeypatch.setattr("hf_audio_tagger.decode.safe.refuse_playlist", lambda *_: None)
+    monkeypatch.setattr("hf_audio_tagger.media.container.refuse_playlist", lambda *_: None)
     test_texts_open_nothing(trap, server, "path", decoder, False, monkeypatch)
 
 
@@ -369,9 +370,9 @@ def test_names_that_are_no_text(trap: Path) -> None:
     write_video(trap / "x.mp4", synthesize("Dial tone", 2.0, 44_100, 0), 44_100)
     os.rename(trap / "x.mp4", name)
     assert build_tagger("demo", decoder="pyav").tag(name) == "Dial tone"
-    verdict = build_tagger("demo", on_error="record").hear(name + ".missing")[0]
-    assert verdict.error is not None
-    assert verdict.error.encode("utf-8")
+    result = build_tagger("demo", on_error="record").classify(name + ".missing")[0]
+    assert result.error is not None
+    assert result.error.encode("utf-8")
 
 
 def external_mp4(source: bytes, target: Path) -> bytes:
@@ -403,8 +404,8 @@ def test_external_references_are_not_followed(trap: Path, decoder: str | None) -
         with av.open(str(clip), options={"enable_drefs": "1", "use_absolute_path": "1"}):
             assert touched(trap / "secret.mp4")
         return
-    verdict = build_tagger("demo", decoder=decoder, on_error="record").hear(clip)[0]
-    assert verdict.tag == "Dial tone" or "external.mp4" in str(verdict.error)
+    result = build_tagger("demo", decoder=decoder, on_error="record").classify(clip)[0]
+    assert result.tag == "Dial tone" or "external.mp4" in str(result.error)
     assert not touched(trap / "secret.mp4")
 
 

@@ -9,8 +9,9 @@ import torch
 
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.errors import ModelError
-from hf_audio_tagger.models import logmel, vggish
-from hf_audio_tagger.models.logmel import PatchListener, log_mel
+from hf_audio_tagger.models import vggish
+from hf_audio_tagger.models.front_ends import logmel
+from hf_audio_tagger.models.front_ends.logmel import PatchModel, log_mel
 
 WINDOW = 15_600
 
@@ -39,12 +40,12 @@ def file(network: vggish.Vggish, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def listener(file: Path) -> PatchListener:
+def model(file: Path) -> PatchModel:
     return vggish.load_vggish(file, "cpu", torch.float32)
 
 
 @pytest.fixture
-def embedder(network: vggish.Vggish, tmp_path: Path) -> PatchListener:
+def embedder(network: vggish.Vggish, tmp_path: Path) -> PatchModel:
     """VGGish as its authors released it."""
     state = network.state_dict()
     bare = {k: v for k, v in state.items() if not k.startswith("classifier")}
@@ -96,9 +97,9 @@ def test_dense_layer_reads_rows_then_columns_then_channels(
     torch.testing.assert_close(seen[0][:, 0], pooled[:, channel, row, column])
 
 
-def test_hear_follows_the_published_steps(network: vggish.Vggish, listener: PatchListener) -> None:
+def test_hear_follows_the_published_steps(network: vggish.Vggish, model: PatchModel) -> None:
     state, windows = network.state_dict(), noises(3)
-    heard = listener.hear(windows)
+    heard = model.predict(windows)
     x = log_mel(torch.from_numpy(np.stack(windows)), 0.01)[:, None]
     for conv in (0, 3, 6, 8, 11, 13):
         weight, bias = state[f"features.{conv}.weight"], state[f"features.{conv}.bias"]
@@ -119,30 +120,30 @@ def test_hear_follows_the_published_steps(network: vggish.Vggish, listener: Patc
     assert np.std(heard.logits, axis=0).max() > 0.05
 
 
-def test_labels_are_audiosets(listener: PatchListener) -> None:
-    assert (listener.labels[1], listener.labels[137]) == ("Male speech, man speaking", "Music")
-    assert len(listener.labels) == 527
-    assert listener.hop_samples == 15_360
+def test_labels_are_audiosets(model: PatchModel) -> None:
+    assert (model.labels[1], model.labels[137]) == ("Male speech, man speaking", "Music")
+    assert len(model.labels) == 527
+    assert model.hop_samples == 15_360
 
 
 def test_without_a_classifier_there_are_embeddings_and_no_tags(
-    listener: PatchListener, embedder: PatchListener
+    model: PatchModel, embedder: PatchModel
 ) -> None:
     windows = noises(2)
-    heard = embedder.hear(windows)
+    heard = embedder.predict(windows)
     assert embedder.labels == ()
     assert heard.logits.shape == (2, 0)
-    np.testing.assert_array_equal(heard.embeddings, listener.hear(windows).embeddings)
+    np.testing.assert_array_equal(heard.embeddings, model.predict(windows).embeddings)
 
 
 @pytest.mark.usefixtures("embedder")
 def test_a_tagger_without_a_classifier_gives_embeddings_alone(tmp_path: Path) -> None:
     clip = {"array": np.concatenate(noises(2)), "sampling_rate": 16_000}
     given: dict[str, Any] = {"weights": tmp_path / "vggish_orig.pth", "device": "cpu"}
-    (verdict,) = build_tagger("vggish", **given, embeddings=True).hear(clip)
-    assert verdict.tag is None
-    assert verdict.embedding is not None
-    assert verdict.embedding.shape == (128,)
+    (result,) = build_tagger("vggish", **given, embeddings=True).classify(clip)
+    assert result.tag is None
+    assert result.embedding is not None
+    assert result.embedding.shape == (128,)
     for asked in ({}, {"embeddings": True, "top_k": 2}, {"embeddings": True, "segments": True}):
         with pytest.raises(ModelError, match=r"name no sounds.*embeddings=True alone"):
             build_tagger("vggish", **given, **asked).tag(clip)
@@ -157,7 +158,7 @@ def test_half_a_classifier_is_refused(network: vggish.Vggish, tmp_path: Path) ->
 
 
 def test_the_cache_folder_prefers_the_file_with_a_classifier(
-    file: Path, embedder: PatchListener, monkeypatch: pytest.MonkeyPatch
+    file: Path, embedder: PatchModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_AUDIO_TAGGER_CACHE", str(file.parent))
     assert len(vggish.load_vggish(None, "cpu", torch.float32).labels) == 527
@@ -168,12 +169,10 @@ def test_the_cache_folder_prefers_the_file_with_a_classifier(
         vggish.load_vggish(None, "cpu", torch.float32)
 
 
-def test_an_answer_does_not_depend_on_its_company(
-    listener: PatchListener, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_answer_does_not_depend_on_its_company(model: PatchModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logmel, "CPU_CHUNK", 4)
     windows = noises(5)
     windows[2] = windows[2][:3_000]
-    together = listener.hear(windows).logits
+    together = model.predict(windows).logits
     for window, row in zip(windows, together, strict=True):
-        np.testing.assert_allclose(listener.hear([window]).logits[0], row, atol=1e-5)
+        np.testing.assert_allclose(model.predict([window]).logits[0], row, atol=1e-5)

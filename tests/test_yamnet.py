@@ -15,8 +15,9 @@ import torch
 from plain_yamnet import plain_answers, plain_log_mel
 
 from hf_audio_tagger.errors import ModelError
-from hf_audio_tagger.models import logmel, weights, yamnet
-from hf_audio_tagger.models.logmel import PatchListener, log_mel
+from hf_audio_tagger.models import weights, yamnet
+from hf_audio_tagger.models.front_ends import logmel
+from hf_audio_tagger.models.front_ends.logmel import PatchModel, log_mel
 
 WINDOW = 15_600
 State = dict[str, torch.Tensor]
@@ -45,7 +46,7 @@ def file(state: State, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def listener(file: Path) -> PatchListener:
+def model(file: Path) -> PatchModel:
     return yamnet.load_yamnet(file, "cpu", torch.float32)
 
 
@@ -127,42 +128,40 @@ def test_network_is_mobilenet_in_the_published_layout(state: State) -> None:
     assert sum(state[k].numel() for k in in_keras) == 3_751_369
 
 
-def test_hear_gives_logits_and_embeddings_of_the_plain_network(state: State, listener: PatchListener) -> None:
+def test_hear_gives_logits_and_embeddings_of_the_plain_network(state: State, model: PatchModel) -> None:
     windows = noises(5)
-    heard = listener.hear(windows)
+    heard = model.predict(windows)
     with torch.no_grad():
         patches = log_mel(torch.from_numpy(np.stack(windows)), 0.001)
         embeddings, logits = plain_answers(state, patches)
     assert heard.logits.dtype == np.float32
-    assert heard.logits.shape == (5, 521) == (5, len(listener.labels))
+    assert heard.logits.shape == (5, 521) == (5, len(model.labels))
     assert np.std(heard.logits, axis=0).max() > 0.05  # it does listen
     np.testing.assert_allclose(heard.logits, logits.numpy(), atol=1e-4)
     assert heard.embeddings is not None
     np.testing.assert_allclose(heard.embeddings, embeddings.numpy(), atol=1e-4)
 
 
-def test_labels_are_yamnets(listener: PatchListener) -> None:
-    assert (listener.labels[0], listener.labels[132]) == ("Speech", "Music")
-    assert (listener.labels[494], listener.labels[520]) == ("Silence", "Field recording")
-    assert listener.hop_samples == 7680
+def test_labels_are_yamnets(model: PatchModel) -> None:
+    assert (model.labels[0], model.labels[132]) == ("Speech", "Music")
+    assert (model.labels[494], model.labels[520]) == ("Silence", "Field recording")
+    assert model.hop_samples == 7680
 
 
-def test_short_windows_are_padded_with_zeros_at_the_end(listener: PatchListener) -> None:
+def test_short_windows_are_padded_with_zeros_at_the_end(model: PatchModel) -> None:
     (short,) = noises(1, samples=1_000)
     full = np.concatenate([short, np.zeros(WINDOW - 1_000, dtype=np.float32)])
     silent = np.zeros(WINDOW, dtype=np.float32)
-    heard = listener.hear([short, full, silent]).logits
+    heard = model.predict([short, full, silent]).logits
     np.testing.assert_array_equal(heard[0], heard[1])
     assert np.abs(heard[0] - heard[2]).max() > 1e-3
 
 
-def test_an_answer_does_not_depend_on_its_company(
-    listener: PatchListener, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_answer_does_not_depend_on_its_company(model: PatchModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logmel, "CPU_CHUNK", 4)
     windows = noises(9)  # three chunks, the last one of a single window
-    together = listener.hear(windows)
-    alone = [listener.hear([window]) for window in windows]
+    together = model.predict(windows)
+    alone = [model.predict([window]) for window in windows]
     assert together.embeddings is not None
     for i, one in enumerate(alone):
         assert one.embeddings is not None
@@ -170,21 +169,19 @@ def test_an_answer_does_not_depend_on_its_company(
         np.testing.assert_allclose(together.embeddings[i], one.embeddings[0], atol=1e-5)
 
 
-def test_no_windows_no_rows(listener: PatchListener) -> None:
-    assert listener.hear([]).logits.shape == (0, 521)
+def test_no_windows_no_rows(model: PatchModel) -> None:
+    assert model.predict([]).logits.shape == (0, 521)
 
 
 @pytest.mark.parametrize("shape", [(WINDOW + 1,), (2, 400)])
-def test_a_window_that_is_too_long_or_stereo_is_refused(
-    listener: PatchListener, shape: tuple[int, ...]
-) -> None:
+def test_a_window_that_is_too_long_or_stereo_is_refused(model: PatchModel, shape: tuple[int, ...]) -> None:
     with pytest.raises(ModelError, match="at most 15600 samples"):
-        listener.hear([np.zeros(shape, dtype=np.float32)])
+        model.predict([np.zeros(shape, dtype=np.float32)])
 
 
-def test_bfloat16_stays_near(file: Path, listener: PatchListener) -> None:
-    coarse = yamnet.load_yamnet(file, "cpu", torch.bfloat16).hear(noises(3))
-    exact = listener.hear(noises(3))
+def test_bfloat16_stays_near(file: Path, model: PatchModel) -> None:
+    coarse = yamnet.load_yamnet(file, "cpu", torch.bfloat16).predict(noises(3))
+    exact = model.predict(noises(3))
     assert coarse.logits.dtype == np.float32
     agreement = np.corrcoef(coarse.logits.ravel(), exact.logits.ravel())[0, 1]
     assert 0.98 < agreement < 1
@@ -209,12 +206,12 @@ def test_without_weights_the_error_says_where_they_are(
 
 
 def test_weights_in_the_cache_folder_need_no_name(
-    file: Path, listener: PatchListener, monkeypatch: pytest.MonkeyPatch
+    file: Path, model: PatchModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_AUDIO_TAGGER_CACHE", str(file.parent))
     again = yamnet.load_yamnet(None, "cpu", torch.float32)
     windows = noises(1)
-    np.testing.assert_array_equal(again.hear(windows).logits, listener.hear(windows).logits)
+    np.testing.assert_array_equal(again.predict(windows).logits, model.predict(windows).logits)
 
 
 def test_the_default_cache_is_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,11 +302,11 @@ def test_many_missing_keys_are_counted_not_listed(tmp_path: Path) -> None:
         yamnet.load_yamnet(saved({}, tmp_path), "cpu", torch.float32)
 
 
-def test_training_counters_may_be_left_out(state: State, listener: PatchListener, tmp_path: Path) -> None:
+def test_training_counters_may_be_left_out(state: State, model: PatchModel, tmp_path: Path) -> None:
     lean = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
     again = yamnet.load_yamnet(saved(lean, tmp_path), "cpu", torch.float32)
     windows = noises(1)
-    np.testing.assert_array_equal(again.hear(windows).logits, listener.hear(windows).logits)
+    np.testing.assert_array_equal(again.predict(windows).logits, model.predict(windows).logits)
 
 
 class Attack:
@@ -386,7 +383,7 @@ def test_keras_file_gives_the_same_logits(state: State, tmp_path: Path, dense: s
     ours = yamnet.load_yamnet(saved(state, tmp_path), "cpu", torch.float32)
     keras = yamnet.load_yamnet(tmp_path / "yamnet.h5", "cpu", torch.float32)
     windows = noises(3)
-    np.testing.assert_array_equal(ours.hear(windows).logits, keras.hear(windows).logits)
+    np.testing.assert_array_equal(ours.predict(windows).logits, keras.predict(windows).logits)
 
 
 def test_keras_file_that_lacks_a_kernel_or_has_more_is_refused(state: State, tmp_path: Path) -> None:

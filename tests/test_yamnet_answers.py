@@ -83,7 +83,7 @@ def weights(state: State, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def assert_plain_scores(path: Path, weights: Path, state: State, atol: float) -> None:
     """Every class's mean score over the clip, and the embedding, are the plain YAMNet's."""
     tagger = build_tagger("yamnet", weights=weights, top_k=len(CLASSES), embeddings=True, decoder="pyav")
-    (heard,) = tagger.hear(str(path))
+    (heard,) = tagger.classify(str(path))
     embeddings, logits = plain_hear(state, patches_of(decoded(path)))
     scores = sigmoid(logits).mean(axis=0)
     assert heard.top is not None

@@ -103,9 +103,9 @@ def test_windows_default_to_all_patches(weights: Path, network: torch.nn.Module,
 
     def score(label: str, **settings: Any) -> float:
         tagger = build_tagger("yamnet", weights=weights, top_k=521, **settings)
-        (verdict,) = tagger.hear({"array": sound, "sampling_rate": RATE_HZ})
-        assert verdict.top is not None
-        return dict(verdict.top)[label]
+        (result,) = tagger.classify({"array": sound, "sampling_rate": RATE_HZ})
+        assert result.top is not None
+        return dict(result.top)[label]
 
     everywhere = scores.mean(axis=0)[0]
     assert score("Speech") == pytest.approx(everywhere, abs=1e-4)
@@ -125,11 +125,11 @@ def test_short_sounds_are_one_patch(weights: Path, network: torch.nn.Module) -> 
     tagger = build_tagger("yamnet", weights=weights, segments=True)
     for seconds in (0.005, 0.5, PATCH_SECONDS):
         short = synthesize("White noise", 1.0, RATE_HZ, 0)[: round(seconds * RATE_HZ)]
-        (verdict,) = tagger.hear({"array": short, "sampling_rate": RATE_HZ})
+        (result,) = tagger.classify({"array": short, "sampling_rate": RATE_HZ})
         _, logits = answers(network, patches_of(short), YAMNET_OFFSET)
-        assert verdict.tag == names_of(ontology.yamnet_classes())[logits[0].argmax()]
-        assert verdict.segments is not None
-        assert len(verdict.segments) == 1
+        assert result.tag == names_of(ontology.yamnet_classes())[logits[0].argmax()]
+        assert result.segments is not None
+        assert len(result.segments) == 1
 
 
 @pytest.mark.timeout(60)
@@ -253,11 +253,11 @@ PUBLISHED = {
 def test_real_weights_agree_with_the_published_scores(name: str, real_models: Path, real_media: Path) -> None:
     file = real_models / "yamnet.pth"
     tagger = build_tagger("yamnet", weights=file, windows="all", hop_seconds=7_800 / RATE_HZ, top_k=521)
-    (verdict,) = tagger.hear(str(real_media / name))
-    assert verdict.top is not None
+    (result,) = tagger.classify(str(real_media / name))
+    assert result.top is not None
     expected = PUBLISHED[name]
-    assert [label for label, _ in verdict.top[:3]] == list(expected)
+    assert [label for label, _ in result.top[:3]] == list(expected)
     for label, score in expected.items():
-        assert dict(verdict.top)[label] == pytest.approx(score, abs=0.03)
+        assert dict(result.top)[label] == pytest.approx(score, abs=0.03)
     tagged = Dataset.from_dict({"video": [str(real_media / name)]}).map(build_tagger("yamnet", weights=file))
     assert tagged["video_audio_tags"][0] == [next(iter(expected))]

@@ -5,7 +5,7 @@ from transformers import ASTFeatureExtractor, ASTForAudioClassification
 
 from benchmarks.subjects.first_window import decoded
 from benchmarks.subjects.serving import Job, Run, serve
-from hf_audio_tagger.models.lean import make_lean
+from hf_audio_tagger.models.engines.pruned_ast import make_lean
 
 
 def prepare(settings: Job) -> Run:

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.subjects.serving import Job, Run, serve
 from hf_audio_tagger.cells import FileMedia
-from hf_audio_tagger.listen import Plan, decode_ahead
+from hf_audio_tagger.pipeline import Plan, decode_ahead
 
 WINDOW_SECONDS = 10.24
 
@@ -29,8 +29,8 @@ def decoded(videos: Sequence[str], decoder: str = "auto", threads: int = 2) -> l
     windows = []
     for chunk in decode_ahead([FileMedia(video) for video in videos], ears, plan):
         windows += [window.samples for window in chunk.windows]
-        if chunk.ending is not None and chunk.ending.error is not None:
-            raise chunk.ending.error
+        if chunk.end is not None and chunk.end.error is not None:
+            raise chunk.end.error
     return windows
 
 

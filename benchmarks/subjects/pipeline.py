@@ -5,8 +5,8 @@ from transformers import pipeline
 
 from benchmarks.subjects.serving import Job, Run, serve
 from hf_audio_tagger.cells import FileMedia
-from hf_audio_tagger.decode import open_sound
-from hf_audio_tagger.decode.resample import resample
+from hf_audio_tagger.media import open_sound
+from hf_audio_tagger.media.resample import resample
 
 
 def prepare(settings: Job) -> Run:

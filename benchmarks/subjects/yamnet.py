@@ -11,25 +11,25 @@ import torch
 from benchmarks.subjects.serving import Job, Run, serve
 from hf_audio_tagger import build_tagger, memo
 from hf_audio_tagger.cells import FileMedia
-from hf_audio_tagger.listen import Window, decode_ahead, windows_per_batch
-from hf_audio_tagger.models import listener as listener_of
-from hf_audio_tagger.models.logmel import PatchListener, log_mel
+from hf_audio_tagger.models import get_model
+from hf_audio_tagger.models.front_ends.logmel import PatchModel, log_mel
 from hf_audio_tagger.models.state_dict import loaded, read_state_dict
 from hf_audio_tagger.models.yamnet import Yamnet
+from hf_audio_tagger.pipeline import Window, decode_ahead, windows_per_batch
 
 
 def prepare(settings: Job) -> Run:
     """`settings`: "weights", "tagger" for build_tagger, "warm" a clip to load the model with."""
     tagger = build_tagger("yamnet", weights=settings["weights"], device="cpu", **settings["tagger"])
-    listener = listener_of(tagger.spec, "cpu")
-    assert isinstance(listener, PatchListener)
-    plan = tagger.plan(listener)
+    model = get_model(tagger.spec, "cpu")
+    assert isinstance(model, PatchModel)
+    plan = tagger.plan(model)
     # The release's network as it is, each batch norm apart. Unprepared it answers wrongly, at the same cost.
     weights = Path(settings["weights"])
     plain = loaded(Yamnet, read_state_dict(weights), weights)
 
     def windows_of(video: str) -> Iterator[Window]:
-        chunks = decode_ahead([FileMedia(video)], listener, plan)
+        chunks = decode_ahead([FileMedia(video)], model, plan)
         return chain.from_iterable(chunk.windows for chunk in chunks)
 
     def whole(job: Job) -> Job:
@@ -43,11 +43,11 @@ def prepare(settings: Job) -> Run:
         return [window.samples for window in islice(windows_of(job["video"]), job["patches"])]
 
     def batched(job: Job) -> Job:
-        patches, size = patches_of(job), windows_per_batch(listener, plan)
-        listener.hear(patches[:size])
+        patches, size = patches_of(job), windows_per_batch(model, plan)
+        model.predict(patches[:size])
         started = time.perf_counter()
         for start in range(0, len(patches), size):
-            listener.hear(patches[start : start + size])
+            model.predict(patches[start : start + size])
         return {"patches_a_second": len(patches) / (time.perf_counter() - started)}
 
     def one_by_one(job: Job) -> Job:
@@ -55,7 +55,7 @@ def prepare(settings: Job) -> Run:
         started = time.perf_counter()
         with torch.inference_mode():
             for patch in patches:
-                plain(log_mel(torch.from_numpy(patch)[None], listener.log_offset))[1].numpy()
+                plain(log_mel(torch.from_numpy(patch)[None], model.log_offset))[1].numpy()
         return {"patches_a_second": len(patches) / (time.perf_counter() - started)}
 
     parts = {"whole": whole, "decoding": decoding, "batched": batched, "one by one": one_by_one}

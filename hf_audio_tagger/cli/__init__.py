@@ -12,15 +12,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from .. import __version__
+from .._version import __version__
 from ..errors import TaggerError
-from . import (
-    demo,
-    doctor,
-    label,
-    run,
-    tag,
-)
+from . import demo, doctor, label, run, tag
 from .console import fail, note, stderr
 
 COMMANDS: dict[str, Callable[..., Any]] = {  # in the order of --help

@@ -31,9 +31,9 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..collection import Labelled
     from ..runs import Plan
-    from ..runs.sources import Source
+    from ..runs.label import LabelSummary
+    from ..sources.source import Source
     from ..tagger import Tagger
 
 
@@ -92,8 +92,8 @@ def label(
     quiet_libraries(hub_bars=True)
     with exit_codes(context):
         from .. import build_tagger, export_predictions
-        from ..runs.sources import open_source
-        from ..runs.workers import default_num_proc
+        from ..executors.processes import default_num_proc
+        from ..sources import open_source
         from .progress import Bar
 
         tagger = build_tagger(
@@ -159,7 +159,7 @@ def settings_table(source: "Source", tagger: "Tagger", plan: "Plan") -> Table:
     return table
 
 
-def show_summary(summary: "Labelled", console: Console) -> None:
+def show_summary(summary: "LabelSummary", console: Console) -> None:
     """Counts, and where things are."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")

@@ -34,7 +34,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..runs import Summary
-    from ..runs.sources import Source
+    from ..sources.source import Source
     from ..tagger import Tagger
 
 BAR_WIDTH = 30  # of the most frequent tag
@@ -153,7 +153,7 @@ def tag(
     quiet_libraries(hub_bars=True)  # a dataset or model may take long to fetch; workers print to a log
     with exit_codes(context):
         from .. import build_tagger
-        from ..runs.sources import open_source
+        from ..sources import open_source
 
         tagger = build_tagger(
             model,
@@ -225,8 +225,8 @@ def push_options(
 
 def run(source: "Source", out: str, tagger: "Tagger", *, num_proc: int | None, **how: Any) -> "Summary":
     """The run, with a bar. Ctrl-C and SIGTERM end it alike, and what was heard is kept."""
+    from ..executors.processes import default_num_proc
     from ..runs import tag_dataset
-    from ..runs.workers import default_num_proc
     from .progress import Bar
 
     if num_proc is None:

@@ -17,7 +17,7 @@ from typing import Literal
 
 from packaging.specifiers import SpecifierSet
 
-from .. import __version__
+from .._version import __version__
 from . import model_files
 from .libraries import brief, import_trouble, install, installed_version, requirements
 
@@ -155,7 +155,7 @@ def why_deaf(name: str, clip: bytes) -> str | None:
         import numpy as np
 
         from ..cells import BytesMedia
-        from ..decode import open_sound
+        from ..media import open_sound
 
         with open_sound(BytesMedia(clip), decoder=name) as sound:
             if sound is None:

@@ -19,12 +19,12 @@ from datasets import Dataset, DatasetDict
 from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
 
-from .. import __version__
+from .._version import __version__
 from ..columns import all_columns
 from ..errors import SettingsError, TaggerError
-from ..makers import Maker, check_same, joined, known, maker_of, makers_of, tagger_of
+from ..provenance import Maker, check_same, joined, known, maker_of, makers_of, tagger_of
+from ..results.card import Pushed, count_tags, describe
 from ..tagger import TAG_COLUMN, Tagger
-from .card import Pushed, count_tags, describe
 from .media_columns import Splits, keys_and_tags, kind_of_media, with_typed_paths
 
 CARD = "README.md"

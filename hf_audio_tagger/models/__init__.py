@@ -1,4 +1,4 @@
-"""The models, one file a family. `listener` is the only place that knows them all.
+"""The models, one file a family. `get_model` is the only place that knows them all.
 
 The loaded model is state of the process: loaded on the first call, kept, never pickled.
 """
@@ -8,24 +8,24 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from ..audioset.ontology import ontology
 from ..errors import ModelError
-from ..ontology import ontology
 from ..process import pick_device, prepare_torch
-from .contract import Heard, Listener
+from .model import AudioModel, ModelOutput
 from .spec import WEIGHT_FAMILIES, ModelSpec
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Heard", "Listener", "ModelSpec", "labels_of", "listener"]
+__all__ = ["AudioModel", "ModelOutput", "ModelSpec", "get_model", "labels_of"]
 
 KEPT_MODELS = 2  # of the latest used in one process
 
-_loaded: OrderedDict[tuple[object, str], Listener] = OrderedDict()
+_loaded: OrderedDict[tuple[object, str], AudioModel] = OrderedDict()
 _lock = threading.Lock()
 
 
-def listener(spec: ModelSpec, device: str | None = None, rank: int | None = None) -> Listener:
+def get_model(spec: ModelSpec, device: str | None = None, rank: int | None = None) -> AudioModel:
     """The model of this process for a spec, loaded when it is first asked for."""
     import torch
 
@@ -41,18 +41,18 @@ def listener(spec: ModelSpec, device: str | None = None, rank: int | None = None
         return _loaded[key]
 
 
-def load(spec: ModelSpec, device: "torch.device") -> Listener:
+def load(spec: ModelSpec, device: "torch.device") -> AudioModel:
     """Load a model of whichever family its name says."""
     if spec.model in WEIGHT_FAMILIES:
-        return patch_listener(spec, device)
-    from .pretrained import load_pretrained, quiet
+        return load_patch_model(spec, device)
+    from .transformers_model import load_pretrained, quiet
 
     model, extractor = load_pretrained(spec, device)
     with quiet():
-        return pretrained_listener(spec, model, extractor, device)
+        return build_transformers_model(spec, model, extractor, device)
 
 
-def patch_listener(spec: ModelSpec, device: "torch.device") -> Listener:
+def load_patch_model(spec: ModelSpec, device: "torch.device") -> AudioModel:
     """YAMNet or VGGish in the engine that was asked for."""
     from .vggish import load_vggish
     from .yamnet import load_yamnet
@@ -61,26 +61,28 @@ def patch_listener(spec: ModelSpec, device: "torch.device") -> Listener:
     loaded = load_family(spec.weights, str(device), spec.loading_dtype(device))
     if spec.engine == "torch":
         return loaded
-    from .openvino_engine import in_openvino
+    from .engines.openvino import in_openvino
 
     return in_openvino(loaded, spec.torch_dtype(device))
 
 
-def pretrained_listener(spec: ModelSpec, model: Any, extractor: Any, device: "torch.device") -> Listener:
+def build_transformers_model(
+    spec: ModelSpec, model: Any, extractor: Any, device: "torch.device"
+) -> AudioModel:
     """AST gets its own front end, and the engine that was asked for."""
     from transformers import ASTFeatureExtractor
 
-    from .ast import AstListener
-    from .openvino_engine import OpenvinoAstListener
-    from .pretrained import PretrainedListener
+    from .ast import AstModel
+    from .engines.openvino import OpenvinoAstModel
+    from .transformers_model import TransformersModel
 
     is_ast = type(extractor) is ASTFeatureExtractor
     if spec.engine == "openvino" and not is_ast:
         kind = model.config.model_type
         raise ModelError(f"engine='openvino' runs AST, YAMNet and VGGish; {spec.model!r} is a {kind}.")
     if spec.engine == "openvino":
-        return OpenvinoAstListener(model, extractor, device, spec.torch_dtype(device))
-    return AstListener(model, extractor, device) if is_ast else PretrainedListener(model, extractor, device)
+        return OpenvinoAstModel(model, extractor, device, spec.torch_dtype(device))
+    return AstModel(model, extractor, device) if is_ast else TransformersModel(model, extractor, device)
 
 
 def labels_of(spec: ModelSpec) -> tuple[str, ...]:
@@ -91,7 +93,7 @@ def labels_of(spec: ModelSpec) -> tuple[str, ...]:
         from .vggish import labels_of_weights
 
         return labels_of_weights(spec.weights)
-    from .pretrained import config_labels
+    from .transformers_model import config_labels
 
     return config_labels(spec)
 

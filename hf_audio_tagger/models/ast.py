@@ -11,16 +11,16 @@ import numpy as np
 import torch
 
 from ..process import on_every_core
-from .contract import Heard
-from .kaldi import filter_bank
-from .lean import make_lean
-from .pretrained import PretrainedListener
+from .engines.pruned_ast import make_lean
+from .front_ends.kaldi import filter_bank
+from .model import ModelOutput
+from .transformers_model import TransformersModel
 
 LARGE_PARAMETERS = 20_000_000  # a model of more fills a CPU's caches with one window
 SMALL_MODEL_WINDOWS = 4  # what a smaller one hears at once on a CPU
 
 
-class AstListener(PretrainedListener):
+class AstModel(TransformersModel):
     """A checkpoint whose extractor is AST's, the published ones and any trained alike."""
 
     def __init__(self, model: Any, extractor: Any, device: torch.device) -> None:
@@ -33,13 +33,13 @@ class AstListener(PretrainedListener):
         self.at_once = windows_at_once(model, device)
         make_lean(model)
 
-    def hear(self, windows: Sequence[np.ndarray]) -> Heard:
+    def predict(self, windows: Sequence[np.ndarray]) -> ModelOutput:
         """A few to a core, where there are enough. The front end pads all to one length."""
         size = self.at_once or len(windows)
         parts = [windows[start : start + size] for start in range(0, len(windows), size)]
         if len(parts) < torch.get_num_threads():
             parts = [windows]  # too few to share out
-        return Heard.joined(on_every_core(self.hear_equal, parts))
+        return ModelOutput.joined(on_every_core(self.predict_equal_lengths, parts))
 
     def features(self, windows: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
         lengths = [len(window) for window in windows]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..process import pick_device
-from .bfloat16 import has_native_bfloat16
+from .dtypes import has_native_bfloat16
 
 if TYPE_CHECKING:
     import torch

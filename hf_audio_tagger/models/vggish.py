@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..ontology import ontology
-from .logmel import PatchListener
+from ..audioset.ontology import ontology
+from .front_ends.logmel import PatchModel
 from .state_dict import loaded, read_state_dict
 from .weights import VGGISH as RELEASE
 from .weights import find_weights
@@ -26,7 +26,7 @@ HIDDEN = 4_096
 CLASSIFIER_HIDDEN = 100
 
 
-def load_vggish(weights: str | Path | None, device: str, dtype: torch.dtype) -> PatchListener:
+def load_vggish(weights: str | Path | None, device: str, dtype: torch.dtype) -> PatchModel:
     """VGGish from a state dict: a path, a URL, or None for the cache.
 
     Weights without a classifier give embeddings alone: no labels, and logits of no columns.
@@ -36,7 +36,7 @@ def load_vggish(weights: str | Path | None, device: str, dtype: torch.dtype) -> 
     classifies = has_classifier(state)
     network = loaded(partial(Vggish, classifies), state, path)
     network = network.to(torch.device(device), dtype).to(memory_format=torch.channels_last)
-    return PatchListener(
+    return PatchModel(
         network=network,
         log_offset=LOG_OFFSET,
         labels=labels_of_state(state),

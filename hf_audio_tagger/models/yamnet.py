@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from ..audioset.ontology import ontology
 from ..errors import ModelError
-from ..ontology import ontology
-from .logmel import PatchListener
+from .front_ends.logmel import PatchModel
 from .state_dict import loaded, read_state_dict
 from .weights import YAMNET as RELEASE
 from .weights import find_weights
@@ -41,14 +41,14 @@ SEPARABLE = (
 )
 
 
-def load_yamnet(weights: str | Path | None, device: str, dtype: torch.dtype) -> PatchListener:
+def load_yamnet(weights: str | Path | None, device: str, dtype: torch.dtype) -> PatchModel:
     """YAMNet from `yamnet.pth` or Keras' `yamnet.h5`: a path, a URL, or None for the cache."""
     path = find_weights(weights, RELEASE)
     state = read_h5(path) if _is_h5(path) else read_state_dict(path)
     network = prepared(loaded(Yamnet, state, path))
     # Depthwise convolutions take half as long again with the channels outside.
     network = network.to(torch.device(device), dtype).to(memory_format=torch.channels_last)
-    return PatchListener(
+    return PatchModel(
         network=network,
         log_offset=LOG_OFFSET,
         labels=tuple(category.name for category in ontology.yamnet_classes()),

@@ -7,7 +7,7 @@ from io import BytesIO
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from ..ontology import ontology
+from ..audioset.ontology import ontology
 from ..text import safe_text
 
 # Paul Tol's "muted" palette, which colour-blind readers can tell apart: https://personal.sron.nl/~pault/

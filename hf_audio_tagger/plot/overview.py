@@ -12,10 +12,10 @@ from math import log
 import numpy as np
 import torch
 
-from ..decode import Sound
 from ..errors import MediaError
-from ..listen import at_least, read
-from ..models.kaldi import LOWEST_HZ, filter_bank
+from ..media import Sound
+from ..models.front_ends.kaldi import LOWEST_HZ, filter_bank
+from ..pipeline import at_least, read
 from ..process import prepare_torch
 
 RATE_HZ = 16_000
@@ -121,7 +121,7 @@ def overview_of(sound: Sound, name: str) -> Overview:
     held = np.zeros(0, np.float32)  # samples from the next frame's beginning on
     framed = 0  # where that is in the clip
 
-    def hear(samples: np.ndarray) -> int:
+    def add_frames(samples: np.ndarray) -> int:
         """Add the whole frames in these samples; how many samples are done with."""
         count = bank.frame_count(len(samples))
         if count:
@@ -137,10 +137,10 @@ def overview_of(sound: Sound, name: str) -> Overview:
         columns.add_samples(piece, total)
         total += len(piece)
         held = np.concatenate([held, piece])
-        done = hear(held)
+        done = add_frames(held)
         held, framed = held[done:], framed + done
     if not total:
         raise MediaError(f"{name}: it holds no sound.")
     if not framed:
-        hear(at_least(held, bank.frame_samples))
+        add_frames(at_least(held, bank.frame_samples))
     return columns.overview(total)

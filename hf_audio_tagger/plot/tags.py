@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ..errors import ColumnError, SettingsError
-from ..tags import EMPTY
+from ..scores import EMPTY
 from ..text import safe_text
 from .look import GREY, Picture, category_of, colour_of, draw_legend, rows_inches, wrapped
 

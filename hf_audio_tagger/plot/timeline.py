@@ -63,7 +63,7 @@ def plot_timeline(
     >>> plot_timeline(undecoded[0]).savefig("timeline.png")  # doctest: +SKIP
     >>> plot_timeline("clip.mp4", build_tagger("demo"))  # doctest: +SKIP
     """
-    from ..decode import open_sound
+    from ..media import open_sound
     from .overview import overview_of
 
     column = column or (tagger.column if tagger else None)
@@ -105,7 +105,7 @@ def heard_segments(value: Any, tagger: "Tagger | None", segments_column: str) ->
             "plot_timeline(clip, tagger)."
         )
     listening = replace(tagger, segments=True, windows=tagger.windows or "all", on_error="raise")
-    return segments_entry(listening.hear(value)[0]) or []
+    return segments_entry(listening.classify(value)[0]) or []
 
 
 def name_of(media: Media) -> str:

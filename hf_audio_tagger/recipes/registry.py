@@ -1,8 +1,8 @@
 """The operators that recipes may name. A new one is a file beside this one, and a line here."""
 
 from ..errors import SettingsError
-from . import video_tagging_from_audio_mapper
 from .contract import Build, Note, Operator
+from .operators import video_tagging_from_audio_mapper
 from .recipe import Recipe
 
 OPERATORS: dict[str, Build] = {

@@ -11,7 +11,7 @@ from datasets import Dataset, Json, List, Value, concatenate_datasets, load_data
 
 from ..cells import is_url
 from ..errors import SettingsError, TaggerError
-from ..runs.sources import refuse_odd_names
+from ..sources.source import refuse_odd_names
 from .contract import Note
 from .recipe import Recipe
 

@@ -38,18 +38,21 @@ from typing import Any
 
 from datasets import Dataset, IterableDataset
 
+from ..checks import check_counts
 from ..errors import RunError, SettingsError
-from ..makers import after_tagging, makers_of_files, with_makers
+from ..executors.job import JobProgress
+from ..executors.processes import run_here, run_in_processes
+from ..provenance import after_tagging, makers_of_files, with_makers
+from ..results.summary import Summary, summarize
 from ..rows import pick_column
+from ..sources import open_source
+from ..sources.source import Source
 from ..tagger import Tagger, build_tagger
-from .jobs import Heard, ShardTagger, tag_rows
+from .jobs import ShardTagger, tag_rows
 from .plain_rows import plain_features, plain_table
 from .plan import Plan, make_plan, shards_of
 from .run_folder import RunFolder, begin, folder_for, is_joined, join_shards, locked, read_record, record_of
 from .shards import remove_leftovers, shard_paths
-from .sources import Source, open_source
-from .summary import Summary, summarize
-from .workers import run_here, run_in_processes
 
 SHARD_ROWS = 1_000
 SAMPLE_ROWS = 100  # a share of failures is judged from so many rows on
@@ -141,7 +144,7 @@ def tag_dataset(
             ledger=folder.ledger,
             makers=makers,
         )
-        tally = RunTally(plan, failures_allowed, watcher)
+        tally = RunCounter(plan, failures_allowed, watcher)
         begun = time.monotonic()
         try:
             failures_allowed.check(plan.failed_rows, plan.done_rows, plan.total_rows)
@@ -219,7 +222,7 @@ class TooManyFailuresError(RunError):
 
 
 @dataclass
-class RunTally:
+class RunCounter:
     """Adds up what the jobs tell, in the same time for any number of jobs.
 
     A job that is done again counts from nothing again.
@@ -228,15 +231,15 @@ class RunTally:
     plan: Plan
     allowance: Allowance
     watcher: Watcher
-    by_job: dict[int, Heard] = field(default_factory=dict)
+    by_job: dict[int, JobProgress] = field(default_factory=dict)
     heard_now: int = 0
     failed_now: int = 0
     first: tuple[float, int] | None = None  # when the first batch was heard, and its rows
     last_seconds: float = 0.0
     begun: float = field(default_factory=time.monotonic)
 
-    def heard(self, heard: Heard) -> None:
-        before = self.by_job.get(heard.index, Heard(heard.index, 0, 0))
+    def heard(self, heard: JobProgress) -> None:
+        before = self.by_job.get(heard.index, JobProgress(heard.index, 0, 0))
         self.by_job[heard.index] = heard
         self.heard_now += heard.rows - before.rows
         self.failed_now += heard.failed - before.failed
@@ -275,12 +278,6 @@ def disk_errors(folder: RunFolder) -> Any:
             f"{kind} ({error.strerror or error}{place}). What is done is kept in {folder.dest}; "
             "the same command goes on."
         ) from error
-
-
-def check_counts(**counts: int | None) -> None:
-    for name, value in counts.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise SettingsError(f"{name}={value!r} cannot be; it is a whole number from 1 on.")
 
 
 def preview(source: Source, tagger: Tagger) -> dict[str, Any]:

@@ -15,40 +15,18 @@ from datasets import Features
 
 from .. import memo
 from ..columns import all_columns, error_column
-from ..makers import Makers, with_schema_makers
+from ..executors.job import Job, JobProgress, Report, StoppedError
 from ..process import pick_device
+from ..provenance import Makers, with_schema_makers
 from ..rows import pick_column
+from ..sources.source import Source, State
 from ..tagger import Tagger
 from .plain_rows import plain_features, plain_table
 from .shards import Footer, ShardWriter, failed_rows, read_batches, read_columns, read_footer, shard_path
-from .sources import Source, State
 from .stamps import NO_FILE, stamp_at, stamps_of
 from .written import remember_shard
 
 BATCHES_AHEAD = 16  # micro-batches in a batch on a GPU, so that decoding keeps ahead of it; 1 on a CPU
-
-
-class StoppedError(Exception):
-    """A job was asked to end early; what it has heard is kept."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """A shard to write, or a stream's shards from one on."""
-
-    index: int
-    start: int
-    stop: int | None  # None: until the stream ends
-    again: tuple[int, ...] = ()  # rows of the shard that were heard, and are to be heard again
-
-
-@dataclass(frozen=True)
-class Heard:
-    """How far a job is: its rows that were heard until now, and those of them that failed."""
-
-    index: int
-    rows: int
-    failed: int
 
 
 @dataclass(frozen=True)
@@ -60,9 +38,6 @@ class Piece:
     stamps: tuple[bytes, ...] = ()  # of the files that it heard
     state: State | None = None
     ended: bool = False
-
-
-Report = Callable[[Heard], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,7 +249,7 @@ class Tally:
     def add(self, rows: int, failed: int) -> None:
         self.rows += rows
         self.failed += failed
-        self.report(Heard(self.index, self.rows, self.failed))
+        self.report(JobProgress(self.index, self.rows, self.failed))
 
 
 def with_table(table: pa.Table, added: pa.Table) -> pa.Table:

@@ -8,9 +8,10 @@ from datasets import Dataset
 
 from ..columns import error_column
 from ..errors import SettingsError
+from ..executors.job import Job
 from ..rows import pick_column
+from ..sources.source import Source
 from ..tagger import Tagger
-from .jobs import Job
 from .run_folder import Record, RunFolder
 from .shards import (
     DamagedShardError,
@@ -24,7 +25,6 @@ from .shards import (
     shard_path,
     shard_paths,
 )
-from .sources import Source
 from .stamps import changed_rows, names_files, stamps_of, stamps_of_rows
 from .written import check_shard, remembered_shards
 

@@ -25,10 +25,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from .. import __version__
+from .._version import __version__
 from ..cells import is_url
+from ..digests import digest_of
 from ..errors import RunError, SettingsError
 from ..models.weights import cache_folder, without_secrets
+from ..sources.data_files import data_files
+from ..sources.source import Source
 from ..tagger import WITHOUT_EFFECT, Tagger
 from .plain_rows import write_lines
 from .shards import (
@@ -42,7 +45,6 @@ from .shards import (
     temporary_path,
     write_file,
 )
-from .sources import Source, data_files, digest_of
 from .typed_json import read_as
 from .written import is_result_of, remember_result
 
@@ -273,7 +275,7 @@ def clear(folder: RunFolder) -> None:
 
 def refuse_source(folder: RunFolder, name: str) -> None:
     """A run does not write over what it reads, nor read what it writes."""
-    from .media_folder import METADATA_FILES
+    from ..sources.media_folder import METADATA_FILES
 
     source = Path(name).expanduser()
     if folder.file is not None:

@@ -23,7 +23,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import RunError
-from .sources import State, one_line
+from ..sources.source import State
+from ..text import one_line
 from .typed_json import checked
 
 FOOTER_KEY = b"hf_audio_tagger"

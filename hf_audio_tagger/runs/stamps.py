@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from ..cells import is_url
-from .sources import Source
+from ..sources.source import Source
 
 SIZE = 8  # bytes of a row's stamp
 NO_FILE = bytes(SIZE)  # bytes, URLs, tags that came with the row, or not known: never compared

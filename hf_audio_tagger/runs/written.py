@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..digests import digest_of
 from .journal import append_line
 from .shards import read_groups, write_file
-from .sources import digest_of
 
 Identity = tuple[str, int, int]  # a file's name, size and time of change
 

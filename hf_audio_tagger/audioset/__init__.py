@@ -1,0 +1,1 @@
+"""AudioSet's categories of sound, and asking a tagged dataset by them."""

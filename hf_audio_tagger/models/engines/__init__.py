@@ -1,0 +1,1 @@
+"""What runs a network, where it is not torch as it stands."""

@@ -1,0 +1,1 @@
+"""Sound to features, a file a front end."""

@@ -1,0 +1,1 @@
+"""Operators of Data-Juicer, a file each."""

@@ -1,0 +1,111 @@
+"""How well a model names sounds that went through a video: synthesized, encoded, decoded, heard."""
+
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import av
+import numpy as np
+import torch
+import torchaudio
+from transformers import ASTFeatureExtractor, ASTForAudioClassification
+
+from hf_audio_tagger.demo.sounds import LABELS, synthesize
+from hf_audio_tagger.demo.videos import write_video
+
+MODEL_RATE_HZ = 16_000
+WINDOW_SAMPLES = 163_840  # 10.24 s: 1024 frames of 10 ms
+FIRST_TEST_SEED = 1_000_000  # training stays below it
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A window at the model's rate, and the one sound that is in it."""
+
+    label: str
+    window: np.ndarray
+
+
+@dataclass(frozen=True)
+class Score:
+    """How many trials were named right, and which label was taken for which."""
+
+    right: int
+    trials: int
+    mistakes: Counter[tuple[str, str]]  # (label, what the model said)
+
+    @property
+    def accuracy(self) -> float:
+        return self.right / self.trials
+
+    def __str__(self) -> str:
+        lines = [f"{self.right} of {self.trials} right ({self.accuracy:.1%})"]
+        for (label, said), count in self.mistakes.most_common():
+            lines.append(f"  {label} taken for {said}: {count}")
+        return "\n".join(lines)
+
+
+def resample(waveform: np.ndarray, rate_hz: int) -> np.ndarray:
+    """To the model's rate."""
+    tensor = torch.from_numpy(np.ascontiguousarray(waveform, np.float32))
+    return torchaudio.functional.resample(tensor, rate_hz, MODEL_RATE_HZ).numpy()
+
+
+def through_video(waveform: np.ndarray, rate_hz: int) -> np.ndarray:
+    """What is left of a sound, mono at the model's rate, once an mp4 has carried it."""
+    file = io.BytesIO()
+    write_video(file, waveform, rate_hz)
+    file.seek(0)
+    with av.open(file, "r") as container:
+        frames = [frame.to_ndarray() for frame in container.decode(audio=0)]
+    return resample(np.concatenate(frames, axis=1).mean(axis=0), rate_hz)
+
+
+def single_trials(
+    count: int, seconds: tuple[float, float] = (2.0, 12.0), seed: int = FIRST_TEST_SEED
+) -> Iterator[Trial]:
+    """Every label in turn, each clip of its own length; mono and stereo, 44.1 and 48 kHz."""
+    rng = np.random.default_rng(seed)
+    for index in range(count):
+        label = LABELS[index % len(LABELS)]
+        rate_hz = int(rng.choice((44_100, 48_000)))
+        sound = synthesize(label, float(rng.uniform(*seconds)), rate_hz, seed + index)
+        if rng.random() < 0.3:
+            sound = np.stack([sound, 0.6 * sound])
+        yield Trial(label, through_video(sound, rate_hz)[:WINDOW_SAMPLES])
+
+
+def sequence_trials(count: int, seed: int = FIRST_TEST_SEED) -> Iterator[Trial]:
+    """Clips of 20 s whose sound changes where the second window begins: two trials a clip.
+
+    The second window is 9.76 s long, so its tail is padding.
+    """
+    rng = np.random.default_rng(seed)
+    for index in range(count):
+        pair = [LABELS[int(i)] for i in rng.choice(len(LABELS), size=2, replace=False)]
+        rate_hz = int(rng.choice((44_100, 48_000)))
+        first = synthesize(pair[0], 10.24, rate_hz, seed + 2 * index)
+        second = synthesize(pair[1], 9.76, rate_hz, seed + 2 * index + 1)
+        heard = through_video(np.concatenate([first, second]), rate_hz)
+        yield Trial(pair[0], heard[:WINDOW_SAMPLES])
+        yield Trial(pair[1], heard[WINDOW_SAMPLES : 20 * MODEL_RATE_HZ])
+
+
+def evaluate(
+    model: ASTForAudioClassification, extractor: ASTFeatureExtractor, trials: Iterable[Trial]
+) -> Score:
+    """The share of trials in which the right label has the highest logit."""
+    model.eval()
+    right = total = 0
+    mistakes: Counter[tuple[str, str]] = Counter()
+    for trial in trials:
+        inputs = extractor(trial.window, sampling_rate=MODEL_RATE_HZ, return_tensors="pt")
+        with torch.inference_mode():
+            said = LABELS[int(model(**inputs).logits.argmax())]
+        total += 1
+        if said == trial.label:
+            right += 1
+        else:
+            mistakes[trial.label, said] += 1
+    return Score(right, total, mistakes)
