@@ -32,7 +32,7 @@ FILES_PER_OPEN_CLIP = 8  # of the files that this process may open: decoders and
 
 
 @dataclass(frozen=True)
-class Plan:
+class PipelineOptions:
     """How clips are listened to."""
 
     windows: str | int  # "first", "all", or how many spread evenly
@@ -88,13 +88,13 @@ class WaitingClip:
 Events = Generator[ScoredWindows | ClipEnd, None, None]
 
 
-def run_pipeline(media: Iterable[Media], model: AudioModel, plan: Plan) -> Events:
+def run_pipeline(media: Iterable[Media], model: AudioModel, options: PipelineOptions) -> Events:
     """Passages of every clip, clip after clip, each clip closed by its ending.
 
     A clip for which the model gives no numbers ends with an error: NaN has no best label.
     """
     error: ModelError | None = None  # of the clip whose chunks come
-    for chunk, output in predict_chunks(media, model, plan):
+    for chunk, output in predict_chunks(media, model, options):
         if output is not None and error is None:
             if is_finite(output):
                 spans = [span_of(window, model.rate_hz) for window in chunk.windows]
@@ -119,13 +119,13 @@ def no_numbers(name: str) -> ModelError:
 
 
 def predict_chunks(
-    media: Iterable[Media], model: AudioModel, plan: Plan
+    media: Iterable[Media], model: AudioModel, options: PipelineOptions
 ) -> Iterator[tuple[Chunk, ModelOutput | None]]:
     """What the model says of each chunk of every clip, a full batch of windows at a time."""
     waiting: list[Chunk] = []
     window_count = 0
-    full = windows_per_batch(model, plan)
-    for chunk in decode_ahead(media, model, plan):
+    full = windows_per_batch(model, options)
+    for chunk in decode_ahead(media, model, options):
         waiting.append(chunk)
         window_count += len(chunk.windows)
         if window_count >= full:
@@ -152,13 +152,13 @@ def span_of(window: Window, rate_hz: int) -> tuple[float, float]:
     return window.start_sample / rate_hz, (window.start_sample + len(window.samples)) / rate_hz
 
 
-def windows_per_stretch(model: AudioModel, plan: Plan) -> int:
+def windows_per_stretch(model: AudioModel, options: PipelineOptions) -> int:
     """As many as the model's own hop puts in a stretch: windows that lie closer are no smaller."""
-    return max(1, round(STRETCH_SECONDS * model.rate_hz / max(plan.hop_samples, model.hop_samples)))
+    return max(1, round(STRETCH_SECONDS * model.rate_hz / max(options.hop_samples, model.hop_samples)))
 
 
-def windows_per_batch(model: AudioModel, plan: Plan) -> int:
-    return plan.batch_size * windows_per_stretch(model, plan)
+def windows_per_batch(model: AudioModel, options: PipelineOptions) -> int:
+    return options.batch_size * windows_per_stretch(model, options)
 
 
 def most_open_clips(decode_threads: int) -> int:
@@ -219,7 +219,7 @@ def emptied(queue: ClipQueue) -> Iterator[None]:
             queue.unopened.clear()
 
 
-def decode_ahead(media: Iterable[Media], model: AudioModel, plan: Plan) -> Iterator[Chunk]:
+def decode_ahead(media: Iterable[Media], model: AudioModel, options: PipelineOptions) -> Iterator[Chunk]:
     """The clips' chunks in order, while threads work on the clips behind.
 
     Each waiting clip holds its first chunk only, and the clip at the head one batch beyond what was taken:
@@ -227,13 +227,13 @@ def decode_ahead(media: Iterable[Media], model: AudioModel, plan: Plan) -> Itera
     are open; a clip that finds no room waits unopened, and the head always has room, for clips are opened in
     order.
     """
-    clips = (WaitingClip(decoded_chunks(clip, one, model, plan)) for clip, one in enumerate(media))
+    clips = (WaitingClip(decoded_chunks(clip, one, model, options)) for clip, one in enumerate(media))
     ahead: deque[WaitingClip] = deque()
-    queue = ClipQueue(most_open_clips(plan.decode_threads))
+    queue = ClipQueue(most_open_clips(options.decode_threads))
     try:
-        with one_thread_each(plan.decode_threads, "decode") as pool, emptied(queue):
+        with one_thread_each(options.decode_threads, "decode") as pool, emptied(queue):
             while True:
-                for clip in islice(clips, 2 * plan.batch_size - len(ahead)):
+                for clip in islice(clips, 2 * options.batch_size - len(ahead)):
                     ahead.append(clip)
                     queue.unopened.append(clip)
                     pool.submit(queue.decode_beginnings)
@@ -252,24 +252,26 @@ def decode_ahead(media: Iterable[Media], model: AudioModel, plan: Plan) -> Itera
             clip.chunks.close()  # and its file
 
 
-def decoded_chunks(clip: int, media: Media, model: AudioModel, plan: Plan) -> Generator[Chunk, None, None]:
+def decoded_chunks(
+    clip: int, media: Media, model: AudioModel, options: PipelineOptions
+) -> Generator[Chunk, None, None]:
     """One clip's windows: a short chunk first, then whole batches. With the last one, its file is closed."""
     windows: list[Window] = []
     end = ClipEnd(clip)
     try:
-        only_start = plan.windows == "first"
+        only_start = options.windows == "first"
         with (
             clip_failures(media.name),
-            open_sound(media, plan.decoder, plan.channels, only_start) as sound,
+            open_sound(media, options.decoder, options.channels, only_start) as sound,
         ):
             if sound is None:
                 end = ClipEnd(clip, silent=True)
             else:
-                coming = checked(windows_of(sound, model, plan), media.name)
-                windows = list(islice(coming, windows_per_stretch(model, plan)))
+                coming = checked(windows_of(sound, model, options), media.name)
+                windows = list(islice(coming, windows_per_stretch(model, options)))
                 while following := list(islice(coming, 1)):
                     yield Chunk(clip, media.name, windows)
-                    windows = following + list(islice(coming, windows_per_batch(model, plan) - 1))
+                    windows = following + list(islice(coming, windows_per_batch(model, options) - 1))
     except (MediaError, ColumnError) as error:
         windows, end = [], ClipEnd(clip, error=error)
     yield Chunk(clip, media.name, windows, end)
@@ -287,16 +289,16 @@ def checked(windows: Iterator[Window], name: str) -> Iterator[Window]:
         raise no_sound(name)
 
 
-def windows_of(sound: Sound, model: AudioModel, plan: Plan) -> Iterator[Window]:
+def windows_of(sound: Sound, model: AudioModel, options: PipelineOptions) -> Iterator[Window]:
     """The windows to hear, at the model's rate. The last may be short; none is under one frame."""
-    size, hop, frame = model.window_samples, plan.hop_samples, model.frame_samples
+    size, hop, frame = model.window_samples, options.hop_samples, model.frame_samples
     rate_hz = model.rate_hz
-    if plan.windows == "first":
+    if options.windows == "first":
         starts: Sequence[int] | None = [0]
-    elif plan.windows == "all":
+    elif options.windows == "all":
         starts = None
     else:
-        starts = starts_in(sound, rate_hz, size, hop, int(plan.windows))
+        starts = starts_in(sound, rate_hz, size, hop, int(options.windows))
     if starts is None:
         yield from sliding(read(sound, rate_hz), size, hop, frame)
         return

@@ -31,7 +31,7 @@ from .settings import check_settings
 
 if TYPE_CHECKING:
     from .models.model import AudioModel
-    from .pipeline import ClipEnd, Plan
+    from .pipeline import ClipEnd, PipelineOptions
 
 DEFAULT_MODEL = "MIT/ast-finetuned-audioset-10-10-0.4593"
 TAG_COLUMN = "video_audio_tags"
@@ -253,14 +253,14 @@ class Tagger:
             )
         return scores.result(self.top_k, self.threshold)
 
-    def pipeline_options(self, model: "AudioModel") -> "Plan":
+    def pipeline_options(self, model: "AudioModel") -> "PipelineOptions":
         """How this tagger listens with a loaded model: its settings, or the model's own where it has none."""
-        from .pipeline import Plan
+        from .pipeline import PipelineOptions
 
         hop_samples = model.hop_samples
         if self.hop_seconds is not None:
             hop_samples = max(1, round(self.hop_seconds * model.rate_hz))
-        return Plan(
+        return PipelineOptions(
             windows=self.windows or model.default_windows,
             hop_samples=hop_samples,
             channels=self.channels,

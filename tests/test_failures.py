@@ -23,7 +23,7 @@ from hf_audio_tagger.errors import MediaError, ResourceError, RunError, Settings
 from hf_audio_tagger.media import failures, open_sound, why_not
 from hf_audio_tagger.media.failures import clip_failures
 from hf_audio_tagger.models.model import ModelOutput
-from hf_audio_tagger.pipeline import ClipEnd, Plan, ScoredWindows, most_open_clips, run_pipeline
+from hf_audio_tagger.pipeline import ClipEnd, PipelineOptions, ScoredWindows, most_open_clips, run_pipeline
 
 resource = pytest.importorskip("resource")
 
@@ -156,7 +156,7 @@ def test_a_fault_of_the_model_is_no_clips_error(folder: Path) -> None:
 
     path = write_sound(folder / "model.wav", tones(0.5, 16_000), rate_hz=16_000, kind=KINDS["wav-pcm_s16le"])
     with pytest.raises(ZeroDivisionError):
-        list(run_pipeline([FileMedia(str(path))], Broken(), plan("first", 4)))
+        list(run_pipeline([FileMedia(str(path))], Broken(), options("first", 4)))
 
 
 # What runs out
@@ -173,8 +173,8 @@ class Zeros:
         return ModelOutput(np.zeros((len(windows), 1), np.float32), None)
 
 
-def plan(windows: str | int, batch_size: int, threads: int = 2) -> Plan:
-    return Plan(windows, 16_000, "mean", "auto", batch_size, threads)
+def options(windows: str | int, batch_size: int, threads: int = 2) -> PipelineOptions:
+    return PipelineOptions(windows, 16_000, "mean", "auto", batch_size, threads)
 
 
 @contextmanager
@@ -207,9 +207,9 @@ def many(folder: Path) -> list[Media]:
 
 @pytest.mark.parametrize("windows", ["first", "all", 11])
 def test_few_files_are_open_at_a_time_however_large_the_batch(many: list[Media], windows: str | int) -> None:
-    list(run_pipeline(many[:1], Zeros(), plan(windows, 256)))  # what is loaded once is open from now on
+    list(run_pipeline(many[:1], Zeros(), options(windows, 256)))  # what is loaded once is open from now on
     with files_at_most(with_room_for(24)):
-        events = list(run_pipeline(many, Zeros(), plan(windows, 256)))
+        events = list(run_pipeline(many, Zeros(), options(windows, 256)))
     endings = [event for event in events if isinstance(event, ClipEnd)]
     assert [ending.clip for ending in endings] == list(range(len(many)))
     assert not [ending.error for ending in endings if ending.error]
@@ -258,7 +258,7 @@ def test_clips_of_all_lengths_come_in_order_however_few_may_be_open(
     ]
     heard = [0] * len(media)
     ended = []
-    for event in run_pipeline(media, Zeros(), plan(windows, 2, threads)):
+    for event in run_pipeline(media, Zeros(), options(windows, 2, threads)):
         if isinstance(event, ClipEnd):
             ended.append((event.clip, event.error is None))
         else:
@@ -268,7 +268,7 @@ def test_clips_of_all_lengths_come_in_order_however_few_may_be_open(
     most = {"first": 1, "all": 99, 3: 3}[windows]
     assert heard == [min(most, length) for length in seconds]
     assert most_seen <= most_open
-    events = run_pipeline(media, Zeros(), plan(windows, 2, threads))
+    events = run_pipeline(media, Zeros(), options(windows, 2, threads))
     next(events)
     events.close()
     assert now_open == 0
@@ -284,7 +284,7 @@ def test_batches_stay_full_though_few_clips_are_open(many: list[Media], windows:
             return super().predict(given)
 
     each = 1 if windows == "first" else 12
-    listening = plan(windows, 3, threads=1)
+    listening = options(windows, 3, threads=1)
     full = 10 * listening.batch_size
     list(run_pipeline(many[:65], Counted(), listening))
     assert sum(sizes) == 65 * each

@@ -29,7 +29,15 @@ from hf_audio_tagger.errors import ModelError
 from hf_audio_tagger.media import SamplesSound
 from hf_audio_tagger.models import ModelSpec, get_model
 from hf_audio_tagger.models.model import ModelOutput
-from hf_audio_tagger.pipeline import ClipEnd, Plan, Window, run_pipeline, sliding, spread_starts, windows_of
+from hf_audio_tagger.pipeline import (
+    ClipEnd,
+    PipelineOptions,
+    Window,
+    run_pipeline,
+    sliding,
+    spread_starts,
+    windows_of,
+)
 
 WINDOW, HOP = 164_080, 163_840  # AST: 1,024 frames at 16 kHz, and the next 1,024
 
@@ -179,8 +187,8 @@ def test_spread_starts_lie_inside_and_in_order() -> None:
         assert starts[-1] <= 900
 
 
-def plan(windows: str | int) -> Plan:
-    return Plan(windows, HOP, "mean", "auto", 16, 1)
+def options(windows: str | int) -> PipelineOptions:
+    return PipelineOptions(windows, HOP, "mean", "auto", 16, 1)
 
 
 @pytest.mark.parametrize("is_writeable", [False, True])
@@ -191,7 +199,7 @@ def test_a_window_keeps_no_clip_alive(windows: str | int, is_writeable: bool) ->
     clip = np.zeros((2, 60 * 16_000), np.float32)
     clip.setflags(write=is_writeable)
     sound = SamplesSound(SamplesMedia(clip, 16_000, "a clip"), "first")
-    heard = list(windows_of(sound, model, Plan(windows, model.hop_samples, "first", "auto", 1, 1)))
+    heard = list(windows_of(sound, model, PipelineOptions(windows, model.hop_samples, "first", "auto", 1, 1)))
     assert heard
     for window in heard:
         assert window.samples.flags.writeable
@@ -208,7 +216,7 @@ def test_windows_are_cut_from_the_whole_clip_at_the_models_rate(rate_hz: int) ->
     sound = SamplesSound(SamplesMedia(waveform, rate_hz), "mean")
     model = get_model(ModelSpec("demo"))
     for windows in ("first", "all", 2):
-        heard: list[Window] = list(windows_of(sound, model, plan(windows)))
+        heard: list[Window] = list(windows_of(sound, model, options(windows)))
         assert len(heard) == {"first": 1, "all": 3, 2: 2}[windows]
         for window in heard:
             there = whole[window.start_sample : window.start_sample + WINDOW]
@@ -230,7 +238,7 @@ def test_a_clip_without_a_window_ends_with_an_error(
     windows: str | int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hf_audio_tagger.pipeline.open_sound", lambda *_: nullcontext(Soundless()))
-    (ending,) = run_pipeline([FileMedia("nothing.mp4")], get_model(ModelSpec("demo")), plan(windows))
+    (ending,) = run_pipeline([FileMedia("nothing.mp4")], get_model(ModelSpec("demo")), options(windows))
     assert isinstance(ending, ClipEnd)
     assert re.search(r"nothing\.mp4: .*no sound can be decoded", str(ending.error))
 
@@ -263,10 +271,10 @@ def test_an_answer_that_is_no_number_is_its_clips_error(wrong: float, batch_size
     waveforms[1][16_000 * 12] = 1.0
     waveforms[3][16_000 * 40 - 1] = 1.0
     media: list[Media] = [SamplesMedia(one, 16_000, f"{place}.wav") for place, one in enumerate(waveforms)]
-    plan = Plan("all", 16_000, "mean", "auto", batch_size, 2)
+    options = PipelineOptions("all", 16_000, "mean", "auto", batch_size, 2)
     heard = dict.fromkeys(range(5), 0)
     endings = []
-    for event in run_pipeline(media, Overflowing(wrong), plan):  # type: ignore[arg-type]
+    for event in run_pipeline(media, Overflowing(wrong), options):  # type: ignore[arg-type]
         if isinstance(event, ClipEnd):
             endings.append(event)
         else:

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.subjects.serving import Job, Run, serve
 from hf_audio_tagger.cells import FileMedia
-from hf_audio_tagger.pipeline import Plan, decode_ahead
+from hf_audio_tagger.pipeline import PipelineOptions, decode_ahead
 
 WINDOW_SECONDS = 10.24
 
@@ -25,9 +25,11 @@ class Ears:
 
 def decoded(videos: Sequence[str], decoder: str = "auto", threads: int = 2) -> list[np.ndarray]:
     ears: Any = Ears()
-    plan = Plan("first", ears.window_samples, "first", decoder, batch_size=16, decode_threads=threads)
+    options = PipelineOptions(
+        "first", ears.window_samples, "first", decoder, batch_size=16, decode_threads=threads
+    )
     windows = []
-    for chunk in decode_ahead([FileMedia(video) for video in videos], ears, plan):
+    for chunk in decode_ahead([FileMedia(video) for video in videos], ears, options):
         windows += [window.samples for window in chunk.windows]
         if chunk.end is not None and chunk.end.error is not None:
             raise chunk.end.error

@@ -23,13 +23,13 @@ def prepare(settings: Job) -> Run:
     tagger = build_tagger("yamnet", weights=settings["weights"], device="cpu", **settings["tagger"])
     model = get_model(tagger.spec, "cpu")
     assert isinstance(model, PatchModel)
-    plan = tagger.pipeline_options(model)
+    options = tagger.pipeline_options(model)
     # The release's network as it is, each batch norm apart. Unprepared it answers wrongly, at the same cost.
     weights = Path(settings["weights"])
     plain = loaded(Yamnet, read_state_dict(weights), weights)
 
     def windows_of(video: str) -> Iterator[Window]:
-        chunks = decode_ahead([FileMedia(video)], model, plan)
+        chunks = decode_ahead([FileMedia(video)], model, options)
         return chain.from_iterable(chunk.windows for chunk in chunks)
 
     def whole(job: Job) -> Job:
@@ -43,7 +43,7 @@ def prepare(settings: Job) -> Run:
         return [window.samples for window in islice(windows_of(job["video"]), job["patches"])]
 
     def batched(job: Job) -> Job:
-        patches, size = patches_of(job), windows_per_batch(model, plan)
+        patches, size = patches_of(job), windows_per_batch(model, options)
         model.predict(patches[:size])
         started = time.perf_counter()
         for start in range(0, len(patches), size):

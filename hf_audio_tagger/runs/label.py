@@ -163,13 +163,13 @@ class Labeller:
         from ..pipeline import run_pipeline
 
         model = get_model(self.tagger.spec, self.tagger.device, rank)
-        plan = self.tagger.pipeline_options(model)
-        step_seconds = plan.hop_samples / model.rate_hz
+        options = self.tagger.pipeline_options(model)
+        step_seconds = options.hop_samples / model.rate_hz
         patch_seconds = model.window_samples / model.rate_hz
         rows = self.todo[job.start : job.stop]
         begun: deque[Entry] = deque()
         done = failed = 0
-        with closing(run_pipeline(self.media_of(rows, begun), model, plan)) as events:
+        with closing(run_pipeline(self.media_of(rows, begun), model, options)) as events:
             while (entry := self.label(begun, events, model, is_stopped)) is not None:
                 entry = replace(entry, step_seconds=step_seconds, patch_seconds=patch_seconds)
                 append_line(self.journal, asdict(entry))
