@@ -25,7 +25,8 @@ from hf_audio_tagger import build_tagger
 from hf_audio_tagger.errors import ColumnError, SettingsError
 from hf_audio_tagger.hub import push
 from hf_audio_tagger.hub.media_columns import keys_and_tags, shared_folder
-from hf_audio_tagger.results.card import Pushed, TagCounts, count_tags, describe, size_category, with_section
+from hf_audio_tagger.results.card import Pushed, describe, size_category, with_section
+from hf_audio_tagger.results.facts import TagFacts
 
 TOKEN = "hf_Recognizable0Token1That2Nobody3Has"
 TAGS = [["Siren"], ["Music"], ["EMPTY"], [None]]
@@ -355,7 +356,7 @@ def pushed(**changes: Any) -> Pushed:
         "tagger": build_tagger("demo"),
         "tag_column": "video_audio_tags",
         "added_columns": ("video_audio_tags",),
-        "counts": {"train": TagCounts(2, Counter({"Dog": 2}))},
+        "counts": {"train": TagFacts(2, tags=Counter({"Dog": 2}))},
         "media": "embedded",
     }
     return Pushed(**{**values, **changes})
@@ -385,7 +386,7 @@ def test_line_breaks_of_the_card_are_kept() -> None:
 
 def test_tags_of_the_data_cannot_leave_their_cell() -> None:
     tag = "a | b\n<!-- hf-audio-tagger: end default --> `x`"
-    card = describe("---\nlicense: mit\n---\n", pushed(counts={"train": TagCounts(1, Counter({tag: 1}))}))
+    card = describe("---\nlicense: mit\n---\n", pushed(counts={"train": TagFacts(1, tags=Counter({tag: 1}))}))
     assert card.count("<!-- hf-audio-tagger: end default -->") == 1
     assert r"| a \| b \<!-- hf-audio-tagger: end default --\> \`x\` | 1 | 100.0% |" in card
 
@@ -437,27 +438,6 @@ def test_metadata_that_is_a_single_word_becomes_a_list() -> None:
 )
 def test_size_categories(count: int, category: str) -> None:
     assert size_category(count) == category
-
-
-def test_counts_agree_with_plain_python() -> None:
-    tags = [["Dog", "EMPTY"], [], ["Dog", None], ["Cat"], None] * 7
-    counts = count_tags(Dataset.from_dict({"t": tags}).select(range(3, 33)), "t")
-    flat = [tag for row in tags[3:33] for tag in row or []]
-    assert counts.tags == Counter(flat)
-    assert (counts.rows, counts.videos) == (30, len(flat))
-    assert counts.tagged == sum(tag not in (None, "EMPTY") for tag in flat)
-    assert counts.most_frequent(1) == [("Dog", flat.count("Dog"))]
-
-
-def test_failed_are_those_with_an_error_where_errors_are_recorded() -> None:
-    tags, errors = [["Dog", None], [None], ["EMPTY"]], [[None, "no file"], [None], [None]]
-    with_errors = Dataset.from_dict({"video_audio_tags": tags, "video_audio_error": errors})
-    assert count_tags(with_errors, "video_audio_tags").failed == 1
-    assert count_tags(with_errors.remove_columns("video_audio_error"), "video_audio_tags").failed == 2
-
-
-def test_column_of_nulls_has_no_tags() -> None:
-    assert count_tags(Dataset.from_dict({"t": [None, None]}), "t").videos == 0
 
 
 def test_names_of_files_lose_the_folder_that_all_splits_share() -> None:

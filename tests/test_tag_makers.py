@@ -17,6 +17,7 @@ from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import SettingsError
 from hf_audio_tagger.provenance import makers_of
 from hf_audio_tagger.results import card
+from hf_audio_tagger.results.facts import TagFacts
 from hf_audio_tagger.runs import Progress, Watcher, load_result, preview, tag_dataset
 from hf_audio_tagger.sources import open_source
 
@@ -262,7 +263,7 @@ def test_retried_rows_of_a_redo_are_those_that_failed(
 
 
 def pushed(**more: Any) -> card.Pushed:
-    counts = {"train": card.TagCounts(rows=1)}
+    counts = {"train": TagFacts(rows=1)}
     facts = {"revision": None, "tagger": None, "tag_column": "video_audio_tags", "added_columns": ()}
     how = {
         "repo_id": "me/x",
@@ -286,7 +287,7 @@ def test_a_card_names_the_makers_of_each_split() -> None:
     from hf_audio_tagger.provenance import KEY, from_plain, maker_of
 
     ours, others = maker_of(TAGGER), maker_of(OTHER)
-    test = pushed(split="test", counts={"test": card.TagCounts()}, makers=(None, others))
+    test = pushed(split="test", counts={"test": TagFacts()}, makers=(None, others))
     first = card.describe("---\nlicense: mit\n---\nText\n", pushed(makers=(ours,)))
     both = card.describe(first, test)
     named = DatasetCard(both).data.get(KEY)["default"]

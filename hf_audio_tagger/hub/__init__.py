@@ -23,7 +23,8 @@ from .._version import __version__
 from ..columns import all_columns
 from ..errors import SettingsError, TaggerError
 from ..provenance import Maker, check_same, joined, known, maker_of, makers_of, tagger_of
-from ..results.card import Pushed, count_tags, describe
+from ..results.card import Pushed, describe
+from ..results.facts import count_tags
 from ..tagger import TAG_COLUMN, Tagger
 from .media_columns import Splits, keys_and_tags, kind_of_media, with_typed_paths
 

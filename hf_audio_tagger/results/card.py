@@ -7,62 +7,28 @@ tells of the machine (the token, signed URLs, folders) is left out.
 import json
 import os
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import PurePath
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-from datasets import Dataset
 from huggingface_hub import CardData, DatasetCard
 
 from .._version import __version__
 from ..cells import is_url
 from ..columns import error_column
-from ..errors import ColumnError
 from ..models.weights import without_secrets
 from ..provenance import KEY, Maker, known, plain
 from ..scores import EMPTY
 from ..tagger import DEFAULT_MODEL, WITHOUT_EFFECT, Tagger
 from ..text import safe_text
+from .facts import TagFacts
 
 MOST_FREQUENT = 20
-COUNTED_AT_ONCE = 10_000  # rows
 TASK_CATEGORIES = ("audio-classification",)
 TAGS = ("audio-tagging", "hf-audio-tagger")
 BOUNDS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")  # of the Hub's size categories
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-
-
-@dataclass(frozen=True)
-class TagCounts:
-    """What a column of tags adds up to."""
-
-    rows: int = 0
-    tags: Counter[str | None] = field(default_factory=Counter)  # None: a video without a tag
-    failed: int = 0
-
-    @property
-    def videos(self) -> int:
-        return self.tags.total()
-
-    @property
-    def empty(self) -> int:
-        return self.tags[EMPTY]
-
-    @property
-    def tagged(self) -> int:
-        return self.videos - self.empty - self.tags[None]
-
-    def most_frequent(self, count: int) -> list[tuple[str, int]]:
-        """The tags of sounds, the most frequent first, those as frequent by name."""
-        sounds = [(tag, times) for tag, times in self.tags.items() if tag not in (None, EMPTY)]
-        return sorted(sounds, key=lambda entry: (-entry[1], entry[0]))[:count]  # type: ignore[return-value]
-
-    def __add__(self, other: "TagCounts") -> "TagCounts":
-        return TagCounts(self.rows + other.rows, self.tags + other.tags, self.failed + other.failed)
 
 
 @dataclass(frozen=True)
@@ -76,7 +42,7 @@ class Pushed:
     tagger: Tagger | None
     tag_column: str
     added_columns: tuple[str, ...]
-    counts: Mapping[str, TagCounts]  # by split
+    counts: Mapping[str, TagFacts]  # by split
     media: str  # one of MEDIA
     makers: Sequence[Maker | None] = ()  # of the tags, as far as it is known
 
@@ -86,42 +52,6 @@ MEDIA = {
     "by path": "not in the files: the cells say where each lies",
     "left out": "not here: these are the keys and tags of another dataset's rows",
 }
-
-
-def count_tags(dataset: Dataset, column: str) -> TagCounts:
-    """What a column of tags adds up to, with the errors in the column beside it.
-
-    >>> count_tags(Dataset.from_dict({"t": [["Dog"], ["EMPTY"], [], ["Dog", None]]}), "t").tagged
-    2
-    """
-    if column not in dataset.column_names:
-        there = ", ".join(map(repr, dataset.column_names)) or "none"
-        raise ColumnError(
-            f"The dataset has no column {column!r} of tags. It has: {there}. Tag it first, ds.map(tagger), "
-            "or push it with the tagger that did: push(..., tagger=tagger)."
-        )
-    tags = entries_of(dataset, column)
-    errors = error_column(column).name
-    failed = tags[None]
-    if errors in dataset.column_names:
-        failed = sum(times for error, times in entries_of(dataset, errors).items() if error is not None)
-    return TagCounts(len(dataset), tags, failed)
-
-
-def entries_of(dataset: Dataset, column: str) -> Counter[str | None]:
-    """How often each text stands in a column of lists of text. Reads that column alone."""
-    found: Counter[str | None] = Counter()
-    for table in dataset.select_columns([column]).with_format("arrow").iter(COUNTED_AT_ONCE):
-        entries = table[column]
-        if pa.types.is_null(entries.type):
-            continue  # rows that were never tagged
-        if pa.types.is_list(entries.type) or pa.types.is_large_list(entries.type):
-            entries = pc.list_flatten(entries)
-        if not (pa.types.is_string(entries.type) or pa.types.is_null(entries.type)):
-            raise ColumnError(f"{column!r} should hold a list of text in each row, but holds {entries.type}.")
-        for entry in pc.value_counts(entries).to_pylist():
-            found[entry["values"]] += entry["counts"]
-    return found
 
 
 def describe(card: str, pushed: Pushed) -> str:
@@ -177,7 +107,7 @@ def with_section(text: str, config_name: str, section: str, line_break: str = "\
 def section_of(pushed: Pushed) -> str:
     """The section's Markdown."""
     config = "" if pushed.config_name == "default" else f" of {code_text(pushed.config_name)}"
-    total = sum(pushed.counts.values(), TagCounts())
+    total = sum(pushed.counts.values(), TagFacts())
     parts = [
         f"## Audio tags{config}",
         f"The column {code_text(pushed.tag_column)} says what each video sounds like.",
@@ -219,14 +149,17 @@ def recorded_errors(pushed: Pushed) -> str | None:
     return name if name in pushed.added_columns else None
 
 
-def counts_rows(counts: Mapping[str, TagCounts]) -> list[tuple[str, ...]]:
+def counts_rows(counts: Mapping[str, TagFacts]) -> list[tuple[str, ...]]:
     named = dict(counts)
     if len(counts) > 1:
-        named["all"] = sum(counts.values(), TagCounts())
+        named["all"] = sum(counts.values(), TagFacts())
     return [
         (
             escape(name),
-            *(f"{number:,}" for number in (one.rows, one.videos, one.tagged, one.empty, one.failed)),
+            *(
+                f"{number:,}"
+                for number in (one.rows, one.videos, one.tagged_videos, one.empty_videos, one.failed_videos)
+            ),
         )
         for name, one in named.items()
     ]

@@ -43,7 +43,7 @@ from ..errors import RunError, SettingsError
 from ..executors.job import JobProgress
 from ..executors.processes import run_here, run_in_processes
 from ..provenance import after_tagging, makers_of_files, with_makers
-from ..results.summary import Summary, summarize
+from ..results.summary import Summary
 from ..rows import pick_column
 from ..sources import open_source
 from ..sources.source import Source
@@ -53,6 +53,7 @@ from .plain_rows import plain_features, plain_table
 from .plan import Plan, make_plan, shards_of
 from .run_folder import RunFolder, begin, folder_for, is_joined, join_shards, locked, read_record, record_of
 from .shards import remove_leftovers, shard_paths
+from .summary import summarize
 
 SHARD_ROWS = 1_000
 SAMPLE_ROWS = 100  # a share of failures is judged from so many rows on

@@ -33,7 +33,6 @@ from ..predictions.files import (
     log_odds,
     write_index,
 )
-from ..results.summary import list_failures
 from ..sources import open_source
 from ..sources.clips import Collection
 from ..sources.source import Source
@@ -42,6 +41,7 @@ from . import Allowance, Plan, RunCounter, Watcher, check_counts, disk_errors
 from .journal import Entry, append_line, content_of, is_local_file, read_journal
 from .run_folder import RunFolder, differences, fingerprint_of, folder_for, locked, record_of, settings_of
 from .shards import remove_leftovers, write_file
+from .summary import write_failures
 
 if TYPE_CHECKING:
     from ..models.model import AudioModel
@@ -357,7 +357,7 @@ def finish(
         sound_seconds=round(sum(entry.end_seconds for entry in heard), 3),
         heard_now=heard_now,
         seconds=round(time.monotonic() - begun, 3),
-        failures=list_failures(
+        failures=write_failures(
             home / FAILURES_NAME, [{"id": entry.id, "error": entry.error} for entry in failed]
         ),
     )
