@@ -14,7 +14,7 @@ class Summary:
     empty: int
     without_videos: int
     failed: int
-    heard_now: int  # rows of this run; the others were done before
+    processed_now: int  # rows of this run; the others were done before
     seconds: float  # of this run
     clips_per_second: float  # in this run, from its first row to its last
     most_frequent: tuple[tuple[str, int], ...]  # tags of videos, without EMPTY

@@ -21,7 +21,7 @@ def summarize(
     folder: RunFolder,
     tagger: Tagger,
     shard_rows: int,
-    heard_now: int = 0,
+    processed_now: int = 0,
     seconds: float = 0.0,
     rate: float = 0.0,
 ) -> Summary:
@@ -48,7 +48,7 @@ def summarize(
         empty=facts.empty_rows,
         without_videos=facts.rows_without_videos,
         failed=facts.failed_rows,
-        heard_now=heard_now,
+        processed_now=heard_now,
         seconds=round(seconds, 3),
         clips_per_second=round(rate, 3),
         most_frequent=tuple(facts.most_frequent(MOST_TAGS)),
