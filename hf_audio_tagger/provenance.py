@@ -1,12 +1,12 @@
 """Which tagger made a column of tags, as metadata that goes with the rows.
 
-| rows | where it stands |
+| rows | where it is written |
 |---|---|
-| a shard, or a .parquet that shards were joined into | the Parquet file's own metadata |
+| a shard, or a .parquet that was made of shards | the Parquet file's own metadata |
 | a `Dataset` of a run | `ds.info.description`, which `map`, `select`, `save_to_disk` keep |
 | a dataset on the Hub | the metadata of its card, by config and split |
 
-A bare `map` writes none of these: what it tagged is of unknown origin. Taggers count as the same where
+A bare `map` writes none of these: the origin of its tags is unknown. Two taggers count as the same where
 nothing differs that could change a tag: columns beside the tags, and their names, do not.
 """
 
@@ -27,15 +27,15 @@ from .errors import SettingsError, TaggerError
 from .models.weights import RELEASES, is_here
 from .tagger import Tagger
 
-KEY = "hf_audio_tagger_makers"
-DESCRIBED = re.compile(rf"^{KEY}: (.*)\n?", re.MULTILINE)
+KEY = "hf_audio_tagger_provenance"
+DESCRIPTION_LINE = re.compile(rf"^{KEY}: (.*)\n?", re.MULTILINE)
 BESIDE_THE_TAG = frozenset(
     {"column", "tag_column", "top_k", "threshold", "segments", "embeddings", "on_error", "redo"}
 )
 
 
 @dataclass(frozen=True)
-class Maker:
+class TaggerRecord:
     """A tagger, as metadata name it."""
 
     model: str
@@ -43,116 +43,117 @@ class Maker:
     digest: str  # of all that can change a tag
     package_version: str
 
-    def is_same(self, other: "Maker") -> bool:
-        return self.digest == other.digest
+
+Provenance = Mapping[
+    str, Sequence[TaggerRecord | None]
+]  # by column; None: the origin of some tags is unknown
 
 
-Makers = Mapping[str, Sequence[Maker | None]]  # by tag column; None: of some tags it is not known
-
-
-def maker_of(tagger: Tagger) -> Maker:
-    """What is written of a tagger. No token, and no folder of this machine."""
+def record_tagger(tagger: Tagger) -> TaggerRecord:
+    """What is written about a tagger. No token, and no folder of this machine."""
     from .results.card import settings
 
-    shown = {name: value for name, value in settings(tagger) if name not in ("model", "redo")}
-    decisive = repr(tagger.identity(leaving_out=BESIDE_THE_TAG))
-    digest = hashlib.blake2b(decisive.encode(), digest_size=16).hexdigest()
-    return Maker(dict(settings(tagger))["model"], shown, digest, __version__)
+    shown = dict(settings(tagger))
+    model = shown.pop("model")
+    del shown["redo"]
+    identity = repr(tagger.identity(leaving_out=BESIDE_THE_TAG))
+    digest = hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()
+    return TaggerRecord(model, shown, digest, __version__)
 
 
-def tagger_of(maker: Maker) -> Tagger | None:
-    """The tagger that metadata name; None where they do not tell its files, or these are not here.
+def rebuild_tagger(record: TaggerRecord) -> Tagger | None:
+    """The tagger that a record describes; None where its files are not named, or not on this machine.
 
-    Metadata may be a stranger's: no URL that they name is fetched.
+    Metadata may come from a stranger: no URL in them is fetched.
     """
     try:
-        tagger = Tagger(maker.model, **maker.settings)
+        tagger = Tagger(record.model, **record.settings)
         if tagger.weights is not None and not is_here(tagger.weights, RELEASES[tagger.model]):
             return None
-        return tagger if maker_of(tagger).is_same(maker) else None
+        return tagger if record_tagger(tagger).digest == record.digest else None
     except (TaggerError, TypeError, ValueError, OSError):
         return None
 
 
-def known(makers: Iterable[Maker | None]) -> list[Maker]:
-    return [maker for maker in makers if maker is not None]
+def known_records(records: Iterable[TaggerRecord | None]) -> list[TaggerRecord]:
+    return [record for record in records if record is not None]
 
 
-def united(makers: Iterable[Maker | None]) -> tuple[Maker | None, ...]:
-    """Each maker once."""
-    by_digest = {maker.digest if maker else None: maker for maker in makers}
-    return tuple(by_digest.values())
+def deduplicate(records: Iterable[TaggerRecord | None]) -> tuple[TaggerRecord | None, ...]:
+    return tuple({record and record.digest: record for record in records}.values())
 
 
-def joined(parts: Sequence[Makers]) -> Makers:
-    """The makers of rows that were put together. A part that names none is of unknown origin."""
-    names = {name for part in parts for name in part}
-    return {
-        name: united(maker for part in parts for maker in part.get(name, (None,))) for name in sorted(names)
-    }
+def merge_provenance(parts: Sequence[Provenance]) -> Provenance:
+    """The provenance of rows that were put together. In a part without a column its origin is unknown."""
+    names = sorted({name for part in parts for name in part})
+    return {name: deduplicate(one for part in parts for one in part.get(name, (None,))) for name in names}
 
 
-def after_tagging(there: Makers, columns: Collection[str], tagger: Tagger) -> Makers:
-    """The makers of rows that a tagger goes over, given those of the rows as they come, and their columns.
+def update_provenance(before: Provenance, columns: Collection[str], tagger: Tagger) -> Provenance:
+    """The provenance of rows after a tagger has gone over them, given theirs and their columns before.
 
     Refuses a tagger that would keep the tags of another and seem to have made them.
     """
-    name, maker = tagger.tag_column, maker_of(tagger)
-    came = there.get(name, (None,)) if name in columns and not tagger.redo else ()
-    check_same(name, came, maker)
-    keeps_any = all(column.name in columns for column in tagger.columns)
-    return {**there, name: united([*came, maker] if keeps_any else [maker])}
+    name, record = tagger.tag_column, record_tagger(tagger)
+    existing = before.get(name, (None,)) if name in columns and not tagger.redo else ()
+    check_same_tagger(name, existing, record)
+    keeps_rows = all(column.name in columns for column in tagger.columns)
+    return {**before, name: deduplicate([*existing, record] if keeps_rows else [record])}
 
 
-def check_same(name: str, there: Iterable[Maker | None], maker: Maker) -> None:
-    for other in known(there):
-        if not other.is_same(maker):
+def check_same_tagger(name: str, existing: Iterable[TaggerRecord | None], record: TaggerRecord) -> None:
+    for other in known_records(existing):
+        if other.digest != record.digest:
             raise SettingsError(
-                f"The tags in {name!r} were made by another tagger: {differences(other, maker)}. To hear all "
-                "rows again, pass redo=True (--redo); to have both, name another column: tag_column= "
-                "(--tag-column)."
+                f"The tags in {name!r} were made by another tagger: {describe_differences(other, record)}. "
+                "To tag all rows anew, pass redo=True (--redo); to have both, name another column: "
+                "tag_column= (--tag-column)."
             )
 
 
-def differences(there: Maker, now: Maker) -> str:
-    """In what two taggers differ that could change a tag."""
-    before, after = ({"model": one.model, **one.settings} for one in (there, now))
-    told = [
-        f"{name} was {before.get(name)!r}, is now {after[name]!r}"
-        for name in after
-        if name not in BESIDE_THE_TAG and before.get(name) != after[name]
+def describe_differences(before: TaggerRecord, now: TaggerRecord) -> str:
+    """In which settings two taggers differ that could change a tag."""
+    old, new = ({"model": one.model, **one.settings} for one in (before, now))
+    changes = [
+        f"{name} was {old.get(name)!r}, is now {new[name]!r}"
+        for name in new
+        if name not in BESIDE_THE_TAG and old.get(name) != new[name]
     ]
-    return "; ".join(told) or "the model's files, or this package's version of the algorithms, are others"
+    return "; ".join(changes) or "the model's files or this package's algorithms have changed"
 
 
 # As text
 
 
-def plain(makers: Makers) -> dict[str, Any]:
+def to_plain(provenance: Provenance) -> dict[str, Any]:
     """For JSON and YAML."""
-    return {name: [maker and asdict(maker) for maker in some] for name, some in makers.items()}
+    return {name: [one and asdict(one) for one in records] for name, records in provenance.items()}
 
 
-def from_plain(values: Any) -> Makers:
-    """What `plain` made; what is no such thing names no makers."""
+def from_plain(values: Any) -> Provenance:
+    """The inverse of `to_plain`; empty for values that it did not make."""
     try:
         return {
-            str(name): tuple(None if one is None else checked(Maker(**one)) for one in some)
-            for name, some in values.items()
+            str(name): tuple(None if one is None else parse_record(one) for one in records)
+            for name, records in values.items()
         }
     except (AttributeError, TypeError):
         return {}
 
 
-def checked(maker: Maker) -> Maker:
-    """The maker, where its parts are what a maker's are; a TypeError else."""
-    texts = (maker.model, maker.digest, maker.package_version)
-    if isinstance(maker.settings, Mapping) and all(isinstance(text, str) for text in texts):
-        return maker
-    raise TypeError("these are not the parts of a maker")
+def parse_record(values: Mapping[str, Any]) -> TaggerRecord:
+    record = TaggerRecord(**values)
+    texts = (record.model, record.digest, record.package_version)
+    if isinstance(record.settings, Mapping) and all(isinstance(text, str) for text in texts):
+        return record
+    raise TypeError(f"{values!r:.100} is no record of a tagger")
 
 
-def from_json(text: str | bytes) -> Makers:
+def to_json(provenance: Provenance) -> str:
+    return json.dumps(to_plain(provenance), ensure_ascii=False)
+
+
+def from_json(text: str | bytes) -> Provenance:
     try:
         return from_plain(json.loads(text))
     except ValueError:
@@ -162,50 +163,45 @@ def from_json(text: str | bytes) -> Makers:
 # Parquet files
 
 
-def with_schema_makers(schema: pa.Schema, makers: Makers) -> pa.Schema:
-    """A schema whose files name the makers."""
-    text = json.dumps(plain(makers), ensure_ascii=False)
-    return schema.with_metadata({**(schema.metadata or {}), KEY.encode(): text.encode()})
+def add_schema_provenance(schema: pa.Schema, provenance: Provenance) -> pa.Schema:
+    """The schema with the provenance in its metadata."""
+    return schema.with_metadata({**(schema.metadata or {}), KEY.encode(): to_json(provenance).encode()})
 
 
-def makers_of_files(paths: Sequence[str | Path]) -> Makers:
-    """The makers that Parquet files name, together."""
-    return joined([from_json((pq.read_schema(path).metadata or {}).get(KEY.encode(), b"")) for path in paths])
+def read_file_provenance(paths: Sequence[str | Path]) -> Provenance:
+    """The provenance that Parquet files have in their metadata, merged."""
+    metadata = [pq.read_schema(path).metadata or {} for path in paths]
+    return merge_provenance([from_json(one.get(KEY.encode(), b"")) for one in metadata])
 
 
 # Datasets
 
 
-def makers_of(ds: Dataset | IterableDataset) -> Makers:
-    """The makers of a dataset's columns of tags, as far as it says them."""
-    named = DESCRIBED.findall(ds.info.description or "")
-    parts = [from_json(text) for text in named]
-    names = {name for part in parts for name in part} & set(ds.features or {})
-    return {
-        name: united(maker for part in parts if name in part for maker in part[name])
-        for name in sorted(names)
-    }
+def read_provenance(ds: Dataset | IterableDataset) -> Provenance:
+    """The provenance of a dataset's columns of tags, as far as its description has it."""
+    parts = [from_json(text) for text in DESCRIPTION_LINE.findall(ds.info.description or "")]
+    names = sorted({name for part in parts for name in part} & set(ds.features or {}))
+    return {name: deduplicate(one for part in parts for one in part.get(name, ())) for name in names}
 
 
-def with_makers(ds: Dataset, makers: Makers) -> Dataset:
-    """The dataset with its makers in its description, beside what else that says."""
-    ds = ds.select_columns(ds.column_names)  # a dataset of its own: the description of the other one stays
-    others = DESCRIBED.sub("", ds.info.description or "")
-    line = f"{KEY}: {json.dumps(plain(makers), ensure_ascii=False)}\n" if makers else ""
-    ds.info.description = line + others
+def add_provenance(ds: Dataset, provenance: Provenance) -> Dataset:
+    """The dataset with the provenance in its description, which keeps its other lines."""
+    ds = ds.select_columns(ds.column_names)  # a copy: the given dataset's description stays as it is
+    line = f"{KEY}: {to_json(provenance)}\n" if provenance else ""
+    ds.info.description = line + DESCRIPTION_LINE.sub("", ds.info.description or "")
     return ds
 
 
 # The Hub
 
 
-def makers_on_hub(repo_id: str, config: str | None, split: str, token: str | bool | None) -> Makers:
-    """The makers that the card of a dataset names for one split."""
+def read_hub_provenance(repo_id: str, config: str | None, split: str, token: str | bool | None) -> Provenance:
+    """The provenance that a dataset's card has for one split."""
     from huggingface_hub import DatasetCard, hf_hub_download
 
     try:
         path = hf_hub_download(repo_id, "README.md", repo_type="dataset", token=token)
         configs = DatasetCard(Path(path).read_text("utf-8-sig")).data.get(KEY) or {}
         return from_plain(configs[config or "default"][split])
-    except Exception:  # no card, or none of ours: the rows are there, and their tags of unknown origin
+    except Exception:  # no card, or one without these metadata: the rows are readable all the same
         return {}

@@ -91,8 +91,8 @@ def table_rows(card: str) -> list[list[str]]:
 
 def test_a_pushed_run_names_its_tagger(session: Session) -> None:
     seen = session["made_by_a_run"]
-    (maker,) = metadata(seen["card"])["hf_audio_tagger_makers"]["default"]["test"]["video_audio_tags"]
-    assert (maker["model"], maker["settings"]["channels"]) == ("demo", "mean")
+    (record,) = metadata(seen["card"])["hf_audio_tagger_provenance"]["default"]["test"]["video_audio_tags"]
+    assert (record["model"], record["settings"]["channels"]) == ("demo", "mean")
     assert seen["card_without_tagger"] == seen["card"]
     assert seen["kept"] == 2
     for way in ("refused", "stream"):

@@ -22,7 +22,15 @@ from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabl
 from .._version import __version__
 from ..columns import all_columns
 from ..errors import SettingsError, TaggerError
-from ..provenance import Maker, check_same, joined, known, maker_of, makers_of, tagger_of
+from ..provenance import (
+    TaggerRecord,
+    check_same_tagger,
+    known_records,
+    merge_provenance,
+    read_provenance,
+    rebuild_tagger,
+    record_tagger,
+)
 from ..results.card import Pushed, describe
 from ..results.facts import count_tags
 from ..tagger import TAG_COLUMN, Tagger
@@ -88,8 +96,8 @@ def push(
     token = checked_token(token)
     splits = splits_of(ds, split)
     column = tagger.tag_column if tagger is not None else TAG_COLUMN
-    makers = joined([makers_of(one) for one in splits.values()]).get(column, ())
-    tagger, makers = true_makers(column, makers, tagger)
+    records = merge_provenance([read_provenance(one) for one in splits.values()]).get(column, ())
+    tagger, records = check_records(column, records, tagger)
     counts = {name: count_tags(one, column) for name, one in splits.items()}
     added = tuple(name for name in added_names(column) if name in next(iter(splits.values())).column_names)
     heard = tagger.column if tagger is not None else None
@@ -121,7 +129,7 @@ def push(
             added_columns=added,
             counts=counts,
             media="left out" if only_tags else kind_of_media(first, heard, embed_media is not False),
-            makers=makers,
+            records=records,
         )
         push_card(pushed, commit, token)
     return commit.repo_url.url if revision is None else f"{commit.repo_url.url}/tree/{revision}"
@@ -201,21 +209,21 @@ def added_names(tag_name: str) -> list[str]:
     return [column.name for column in all_columns(tag_name)]
 
 
-def true_makers(
-    column: str, there: Sequence[Maker | None], tagger: Tagger | None
-) -> tuple[Tagger | None, Sequence[Maker | None]]:
+def check_records(
+    column: str, there: Sequence[TaggerRecord | None], tagger: Tagger | None
+) -> tuple[Tagger | None, Sequence[TaggerRecord | None]]:
     """Who made the tags that are pushed: what the dataset says of itself holds, and must fit what is said.
 
     A tagger that does all rows again has made all tags, whatever the dataset says of those before.
     """
-    named = known(there)
+    named = known_records(there)
     if tagger is None:
-        return (tagger_of(named[0]) if len(named) == 1 else None), there
-    maker = maker_of(tagger)
+        return (rebuild_tagger(named[0]) if len(named) == 1 else None), there
+    record = record_tagger(tagger)
     if tagger.redo or not named:
-        return tagger, (maker,)
+        return tagger, (record,)
     try:
-        check_same(column, named, maker)
+        check_same_tagger(column, named, record)
     except SettingsError as error:
         raise SettingsError(
             f"push(..., tagger=...) names a tagger that the dataset does not: {error} Leave tagger= out, and "

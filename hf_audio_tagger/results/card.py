@@ -18,7 +18,7 @@ from .._version import __version__
 from ..cells import is_url
 from ..columns import error_column
 from ..models.weights import without_secrets
-from ..provenance import KEY, Maker, known, plain
+from ..provenance import KEY, TaggerRecord, known_records, to_plain
 from ..scores import EMPTY
 from ..tagger import DEFAULT_MODEL, WITHOUT_EFFECT, Tagger
 from ..text import safe_text
@@ -44,7 +44,7 @@ class Pushed:
     added_columns: tuple[str, ...]
     counts: Mapping[str, TagFacts]  # by split
     media: str  # one of MEDIA
-    makers: Sequence[Maker | None] = ()  # of the tags, as far as it is known
+    records: Sequence[TaggerRecord | None] = ()  # of the tags, as far as it is known
 
 
 MEDIA = {
@@ -62,19 +62,19 @@ def describe(card: str, pushed: Pushed) -> str:
     metadata = parsed.data
     metadata["task_categories"] = joined(metadata.get("task_categories"), TASK_CATEGORIES)
     metadata["tags"] = joined(metadata.get("tags"), TAGS)
-    write_makers(metadata, pushed)
+    write_provenance(metadata, pushed)
     metadata["size_categories"] = [size_category(rows_of(metadata.get("dataset_info")))]
     return str(parsed)
 
 
-def write_makers(metadata: CardData, pushed: Pushed) -> None:
+def write_provenance(metadata: CardData, pushed: Pushed) -> None:
     """Who made the tags of the splits that were pushed, as other programs read it."""
     configs = dict(metadata.get(KEY) or {})
     splits = {} if pushed.split is None else dict(configs.get(pushed.config_name) or {})
     for split in pushed.counts:
         splits.pop(split, None)
-        if pushed.makers:
-            splits[split] = plain({pushed.tag_column: pushed.makers})
+        if pushed.records:
+            splits[split] = to_plain({pushed.tag_column: pushed.records})
     configs[pushed.config_name] = splits
     configs = {config: some for config, some in configs.items() if some}
     metadata.pop(KEY, None)
@@ -129,7 +129,7 @@ def section_of(pushed: Pushed) -> str:
 
 def facts(pushed: Pushed) -> list[tuple[str, str]]:
     model = [] if pushed.tagger is None else model_facts(pushed.tagger)
-    if known(pushed.makers) and None in pushed.makers:
+    if known_records(pushed.records) and None in pushed.records:
         model.append(
             ("Kept", "some rows kept the tags that they came with; which model made these is unknown")
         )

@@ -42,7 +42,7 @@ from ..checks import check_counts
 from ..errors import RunError, SettingsError
 from ..executors.job import JobProgress
 from ..executors.processes import run_here, run_in_processes
-from ..provenance import after_tagging, makers_of_files, with_makers
+from ..provenance import add_provenance, read_file_provenance, update_provenance
 from ..results.summary import Summary
 from ..rows import pick_column
 from ..sources import open_source
@@ -126,7 +126,7 @@ def tag_dataset(
     if opened.is_stream and num_proc is not None and num_proc > 1:
         raise SettingsError("A stream is read in sequence, by one process: leave out num_proc= (--num-proc).")
     pick_column(list(opened.features), tagger.column)
-    makers = after_tagging(opened.makers, opened.features, tagger)
+    provenance = update_provenance(opened.provenance, opened.features, tagger)
     with disk_errors(folder), locked(folder):
         wanted = record_of(opened, tagger, shard_rows or SHARD_ROWS, limit)
         record = begin(folder, wanted, overwrite)
@@ -143,7 +143,7 @@ def tag_dataset(
             limit=limit,
             keep_bytes=folder.keeps_bytes,
             ledger=folder.ledger,
-            makers=makers,
+            provenance=provenance,
         )
         tally = RunCounter(plan, failures_allowed, watcher)
         begun = time.monotonic()
@@ -164,7 +164,7 @@ def tag_dataset(
         summary = summarize(folder, tagger, record.shard_rows, tally.processed_now, seconds, tally.rate)
         kept_now = summary.kept - plan.kept_rows
         summary = replace(summary, processed_now=tally.processed_now - kept_now)
-        if summary.kept and None in makers[tagger.tag_column]:
+        if summary.kept and None in provenance[tagger.tag_column]:
             note = f"{summary.kept:,} rows came with tags of unknown origin and were kept (redo hears them)."
             summary = replace(summary, notes=(note,))
         if folder.repo_id is not None:
@@ -290,7 +290,7 @@ def preview(source: Source, tagger: Tagger) -> dict[str, Any]:
     row = source.stream().take(1) if source.is_stream else source.rows(0, 1)
     if not len(row):
         raise SettingsError(f"{source.name} holds no rows.")
-    after_tagging(source.makers, source.features, tagger)
+    update_provenance(source.provenance, source.features, tagger)
     features = plain_features(tagger.features(source.features))
     tagged = tag_rows(source, tagger, row, 0, None)
     told: dict[str, Any] = plain_table(tagged, features).to_pylist()[0]
@@ -310,7 +310,7 @@ def result_of(folder: RunFolder) -> Dataset:
         raise SettingsError(f"{folder.dest} holds no shards of a run.")
     result = Dataset.from_parquet(paths)
     assert isinstance(result, Dataset)
-    return with_makers(result, makers_of_files(paths))
+    return add_provenance(result, read_file_provenance(paths))
 
 
 def push_result(folder: RunFolder, tagger: Tagger, how: Mapping[str, Any]) -> str:

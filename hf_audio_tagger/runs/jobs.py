@@ -17,7 +17,7 @@ from .. import memo
 from ..columns import all_columns, error_column
 from ..executors.job import Job, JobProgress, Report, StoppedError
 from ..process import pick_device
-from ..provenance import Makers, with_schema_makers
+from ..provenance import Provenance, add_schema_provenance
 from ..rows import pick_column
 from ..sources.source import Source, State
 from ..tagger import Tagger
@@ -52,7 +52,7 @@ class ShardTagger:
     limit: int | None
     keep_bytes: bool  # false where the rows end as JSON
     ledger: Path  # of the shards that are whole
-    makers: Makers  # of the tags in the shards
+    provenance: Provenance  # of the tags in the shards
 
     def __call__(self, job: Job, rank: int | None, report: Report, is_stopped: Callable[[], bool]) -> None:
         tally = Tally(job.index, report)
@@ -151,7 +151,7 @@ class ShardTagger:
     ) -> None:
         """One shard, batch after batch."""
         path = shard_path(self.folder, job.index)
-        schema = with_schema_makers(self.features.arrow_schema, self.makers)
+        schema = add_schema_provenance(self.features.arrow_schema, self.provenance)
         try:
             with ShardWriter(path, schema, self.fingerprint, footer.rows if footer else 0) as writer:
                 writer.came_tagged = footer.came_tagged if footer else 0

@@ -48,7 +48,7 @@ def summarize(
         empty=facts.empty_rows,
         without_videos=facts.rows_without_videos,
         failed=facts.failed_rows,
-        processed_now=heard_now,
+        processed_now=processed_now,
         seconds=round(seconds, 3),
         clips_per_second=round(rate, 3),
         most_frequent=tuple(facts.most_frequent(MOST_TAGS)),

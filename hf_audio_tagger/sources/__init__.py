@@ -10,7 +10,7 @@ from pathlib import Path
 from datasets import Dataset, IterableDataset
 
 from ..digests import digest_of
-from ..provenance import makers_of
+from ..provenance import read_provenance
 from .data_files import KINDS, data_files, open_files
 from .hub import is_hub_id, open_hub
 from .media_folder import open_media_folder
@@ -46,10 +46,12 @@ def open_source(
     1234
     """
     if isinstance(source, Dataset):
-        return Source("<dataset>", source, str(source._fingerprint), makers=makers_of(source))
+        return Source("<dataset>", source, str(source._fingerprint), provenance=read_provenance(source))
     if isinstance(source, IterableDataset):
         stream = with_features(source)
-        return Source("<stream>", stream, digest_of("stream", identity_of(stream)), makers=makers_of(source))
+        return Source(
+            "<stream>", stream, digest_of("stream", identity_of(stream)), provenance=read_provenance(source)
+        )
     name = os.fspath(source)
     path = Path(name).expanduser()
     if path.is_dir() and not is_saved(path):

@@ -10,7 +10,7 @@ from typing import Any
 from datasets import Dataset, concatenate_datasets, load_dataset
 
 from ..digests import digest_of, digest_of_file
-from ..provenance import makers_of_files
+from ..provenance import read_file_provenance
 from ..text import one_line
 from .source import Base, Source, SourceError
 from .streams import with_features
@@ -61,8 +61,8 @@ def open_files(name: str, files: Sequence[Path], streaming: bool) -> Source:
         dataset = with_features(dataset)
     top = os.path.commonpath([file.parent.absolute() for file in files])
     digests = [(os.path.relpath(file.absolute(), top), digest_of_file(file)) for file in files]
-    makers = makers_of_files(files) if builder == "parquet" else {}
-    return Source(name, dataset, digest_of(*digests), tuple(bases), makers=makers)
+    provenance = read_file_provenance(files) if builder == "parquet" else {}
+    return Source(name, dataset, digest_of(*digests), tuple(bases), provenance=provenance)
 
 
 def load_files(builder: str, files: Sequence[Path], streaming: bool) -> Any:

@@ -5,7 +5,7 @@ from pathlib import Path
 from datasets import load_dataset
 
 from ..digests import digest_of
-from ..provenance import makers_on_hub
+from ..provenance import read_hub_provenance
 from ..text import one_line
 from .data_files import BUILDERS
 from .saved import one_split
@@ -39,8 +39,8 @@ def open_hub(
             f"{name}: it is no file here, and reading it from the Hub failed ({one_line(error)})."
         ) from error
     bases = (Base(0, f"hf://datasets/{name}"),)
-    makers = makers_on_hub(name, config, str(split), token)
-    return Source(name, dataset, str(fingerprint), bases, makers=makers)
+    provenance = read_hub_provenance(name, config, str(split), token)
+    return Source(name, dataset, str(fingerprint), bases, provenance=provenance)
 
 
 def hub_commit(name: str, token: str | bool | None) -> str | None:

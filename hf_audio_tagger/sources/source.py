@@ -17,7 +17,7 @@ from datasets import Dataset, Features, IterableDataset
 
 from ..cells import RefusedMedia, cells_of, column_of, is_file_struct, is_url
 from ..errors import SettingsError
-from ..provenance import Makers
+from ..provenance import Provenance
 from ..text import as_utf8, is_utf8
 from .streams import at_epoch
 
@@ -49,7 +49,7 @@ class Source:
     bases: tuple[Base, ...] = ()
     notes: tuple[str, ...] = ()  # what a person should know, a line each
     refused: Mapping[int, Mapping[int, RefusedMedia]] = field(default_factory=dict)  # by row and place in it
-    makers: Makers = field(default_factory=dict)  # of the tags that the rows have, as far as it is known
+    provenance: Provenance = field(default_factory=dict)  # of the rows' tags
 
     @property
     def is_stream(self) -> bool:

@@ -13,41 +13,41 @@ from datasets import Dataset
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.provenance import (
     KEY,
-    after_tagging,
-    differences,
+    describe_differences,
     from_plain,
-    joined,
-    maker_of,
-    makers_of_files,
-    makers_on_hub,
-    plain,
-    tagger_of,
+    merge_provenance,
+    read_file_provenance,
+    read_hub_provenance,
+    rebuild_tagger,
+    record_tagger,
+    to_plain,
+    update_provenance,
 )
 from hf_audio_tagger.runs import load_result, tag_dataset
 
 TAGGER = build_tagger("demo", device="cpu")
 OTHER = replace(TAGGER, channels="first")
-OURS, OTHERS = maker_of(TAGGER), maker_of(OTHER)
+OURS, OTHERS = record_tagger(TAGGER), record_tagger(OTHER)
 TAGS = "video_audio_tags"
 
 
-def test_parts_that_name_no_maker_are_of_unknown_origin() -> None:
-    assert joined([{TAGS: (OURS,)}, {}]) == {TAGS: (OURS, None)}
-    assert joined([{TAGS: (OURS,)}, {TAGS: (OURS, OTHERS)}, {"more": (None,)}]) == {
+def test_parts_that_name_no_tagger_are_of_unknown_origin() -> None:
+    assert merge_provenance([{TAGS: (OURS,)}, {}]) == {TAGS: (OURS, None)}
+    assert merge_provenance([{TAGS: (OURS,)}, {TAGS: (OURS, OTHERS)}, {"more": (None,)}]) == {
         "more": (None,),
         TAGS: (OURS, OTHERS, None),
     }
-    assert joined([]) == {}
+    assert merge_provenance([]) == {}
 
 
 def test_who_made_tags_that_are_kept_and_tags_that_are_all_made_anew() -> None:
-    kept = after_tagging({"more": (OTHERS,)}, [TAGS, "more"], TAGGER)
+    kept = update_provenance({"more": (OTHERS,)}, [TAGS, "more"], TAGGER)
     assert kept == {"more": (OTHERS,), TAGS: (None, OURS)}
-    assert after_tagging({TAGS: (OURS,)}, [TAGS], TAGGER) == {TAGS: (OURS,)}
+    assert update_provenance({TAGS: (OURS,)}, [TAGS], TAGGER) == {TAGS: (OURS,)}
     more = replace(TAGGER, top_k=2)  # rows without its column are done again
-    assert after_tagging({TAGS: (None,)}, [TAGS], more) == {TAGS: (maker_of(more),)}
+    assert update_provenance({TAGS: (None,)}, [TAGS], more) == {TAGS: (record_tagger(more),)}
     for columns, tagger in (([], TAGGER), ([TAGS], replace(TAGGER, redo=True))):
-        assert after_tagging({TAGS: (OTHERS,)}, columns, tagger) == {TAGS: (OURS,)}
+        assert update_provenance({TAGS: (OTHERS,)}, columns, tagger) == {TAGS: (OURS,)}
 
 
 DAMAGED: list[Any] = [
@@ -57,9 +57,9 @@ DAMAGED: list[Any] = [
     {TAGS: 3},
     {TAGS: ["text"]},
     {TAGS: [{}]},
-    {TAGS: [{**plain({TAGS: [OURS]})[TAGS][0], "more": 1}]},
+    {TAGS: [{**to_plain({TAGS: [OURS]})[TAGS][0], "more": 1}]},
     *(
-        {TAGS: [{**plain({TAGS: [OURS]})[TAGS][0], name: value}]}
+        {TAGS: [{**to_plain({TAGS: [OURS]})[TAGS][0], name: value}]}
         for name, value in (
             ("digest", ["a"]),
             ("digest", None),
@@ -73,20 +73,20 @@ DAMAGED: list[Any] = [
 
 
 @pytest.mark.parametrize("values", DAMAGED, ids=range(len(DAMAGED)))
-def test_what_is_no_maker_names_none(values: Any) -> None:
+def test_what_is_no_record_is_dropped(values: Any) -> None:
     assert from_plain(values) == {}
 
 
-def test_what_is_a_maker_comes_back_as_it_was() -> None:
-    makers = {TAGS: (OURS, None, OTHERS)}
-    assert from_plain(plain(makers)) == makers
+def test_records_come_back_as_they_were() -> None:
+    provenance = {TAGS: (OURS, None, OTHERS)}
+    assert from_plain(to_plain(provenance)) == provenance
 
 
 @pytest.mark.parametrize("text", [b"{", b"\xff\xfe", b'{"video_audio_tags": [{"digest": []}]}'])
 def test_rows_whose_metadata_are_damaged_are_of_unknown_origin(text: bytes, tmp_path: Path) -> None:
     table = Dataset.from_dict({"video": ["a.mp4"], TAGS: [["Siren"]]}).data.table
     pq.write_table(table.replace_schema_metadata({KEY: text}), tmp_path / "rows.parquet")
-    assert makers_of_files([tmp_path / "rows.parquet"]) == {}
+    assert read_file_provenance([tmp_path / "rows.parquet"]) == {}
     summary = tag_dataset(tmp_path / "rows.parquet", tmp_path / "out", TAGGER)
     assert summary.kept == 1
     assert load_result(tmp_path / "out")[TAGS][:] == [["Siren"]]
@@ -99,14 +99,14 @@ def test_a_tagger_whose_weights_are_not_here_is_not_told_and_nothing_is_fetched(
     """Metadata come with rows of strangers: what they name is not downloaded to see whether it fits."""
     monkeypatch.setenv("HF_AUDIO_TAGGER_CACHE", str(tmp_path))
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: pytest.fail("it was fetched"))
-    assert tagger_of(replace(OURS, model="yamnet", settings={"channels": "mean", **settings})) is None
+    assert rebuild_tagger(replace(OURS, model="yamnet", settings={"channels": "mean", **settings})) is None
 
 
 def test_a_tagger_that_metadata_tell_in_full_is_known_again() -> None:
-    assert tagger_of(OTHERS) == replace(OTHER, device=None)
-    assert tagger_of(replace(OTHERS, digest="another")) is None
-    assert tagger_of(replace(OTHERS, settings={"channels": "left"})) is None
-    assert tagger_of(replace(OTHERS, settings={"no such setting": 1})) is None
+    assert rebuild_tagger(OTHERS) == replace(OTHER, device=None)
+    assert rebuild_tagger(replace(OTHERS, digest="another")) is None
+    assert rebuild_tagger(replace(OTHERS, settings={"channels": "left"})) is None
+    assert rebuild_tagger(replace(OTHERS, settings={"no such setting": 1})) is None
 
 
 def test_a_tagger_is_known_again_by_weights_that_were_downloaded(
@@ -118,16 +118,16 @@ def test_a_tagger_is_known_again_by_weights_that_were_downloaded(
         "urllib.request.urlopen", lambda *_, **__: urlopen((tmp_path / "served.pth").as_uri())
     )
     tagger = build_tagger("yamnet", weights="https://example.org/yamnet.pth")
-    maker = maker_of(tagger)
-    assert tagger_of(maker) == tagger
+    record = record_tagger(tagger)
+    assert rebuild_tagger(record) == tagger
 
 
 def test_in_what_two_taggers_differ_is_told_by_name() -> None:
     other = replace(OTHERS, model="another")
-    assert differences(OURS, other) == (
+    assert describe_differences(OURS, other) == (
         "model was 'demo', is now 'another'; channels was 'mean', is now 'first'"
     )
-    assert "the model's files" in differences(OURS, replace(OURS, digest="another"))
+    assert "the model's files" in describe_differences(OURS, replace(OURS, digest="another"))
 
 
 @pytest.mark.parametrize(
@@ -146,20 +146,20 @@ def test_in_what_two_taggers_differ_is_told_by_name() -> None:
     ids=str,
 )
 def test_what_stands_beside_the_tags_makes_no_other_tagger(beside: dict[str, Any]) -> None:
-    assert maker_of(replace(TAGGER, **beside)).is_same(OURS)
+    assert record_tagger(replace(TAGGER, **beside)).digest == OURS.digest
 
 
 def test_the_card_of_a_private_dataset_is_read_with_the_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card = tmp_path / "README.md"
-    card.write_text(f"---\n{json.dumps({KEY: {'default': {'train': plain({TAGS: [OURS]})}}})}\n---\n")
+    card.write_text(f"---\n{json.dumps({KEY: {'default': {'train': to_plain({TAGS: [OURS]})}}})}\n---\n")
 
     def download(*_: Any, token: str | None = None, **__: Any) -> str:
         assert token == "hf_x"
         return str(card)
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
-    assert makers_on_hub("me/clips", None, "train", "hf_x") == {TAGS: (OURS,)}
-    assert makers_on_hub("me/clips", None, "test", "hf_x") == {}
-    assert "redo" not in maker_of(replace(TAGGER, redo=True)).settings
+    assert read_hub_provenance("me/clips", None, "train", "hf_x") == {TAGS: (OURS,)}
+    assert read_hub_provenance("me/clips", None, "test", "hf_x") == {}
+    assert "redo" not in record_tagger(replace(TAGGER, redo=True)).settings

@@ -15,7 +15,7 @@ from hf_audio_tagger import build_tagger, push
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import SettingsError
-from hf_audio_tagger.provenance import makers_of
+from hf_audio_tagger.provenance import read_provenance
 from hf_audio_tagger.results import card
 from hf_audio_tagger.results.facts import TagFacts
 from hf_audio_tagger.runs import Progress, Watcher, load_result, preview, tag_dataset
@@ -174,7 +174,7 @@ def test_tags_of_another_tagger_are_refused(
 def test_another_column_or_a_bare_map_keeps_both(made: Path, tmp_path: Path) -> None:
     rows = load_result(made)
     tag_dataset(rows, tmp_path / "both", replace(OTHER, tag_column="first_tags"))
-    both = makers_of(load_result(tmp_path / "both"))
+    both = read_provenance(load_result(tmp_path / "both"))
     assert [both[name][0].settings["channels"] for name in ("video_audio_tags", "first_tags")] == [  # type: ignore[union-attr]
         "mean",
         "first",
@@ -220,9 +220,9 @@ def test_redo_replaces_all_that_another_tagger_said(
     result = load_result(tmp_path / "again")
     assert result["video_audio_tags"][:] == said
     assert result["video_audio_top"][:] == [[None]] * ROWS  # it told of the former tags
-    (maker,) = makers_of(result)["video_audio_tags"]
-    assert maker is not None
-    assert maker.settings["channels"] == "mean"
+    (record,) = read_provenance(result)["video_audio_tags"]
+    assert record is not None
+    assert record.settings["channels"] == "mean"
     tag_dataset(result, tmp_path / "same", TAGGER)  # these are its tags now, redo or not
     mapped = rows.map(again)
     assert mapped["video_audio_tags"][:] == said
@@ -281,14 +281,14 @@ def test_push_refuses_a_tagger_that_did_not_make_the_tags(made: Path) -> None:
         push(load_result(made), "me/clips", tagger=OTHER)
 
 
-def test_a_card_names_the_makers_of_each_split() -> None:
+def test_a_card_names_the_taggers_of_each_split() -> None:
     from huggingface_hub import DatasetCard
 
-    from hf_audio_tagger.provenance import KEY, from_plain, maker_of
+    from hf_audio_tagger.provenance import KEY, from_plain, record_tagger
 
-    ours, others = maker_of(TAGGER), maker_of(OTHER)
-    test = pushed(split="test", counts={"test": TagFacts()}, makers=(None, others))
-    first = card.describe("---\nlicense: mit\n---\nText\n", pushed(makers=(ours,)))
+    ours, others = record_tagger(TAGGER), record_tagger(OTHER)
+    test = pushed(split="test", counts={"test": TagFacts()}, records=(None, others))
+    first = card.describe("---\nlicense: mit\n---\nText\n", pushed(records=(ours,)))
     both = card.describe(first, test)
     named = DatasetCard(both).data.get(KEY)["default"]
     assert from_plain(named["train"]) == {"video_audio_tags": (ours,)}
