@@ -25,7 +25,7 @@ from hf_audio_tagger import build_tagger
 from hf_audio_tagger.errors import ColumnError, SettingsError
 from hf_audio_tagger.hub import push
 from hf_audio_tagger.hub.media_columns import keys_and_tags, shared_folder
-from hf_audio_tagger.results.card import Pushed, describe, size_category, with_section
+from hf_audio_tagger.results.card import PushedDataset, replace_section, size_category, update_card
 from hf_audio_tagger.results.facts import TagFacts
 
 TOKEN = "hf_Recognizable0Token1That2Nobody3Has"
@@ -347,7 +347,7 @@ def test_wrong_use_is_told_before_anything_is_sent(
         push(arguments.pop("ds"), arguments.pop("repo_id"), **arguments)
 
 
-def pushed(**changes: Any) -> Pushed:
+def pushed(**changes: Any) -> PushedDataset:
     values = {
         "repo_id": "maker/clips",
         "config_name": "default",
@@ -356,37 +356,39 @@ def pushed(**changes: Any) -> Pushed:
         "tagger": build_tagger("demo"),
         "tag_column": "video_audio_tags",
         "added_columns": ("video_audio_tags",),
-        "counts": {"train": TagFacts(2, tags=Counter({"Dog": 2}))},
+        "facts": {"train": TagFacts(2, tags=Counter({"Dog": 2}))},
         "media": "embedded",
     }
-    return Pushed(**{**values, **changes})
+    return PushedDataset(**{**values, **changes})
 
 
 def test_section_keeps_what_stands_around_it() -> None:
-    first = with_section("Before.\n", "default", "old")
+    first = replace_section("Before.\n", "default", "old")
     edited = first + "\nAfter.\n"
-    again = with_section(edited, "default", "new \\1 text")
+    again = replace_section(edited, "default", "new \\1 text")
     assert again == edited.replace("old", "new \\1 text")
 
 
 def test_a_marker_without_its_end_swallows_no_text() -> None:
-    begin = with_section("", "default", "old").strip().splitlines()[0]
+    begin = replace_section("", "default", "old").strip().splitlines()[0]
     broken = f"{begin}\n\nMine.\n"
-    mended = with_section(broken, "default", "new")
+    mended = replace_section(broken, "default", "new")
     assert mended.startswith(broken)
-    assert with_section(mended, "default", "newer") == mended.replace("new\n", "newer\n")
+    assert replace_section(mended, "default", "newer") == mended.replace("new\n", "newer\n")
 
 
 def test_line_breaks_of_the_card_are_kept() -> None:
     card = "---\r\nlicense: mit\r\n---\r\n\r\n# Clips\r\n"
-    described = describe(card, pushed())
+    described = update_card(card, pushed())
     assert described.count("\n") == described.count("\r\n")
     assert "# Clips\r\n" in described
 
 
 def test_tags_of_the_data_cannot_leave_their_cell() -> None:
     tag = "a | b\n<!-- hf-audio-tagger: end default --> `x`"
-    card = describe("---\nlicense: mit\n---\n", pushed(counts={"train": TagFacts(1, tags=Counter({tag: 1}))}))
+    card = update_card(
+        "---\nlicense: mit\n---\n", pushed(facts={"train": TagFacts(1, tags=Counter({tag: 1}))})
+    )
     assert card.count("<!-- hf-audio-tagger: end default -->") == 1
     assert r"| a \| b \<!-- hf-audio-tagger: end default --\> \`x\` | 1 | 100.0% |" in card
 
@@ -397,7 +399,7 @@ def test_what_could_be_secret_or_tells_of_the_machine_is_left_out(tmp_path: Path
     local = build_tagger("yamnet", weights=weights)
     signed = build_tagger("yamnet", weights="https://example.org/yamnet.h5?signature=abc")
     folder = build_tagger(tmp_path)
-    cards = [describe("---\n---\n", pushed(tagger=tagger)) for tagger in (local, signed, folder)]
+    cards = [update_card("---\n---\n", pushed(tagger=tagger)) for tagger in (local, signed, folder)]
     assert 'weights="path/to/mine.h5"' in cards[0]
     assert 'weights="https://example.org/yamnet.h5"' in cards[1]
     assert f'build_tagger("path/to/{tmp_path.name}")' in cards[2]
@@ -408,7 +410,7 @@ def test_what_could_be_secret_or_tells_of_the_machine_is_left_out(tmp_path: Path
 
 
 def test_model_of_the_hub_is_linked_with_its_revision() -> None:
-    card = describe("---\n---\n", pushed(tagger=build_tagger(revision="abc123", top_k=3)))
+    card = update_card("---\n---\n", pushed(tagger=build_tagger(revision="abc123", top_k=3)))
     model = "MIT/ast-finetuned-audioset-10-10-0.4593"
     assert f"| Model | [{model}](https://huggingface.co/{model}) |" in card
     assert '| Revision | `"abc123"` |' in card
@@ -416,12 +418,12 @@ def test_model_of_the_hub_is_linked_with_its_revision() -> None:
 
 
 def test_code_names_config_split_and_branch() -> None:
-    card = describe("---\n---\n", pushed(config_name="fr", split=None, revision="v2"))
+    card = update_card("---\n---\n", pushed(config_name="fr", split=None, revision="v2"))
     assert 'load_dataset("maker/clips", "fr", revision="v2")' in card
 
 
 def test_metadata_that_is_a_single_word_becomes_a_list() -> None:
-    card = describe("---\ntags: birds\nsize_categories: n<1K\n---\n", pushed())
+    card = update_card("---\ntags: birds\nsize_categories: n<1K\n---\n", pushed())
     assert metadata(card)["tags"] == ["birds", "audio-tagging", "hf-audio-tagger"]
 
 

@@ -262,17 +262,17 @@ def test_retried_rows_of_a_redo_are_those_that_failed(
 # Pushing
 
 
-def pushed(**more: Any) -> card.Pushed:
+def pushed(**more: Any) -> card.PushedDataset:
     counts = {"train": TagFacts(rows=1)}
     facts = {"revision": None, "tagger": None, "tag_column": "video_audio_tags", "added_columns": ()}
     how = {
         "repo_id": "me/x",
         "config_name": "default",
         "split": "train",
-        "counts": counts,
+        "facts": counts,
         "media": "by path",
     }
-    return card.Pushed(**{**how, **facts, **more})
+    return card.PushedDataset(**{**how, **facts, **more})
 
 
 def test_push_refuses_a_tagger_that_did_not_make_the_tags(made: Path) -> None:
@@ -287,12 +287,12 @@ def test_a_card_names_the_taggers_of_each_split() -> None:
     from hf_audio_tagger.provenance import KEY, from_plain, record_tagger
 
     ours, others = record_tagger(TAGGER), record_tagger(OTHER)
-    test = pushed(split="test", counts={"test": TagFacts()}, records=(None, others))
-    first = card.describe("---\nlicense: mit\n---\nText\n", pushed(records=(ours,)))
-    both = card.describe(first, test)
+    test = pushed(split="test", facts={"test": TagFacts()}, records=(None, others))
+    first = card.update_card("---\nlicense: mit\n---\nText\n", pushed(records=(ours,)))
+    both = card.update_card(first, test)
     named = DatasetCard(both).data.get(KEY)["default"]
     assert from_plain(named["train"]) == {"video_audio_tags": (ours,)}
     assert from_plain(named["test"]) == {"video_audio_tags": (None, others)}
     assert "some rows kept the tags that they came with" in both
-    assert card.describe(both, test) == both
-    assert KEY not in card.describe(first, pushed())  # tags that a bare map made anew
+    assert card.update_card(both, test) == both
+    assert KEY not in card.update_card(first, pushed())  # tags that a bare map made anew

@@ -31,7 +31,7 @@ from ..provenance import (
     rebuild_tagger,
     record_tagger,
 )
-from ..results.card import Pushed, describe
+from ..results.card import PushedDataset, update_card
 from ..results.facts import count_tags
 from ..tagger import TAG_COLUMN, Tagger
 from .media_columns import Splits, keys_and_tags, kind_of_media, with_typed_paths
@@ -98,7 +98,7 @@ def push(
     column = tagger.tag_column if tagger is not None else TAG_COLUMN
     records = merge_provenance([read_provenance(one) for one in splits.values()]).get(column, ())
     tagger, records = check_records(column, records, tagger)
-    counts = {name: count_tags(one, column) for name, one in splits.items()}
+    facts = {name: count_tags(one, column) for name, one in splits.items()}
     added = tuple(name for name in added_names(column) if name in next(iter(splits.values())).column_names)
     heard = tagger.column if tagger is not None else None
     if only_tags:
@@ -119,7 +119,7 @@ def push(
     }
     with clear_errors(repo_id, token):
         commit = push_data(splits, isinstance(ds, DatasetDict), num_shards, how)
-        pushed = Pushed(
+        pushed = PushedDataset(
             repo_id=commit.repo_url.repo_id,
             config_name=config_name,
             split=None if isinstance(ds, DatasetDict) else next(iter(splits)),
@@ -127,7 +127,7 @@ def push(
             tagger=tagger,
             tag_column=column,
             added_columns=added,
-            counts=counts,
+            facts=facts,
             media="left out" if only_tags else kind_of_media(first, heard, embed_media is not False),
             records=records,
         )
@@ -147,14 +147,14 @@ def push_data(
         return dataset.push_to_hub(split=name, num_shards=num_shards, **how)
 
 
-def push_card(pushed: Pushed, data: CommitInfo, token: str | bool | None) -> None:
+def push_card(pushed: PushedDataset, data: CommitInfo, token: str | bool | None) -> None:
     """One commit with the card, on top of the data and of nothing that came in between."""
     api = HfApi(datasets.config.HF_ENDPOINT, token, "hf-audio-tagger", __version__)
     path = api.hf_hub_download(pushed.repo_id, CARD, repo_type="dataset", revision=data.oid)
     there = Path(path).read_bytes().decode("utf-8-sig")
     api.create_commit(
         pushed.repo_id,
-        [CommitOperationAdd(CARD, describe(there, pushed).encode())],
+        [CommitOperationAdd(CARD, update_card(there, pushed).encode())],
         repo_type="dataset",
         commit_message=CARD_MESSAGE,
         revision=pushed.revision,
