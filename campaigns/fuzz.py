@@ -237,7 +237,7 @@ def hear_cells(decoder: str, how: How, cells: Sequence[Any]) -> list[ModelOutput
     """A batch as `map` gives it to a tagger; each row's tag or error."""
     from hf_audio_tagger import build_tagger, memo, models
 
-    memo.forget()
+    memo.clear()
     settings: dict[str, Any] = {"windows": how.windows, "channels": how.channels, "decoder": decoder}
     tagger = build_tagger("demo", batched=True, on_error="record", device="cpu", **settings)
     stand_in = nullcontext() if how.is_real else patch.object(models, "get_model", StandIn)

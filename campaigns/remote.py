@@ -174,7 +174,7 @@ def refuse_far(event: str, arguments: tuple[Any, ...]) -> None:
 def hear_clip(cell: Any) -> Any:
     from hf_audio_tagger import build_tagger, memo, models
 
-    memo.forget()
+    memo.clear()
     with patch.object(models, "get_model", StandIn):
         return build_tagger("demo", on_error="record", device="cpu", decoder="pyav").classify(cell)[0]
 

@@ -1,8 +1,8 @@
-"""What a dataset cell may hold, as `Media`.
+"""Parse the cells of a dataset into `Media`.
 
-`datasets` hands a video or a sound over in many forms: a path or URL, its bytes, a ``{path, bytes}``
-struct, an ``{array, sampling_rate}`` of samples, a decoder object that it made itself, or a list of
-these. Everything behind this file sees the few kinds of `Media` only.
+`datasets` passes a video or a sound in many forms: a path or URL, its bytes, a ``{path, bytes}`` struct, an
+``{array, sampling_rate}`` of samples, a decoder object of its own, or a list of these. All other modules
+handle only the few kinds of `Media`.
 """
 
 import json
@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from .errors import ColumnError
+from .errors import ColumnError, MediaError
 
 MOST_SHOWN = 100  # characters of a cell in its error
-COLUMNS = ("video", "videos", "audio")  # where a row's media are looked for, in this order
+COLUMNS = ("video", "videos", "audio")  # searched for media, in this order
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class FileMedia:
 
     @property
     def name(self) -> str:
-        return text_of(self.path)
+        return to_utf8(self.path)
 
 
 @dataclass(frozen=True)
@@ -50,98 +50,87 @@ class SamplesMedia:
 
 @dataclass(frozen=True, eq=False)
 class DecoderMedia:
-    """A torchcodec ``AudioDecoder`` that `datasets` opened and whose source it did not tell."""
+    """A torchcodec ``AudioDecoder`` that `datasets` opened, from a source that is not known."""
 
     decoder: Any
     name: str = "<decoder>"
 
 
 @dataclass(frozen=True)
-class NullMedia:
-    """A null in a list of videos: nothing to read, yet it has a place in the answer."""
-
-    name: str = "<null>"
-
-
-@dataclass(frozen=True)
-class InvalidMedia:
-    """What no video or sound can be. Opening it raises a `ColumnError`; the videos beside it are read."""
-
-    reason: str
-    name: str = "<cell>"
-
-
-@dataclass(frozen=True)
-class RefusedMedia:
-    """A clip that must not be opened; the reason stands in place of its content."""
+class UnreadableMedia:
+    """A value that is no video or sound, or a clip that must not be opened. Opening it raises `error`."""
 
     name: str
     reason: str
+    error: type[MediaError | ColumnError] = MediaError
 
 
-Media = FileMedia | BytesMedia | SamplesMedia | DecoderMedia | NullMedia | InvalidMedia | RefusedMedia
+NULL_MEDIA = UnreadableMedia("<null>", "there is no video, only a null in the list.")
+CELL_NAME = "<cell>"  # of a value that has no path
+
+Media = FileMedia | BytesMedia | SamplesMedia | DecoderMedia | UnreadableMedia
 
 
-def cells_of(column: pa.ChunkedArray) -> list[Any]:
-    """A column's cells as Python values, and those of mixed kinds, which `datasets` keeps as JSON, parsed."""
+def read_cells(column: pa.ChunkedArray) -> list[Any]:
+    """A column's cells as Python values. Cells of mixed types, which `datasets` keeps as JSON, are parsed."""
     cells: list[Any] = column.to_pylist()
     if not isinstance(column.type, pa.JsonType):
         return cells
-    return [None if text is None else parsed_cell(text) for text in cells]
+    return [None if text is None else parse_json_cell(text) for text in cells]
 
 
-def parsed_cell(text: str) -> Any:
-    """A cell of a mixed column. One that no video can be says so by itself: the column is the right one."""
+def parse_json_cell(text: str) -> Any:
+    """A cell of a mixed column. A value of a wrong type fails alone, since other cells hold media."""
     value = json.loads(text)
     try:
-        media_of_cell(value)
+        parse_cell(value)
     except ColumnError as error:
         return {"path": text[:MOST_SHOWN], "refused": str(error).rstrip(".")}
     return value
 
 
-def column_of(cells: Sequence[Any], kind: pa.DataType) -> pa.ChunkedArray:
-    """The column that `cells_of` gives such cells of."""
+def build_column(cells: Sequence[Any], kind: pa.DataType) -> pa.ChunkedArray:
+    """The inverse of `read_cells`."""
     if isinstance(kind, pa.JsonType):
         texts = [None if cell is None else json.dumps(cell) for cell in cells]
         return pa.chunked_array([pa.array(texts, kind.storage_type).cast(kind)])
     return pa.chunked_array([pa.array(cells, type=kind)])
 
 
-def media_of_cells(cells: Sequence[Any]) -> list[list[Media]]:
+def parse_cells(cells: Sequence[Any]) -> list[list[Media]]:
     """The videos of each cell of a column.
 
-    Where no cell holds a video or sound, the column is the wrong one: a `ColumnError`. A lone cell among
-    others is invalid by itself.
+    Where no cell holds a video or sound, the column is the wrong one: a `ColumnError`. A wrong cell among
+    valid ones becomes `UnreadableMedia`.
     """
     media: list[list[Media]] = []
     errors: list[ColumnError] = []
     for cell in cells:
         try:
-            media.append(media_of_cell(cell))
+            media.append(parse_cell(cell))
         except ColumnError as error:
             errors.append(error)
-            media.append([InvalidMedia(str(error))])
+            media.append([wrong_value(str(error))])
     if errors and len(errors) == sum(map(bool, media)):
         raise errors[0]
     return media
 
 
-def media_of_cell(cell: Any) -> list[Media]:
-    """Every video of one cell, in order; ``[]`` for a null. A `ColumnError` where nothing in it is a video.
+def parse_cell(cell: Any) -> list[Media]:
+    """Every video of one cell, in order; ``[]`` for a null. A `ColumnError` where none of its values is one.
 
-    >>> media_of_cell("a.mp4")
+    >>> parse_cell("a.mp4")
     [FileMedia(path='a.mp4')]
-    >>> media_of_cell([{"path": "a.mp4", "bytes": None}, "b.mp4"])
+    >>> parse_cell([{"path": "a.mp4", "bytes": None}, "b.mp4"])
     [FileMedia(path='a.mp4'), FileMedia(path='b.mp4')]
     """
     if is_null(cell):
         return []
     values = list(cell) if is_list_cell(cell) else [cell]
-    foreign = [value for value in values if not is_null(value) and not is_media(value)]
-    if foreign and len(foreign) == sum(not is_null(value) for value in values):
-        raise ColumnError(no_media(foreign[0]))
-    return [media_of_value(value) for value in values]
+    wrong = [value for value in values if not is_null(value) and not is_media(value)]
+    if wrong and len(wrong) == sum(not is_null(value) for value in values):
+        raise ColumnError(describe_wrong_cell(wrong[0]))
+    return [parse_value(value) for value in values]
 
 
 def is_null(value: Any) -> bool:
@@ -166,45 +155,49 @@ def is_samples_struct(value: Any) -> bool:
     return isinstance(value, Mapping) and "array" in value and "sampling_rate" in value
 
 
-def encoded_struct(value: Any) -> Mapping[str, Any] | None:
-    """What a decoder made by `datasets` remembers that it was made of: no frame of it is decoded here."""
+def find_encoded(value: Any) -> Mapping[str, Any] | None:
+    """The struct from which `datasets` made a decoder object; reading it decodes no frame."""
     encoded = None if isinstance(value, Mapping) else getattr(value, "_hf_encoded", None)
     return encoded if encoded and isinstance(encoded, Mapping) else None
 
 
 def is_media(value: Any) -> bool:
-    """True for every form that a video or sound comes in, whatever is wrong inside of it."""
+    """True for every form of a video or sound, also where its content is invalid."""
     return (
         isinstance(value, (str, os.PathLike, bytes, bytearray, memoryview))
         or is_samples_struct(value)
         or is_file_struct(value)
-        or encoded_struct(value) is not None
+        or find_encoded(value) is not None
         or hasattr(value, "get_samples_played_in_range")
     )
 
 
-def media_of_value(value: Any) -> Media:
-    """One video or sound; `InvalidMedia`, with the reason, for what is none."""
+def parse_value(value: Any) -> Media:
+    """One video or sound; `UnreadableMedia`, with the reason, for a value that is neither."""
     if is_null(value):
-        return NullMedia()
+        return NULL_MEDIA
     if isinstance(value, (str, os.PathLike)):
-        return file_or_bytes(value, None)
+        return parse_file(value, None)
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return file_or_bytes(None, value)
+        return parse_file(None, value)
     if is_samples_struct(value):
-        return samples_media(value)
-    struct = value if is_file_struct(value) else encoded_struct(value)
-    if struct is not None and struct.get("refused"):
-        return RefusedMedia(str(struct.get("path")), str(struct["refused"]))  # as `Source.hearable` says it
+        return parse_samples(value)
+    struct = value if is_file_struct(value) else find_encoded(value)
+    if struct is not None and struct.get("refused"):  # set by `Source` and `parse_json_cell`
+        return UnreadableMedia(str(struct.get("path")), f"{struct['refused']}.")
     if struct is not None:
-        return file_or_bytes(struct.get("path"), struct.get("bytes"))
+        return parse_file(struct.get("path"), struct.get("bytes"))
     if hasattr(value, "get_samples_played_in_range"):
         return DecoderMedia(value)
-    return InvalidMedia(no_media(value))
+    return wrong_value(describe_wrong_cell(value))
 
 
-def no_media(value: Any) -> str:
-    """What is wrong with a value of a foreign kind, and what it may be."""
+def wrong_value(reason: str, name: str = CELL_NAME) -> UnreadableMedia:
+    return UnreadableMedia(name, reason, ColumnError)
+
+
+def describe_wrong_cell(value: Any) -> str:
+    """The error for a value of a wrong type, with the types that a cell may hold."""
     return (
         f"A cell of type {type(value).__name__} is no video or sound. It may hold a path or URL, bytes, "
         "{'path', 'bytes'}, {'array', 'sampling_rate'}, a decoder object of datasets, or a list of these. "
@@ -213,36 +206,36 @@ def no_media(value: Any) -> str:
     )
 
 
-def file_or_bytes(path: Any, data: Any) -> Media:
-    name = name_of(path, "<bytes>" if path is None else "<path>")
+def parse_file(path: Any, data: Any) -> Media:
+    name = make_name(path, "<bytes>" if path is None else "<path>")
     if path is not None and not isinstance(path, (str, bytes, os.PathLike)):
-        return InvalidMedia(f"'path' must be a text; got {type(path).__name__}.", name)
+        return wrong_value(f"'path' must be a text; got {type(path).__name__}.", name)
     if data is not None and not isinstance(data, (bytes, bytearray, memoryview)):
-        return InvalidMedia(f"'bytes' must be the bytes of a file; got {type(data).__name__}.", name)
+        return wrong_value(f"'bytes' must be the bytes of a file; got {type(data).__name__}.", name)
     if data is not None:
         return BytesMedia(bytes(data), name)
-    return NullMedia() if path is None else FileMedia(os.fsdecode(path))
+    return NULL_MEDIA if path is None else FileMedia(os.fsdecode(path))
 
 
-def samples_media(value: Mapping[str, Any]) -> Media:
+def parse_samples(value: Mapping[str, Any]) -> Media:
     if value["array"] is None:
-        return NullMedia()
-    name = name_of(value.get("path"), "<samples>")
+        return NULL_MEDIA
+    name = make_name(value.get("path"), "<samples>")
     try:
         samples = np.asarray(value["array"])
     except (TypeError, ValueError, RuntimeError) as error:  # ragged lists; a tensor on a GPU
-        return InvalidMedia(f"'array' must be an array of numbers ({error}).", name)
+        return wrong_value(f"'array' must be an array of numbers ({error}).", name)
     rate = value["sampling_rate"]
-    rate_hz = whole_number(0 if rate is None else rate)
+    rate_hz = parse_integer(0 if rate is None else rate)
     if rate_hz is None:
-        return InvalidMedia(f"'sampling_rate' must be a whole number of Hz; got {rate!r:.100}.", name)
+        return wrong_value(f"'sampling_rate' must be a whole number of Hz; got {rate!r:.100}.", name)
     if samples.ndim == 2 and samples.shape[0] > samples.shape[1]:
-        samples = samples.T  # (samples, channels), as soundfile gives it
+        samples = samples.T  # (samples, channels), as soundfile returns them
     return SamplesMedia(samples, rate_hz, name)
 
 
-def whole_number(value: Any) -> int | None:
-    """An integer of any library, or a float that is one; None for all else."""
+def parse_integer(value: Any) -> int | None:
+    """An integer of any library, or a float without a fraction; None for all else."""
     try:
         number = int(value)
         return number if bool(number == value) else None
@@ -250,13 +243,13 @@ def whole_number(value: Any) -> int | None:
         return None
 
 
-def name_of(path: Any, otherwise: str) -> str:
-    """What a clip is called in errors: its path where that is one."""
-    return (text_of(path) if isinstance(path, (str, bytes, os.PathLike)) else "") or otherwise
+def make_name(path: Any, default: str) -> str:
+    """How a clip is called in errors: by its path, if it has one."""
+    return (to_utf8(path) if isinstance(path, (str, bytes, os.PathLike)) else "") or default
 
 
-def text_of(path: str | bytes | os.PathLike[Any]) -> str:
-    """A path as Arrow can hold it in an error's text: Linux allows names that are no UTF-8."""
+def to_utf8(path: str | bytes | os.PathLike[Any]) -> str:
+    """A path as Arrow can store it in an error: Linux allows names that are not UTF-8."""
     return os.fsdecode(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -34,19 +34,19 @@ def tag_column(name: str) -> Column:
 
 
 def error_column(tag_name: str) -> Column:
-    return Column(prefix_of(tag_name) + "_error", pa.string(), lambda result: result.error)
+    return Column(find_prefix(tag_name) + "_error", pa.string(), lambda result: result.error)
 
 
 def top_column(tag_name: str) -> Column:
-    return Column(prefix_of(tag_name) + "_top", pa.list_(pa.struct(SCORED)), top_entry)
+    return Column(find_prefix(tag_name) + "_top", pa.list_(pa.struct(SCORED)), top_entry)
 
 
 def segments_column(tag_name: str) -> Column:
-    return Column(prefix_of(tag_name) + "_segments", pa.list_(pa.struct(SEGMENT)), segments_entry)
+    return Column(find_prefix(tag_name) + "_segments", pa.list_(pa.struct(SEGMENT)), segments_entry)
 
 
 def embedding_column(tag_name: str) -> Column:
-    return Column(prefix_of(tag_name) + "_embedding", pa.list_(pa.float32()), embedding_entry)
+    return Column(find_prefix(tag_name) + "_embedding", pa.list_(pa.float32()), embedding_entry)
 
 
 def all_columns(tag_name: str) -> tuple[Column, ...]:
@@ -55,7 +55,7 @@ def all_columns(tag_name: str) -> tuple[Column, ...]:
     return tuple(kind(tag_name) for kind in kinds)
 
 
-def prefix_of(tag_name: str) -> str:
+def find_prefix(tag_name: str) -> str:
     """`video_audio_tags` → `video_audio`, which the other columns' names begin with."""
     return tag_name.removesuffix("_tags")
 

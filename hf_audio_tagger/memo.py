@@ -1,7 +1,6 @@
-"""No work twice: what was said of a clip is kept for the next row that names the same clip.
+"""A bounded cache of results in each process: rows that name the same clip share one.
 
-A small bounded memory of one process. A clip is known by what identifies its content: a file by path,
-size and time of change, bytes by their digest. A changed file is another clip.
+The key of a clip identifies its content: path, size and modification time of a file, the digest of bytes.
 """
 
 import hashlib
@@ -16,18 +15,18 @@ from .cells import BytesMedia, FileMedia, Media, is_url
 from .scores import ClipResult
 
 KEPT_RESULTS = 1024
-KEPT_BYTES = 32 << 20  # of all results together, about
-LONGEST_KEPT = 256  # segments: hours of sound are not kept
-RESULT_BYTES, SEGMENT_BYTES, LABEL_BYTES = 500, 250, 120  # what these take in Python, about
+KEPT_BYTES = 32 << 20  # of all results together, approximately
+LONGEST_KEPT = 256  # segments: results of hours of sound are not kept
+RESULT_BYTES, SEGMENT_BYTES, LABEL_BYTES = 500, 250, 120  # approximate sizes of these in Python
 
 _results: OrderedDict[Hashable, ClipResult] = OrderedDict()
 _kept_bytes = 0
 _lock = threading.Lock()
-_is_set_aside: ContextVar[bool] = ContextVar("is_set_aside", default=False)
+_is_disabled: ContextVar[bool] = ContextVar("is_disabled", default=False)
 
 
-def key_of(media: Media, identity: Hashable) -> Hashable | None:
-    """What makes this clip, heard this way, the same as another; None where nothing tells."""
+def make_key(media: Media, identity: Hashable) -> Hashable | None:
+    """The key of a clip for a tagger's identity; None where nothing identifies its content."""
     if isinstance(media, BytesMedia):
         return identity, hashlib.blake2b(media.data, digest_size=16).digest()
     if isinstance(media, FileMedia) and not is_url(media.path):
@@ -39,50 +38,48 @@ def key_of(media: Media, identity: Hashable) -> Hashable | None:
     return None
 
 
-def recall(key: Hashable | None) -> ClipResult | None:
-    """What was said of a clip, if it is kept."""
+def get(key: Hashable | None) -> ClipResult | None:
     with _lock:
-        if key is None or key not in _results or _is_set_aside.get():
+        if key is None or key not in _results or _is_disabled.get():
             return None
         _results.move_to_end(key)
         return _results[key]
 
 
-def keep(key: Hashable | None, result: ClipResult) -> None:
-    """Remember a result. Failures are not kept: the next row may have better luck."""
+def put(key: Hashable | None, result: ClipResult) -> None:
+    """Store a result, but no failure: the next attempt may succeed."""
     global _kept_bytes
     if key is None or result.error is not None or len(result.segments or ()) > LONGEST_KEPT:
         return
-    if _is_set_aside.get():
+    if _is_disabled.get():
         return
     with _lock:
         if key in _results:
-            _kept_bytes -= bytes_of(_results.pop(key))
+            _kept_bytes -= estimate_bytes(_results.pop(key))
         _results[key] = result
-        _kept_bytes += bytes_of(result)
+        _kept_bytes += estimate_bytes(result)
         while len(_results) > KEPT_RESULTS or _kept_bytes > KEPT_BYTES:
-            _kept_bytes -= bytes_of(_results.popitem(last=False)[1])
+            _kept_bytes -= estimate_bytes(_results.popitem(last=False)[1])
 
 
-def bytes_of(result: ClipResult) -> int:
-    """What a result takes, about."""
+def estimate_bytes(result: ClipResult) -> int:
     embedding_bytes = 0 if result.embedding is None else result.embedding.nbytes
     lists_bytes = len(result.segments or ()) * SEGMENT_BYTES + len(result.top or ()) * LABEL_BYTES
     return RESULT_BYTES + embedding_bytes + lists_bytes
 
 
 @contextmanager
-def set_aside() -> Iterator[None]:
-    """Within, this thread neither recalls nor keeps: a row then gets what its own batch gives it."""
-    token = _is_set_aside.set(True)
+def disabled() -> Iterator[None]:
+    """Within, this thread neither reads nor writes the cache: a row's result comes from its own batch."""
+    token = _is_disabled.set(True)
     try:
         yield
     finally:
-        _is_set_aside.reset(token)
+        _is_disabled.reset(token)
 
 
-def forget() -> None:
-    """Empty the memory, as tests and benchmarks need."""
+def clear() -> None:
+    """Empty the cache, as tests and benchmarks need."""
     global _kept_bytes
     with _lock:
         _results.clear()
@@ -90,7 +87,7 @@ def forget() -> None:
 
 
 def _after_fork() -> None:
-    """A lock that another thread of the parent held would stay shut for ever."""
+    """A lock that another thread of the parent held would never be released."""
     global _lock
     _lock = threading.Lock()
 

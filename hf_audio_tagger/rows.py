@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from datasets.formatting.formatting import LazyBatch, LazyDict, LazyRow
 
-from .cells import COLUMNS, cells_of, is_file_struct, is_list_cell, is_samples_struct
+from .cells import COLUMNS, is_file_struct, is_list_cell, is_samples_struct, read_cells
 from .columns import typed_batch, typed_row, with_columns
 from .compat.caller import called_by_arrow_map
 from .errors import ColumnError, SettingsError
@@ -52,7 +52,7 @@ class Rows:
 def read_rows(given: Any, column: str | None, batched: bool | None) -> Rows:
     """Tell what was handed over, and find the cells of the column to hear."""
     if isinstance(given, pa.Table):
-        return Rows(given, True, cells_of(given[pick_column(given.column_names, column)]))
+        return Rows(given, True, read_cells(given[pick_column(given.column_names, column)]))
     if isinstance(given, LazyDict):
         is_batch = isinstance(given, LazyBatch)
         return Rows(given, is_batch, lazy_cells(given, pick_column(list(given), column), is_batch))
@@ -75,7 +75,7 @@ def lazy_cells(given: LazyDict, name: str, is_batch: bool) -> list[Any]:
     A column that an earlier function edited is no longer in the table, and counts as edited.
     """
     if name in given.keys_to_format:
-        return cells_of(given.pa_table[name])
+        return read_cells(given.pa_table[name])
     return list(given[name]) if is_batch else [given[name]]
 
 

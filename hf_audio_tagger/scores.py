@@ -29,10 +29,10 @@ class ClipResult:
     error: str | None = None
 
 
-def scores_of(logits: np.ndarray, multi_label: bool) -> np.ndarray:
+def compute_scores(logits: np.ndarray, multi_label: bool) -> np.ndarray:
     """Sigmoids where several labels can hold at once, else the softmax. Float64: float32 saturates.
 
-    >>> scores_of(np.array([[0.0, 0.0]]), multi_label=False).tolist()
+    >>> compute_scores(np.array([[0.0, 0.0]]), multi_label=False).tolist()
     [[0.5, 0.5]]
     """
     logits = logits.astype(np.float64)
@@ -66,7 +66,7 @@ class ScoreSum:
         self, spans: Sequence[tuple[float, float]], logits: np.ndarray, embeddings: np.ndarray | None
     ) -> None:
         """The next windows of the clip, in order, with their start and end in seconds."""
-        scores = scores_of(logits, self.multi_label)
+        scores = compute_scores(logits, self.multi_label)
         self.count += len(logits)
         self.score_sum += scores.sum(axis=0)
         self.logit_sum += logits.sum(axis=0, dtype=np.float64)

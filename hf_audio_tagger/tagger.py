@@ -12,7 +12,7 @@ from datasets.features.features import generate_from_arrow_type
 from datasets.utils._dill import pklregister
 
 from . import memo
-from .cells import Media, is_list_cell, media_of_cell, media_of_cells
+from .cells import Media, is_list_cell, parse_cell, parse_cells
 from .columns import (
     Column,
     all_columns,
@@ -105,7 +105,7 @@ class Tagger:
         >>> build_tagger("demo", top_k=2).classify("a.mp4")[0].top  # doctest: +SKIP
         (('Siren', 0.98), ('Chirp tone', 0.04))
         """
-        return self._hear(media_of_cell(video), None)
+        return self._hear(parse_cell(video), None)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -160,7 +160,7 @@ class Tagger:
         existing = self._existing(rows)
         columns = [column for column in all_columns(self.tag_column) if column.name in existing]
         done = self._done(existing, len(rows.cells))
-        media = media_of_cells(
+        media = parse_cells(
             [None if is_kept else cell for is_kept, cell in zip(done, rows.cells, strict=True)]
         )
         results = iter(self._hear([one for of_row in media for one in of_row], rank))
@@ -172,7 +172,7 @@ class Tagger:
                     values[column.name][place] = [column.entry(result) for result in row_results]
         return rows.answer(values, {column.name: column.type for column in columns})
 
-    def kept_rows(self, table: pa.Table) -> list[bool]:
+    def find_kept_rows(self, table: pa.Table) -> list[bool]:
         """Which rows of a table are tagged, and keep what they have."""
         return self._done(self._existing(Rows(table, True, [])), len(table))
 
@@ -198,9 +198,9 @@ class Tagger:
         if not media:
             return []
         identity = self.identity()
-        keys = [memo.key_of(one, identity) for one in media]
+        keys = [memo.make_key(one, identity) for one in media]
         clips = [place if key is None else key for place, key in enumerate(keys)]  # without a key, its own
-        known = {clip: result for clip, key in zip(clips, keys, strict=True) if (result := memo.recall(key))}
+        known = {clip: result for clip, key in zip(clips, keys, strict=True) if (result := memo.get(key))}
         missing: dict[Hashable, int] = {}  # each clip's first place
         for place, clip in enumerate(clips):
             if clip not in known:
@@ -208,7 +208,7 @@ class Tagger:
         new = self._hear_new([media[place] for place in missing.values()], rank)
         for (clip, place), result in zip(missing.items(), new, strict=True):
             known[clip] = result
-            memo.keep(keys[place], result)
+            memo.put(keys[place], result)
         return [known[clip] for clip in clips]
 
     def _hear_new(self, media: list[Media], rank: int | None) -> list[ClipResult]:
@@ -228,7 +228,7 @@ class Tagger:
             )
         results: list[ClipResult] = []
         scores = ScoreSum(model.labels, model.multi_label, self.segments)
-        with closing(run_pipeline(media, model, self.plan(model))) as events:
+        with closing(run_pipeline(media, model, self.pipeline_options(model))) as events:
             for event in events:
                 if not isinstance(event, ClipEnd):
                     scores.add(
@@ -253,7 +253,7 @@ class Tagger:
             )
         return scores.result(self.top_k, self.threshold)
 
-    def plan(self, model: "AudioModel") -> "Plan":
+    def pipeline_options(self, model: "AudioModel") -> "Plan":
         """How this tagger listens with a loaded model: its settings, or the model's own where it has none."""
         from .pipeline import Plan
 

@@ -89,7 +89,7 @@ def empty_memo() -> Iterator[None]:
     yield
     from hf_audio_tagger import memo
 
-    memo.forget()
+    memo.clear()
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from datasets import Audio, Dataset, Features, IterableDataset, List, Value, Vid
 from datasets.features import video as video_feature
 
 from hf_audio_tagger import build_tagger, export_predictions
-from hf_audio_tagger.cells import NullMedia, SamplesMedia, media_of_cell
+from hf_audio_tagger.cells import NULL_MEDIA, SamplesMedia, parse_cell
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import ColumnError, MediaError
@@ -292,11 +292,11 @@ def test_only_the_beginning_is_fetched(site: str, files: list[str]) -> None:
 def test_what_no_cell_can_be() -> None:
     for cell in (3, 0.5, object(), {"url": "x"}, np.zeros(5), [1.0, 2.0]):
         with pytest.raises(ColumnError, match=r"no video or sound"):
-            media_of_cell(cell)
-    assert media_of_cell(None) == []
-    assert media_of_cell({"path": None, "bytes": None}) == []
-    assert media_of_cell([None]) == [NullMedia()]
-    assert media_of_cell({"array": None, "sampling_rate": 16_000}) == [NullMedia()]
+            parse_cell(cell)
+    assert parse_cell(None) == []
+    assert parse_cell({"path": None, "bytes": None}) == []
+    assert parse_cell([None]) == [NULL_MEDIA]
+    assert parse_cell({"array": None, "sampling_rate": 16_000}) == [NULL_MEDIA]
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_what_no_cell_can_be() -> None:
     ],
 )
 def test_samples_that_are_no_sound(sound: dict[str, Any]) -> None:
-    assert isinstance(media_of_cell(sound)[0], SamplesMedia)
+    assert isinstance(parse_cell(sound)[0], SamplesMedia)
     with pytest.raises(MediaError, match=r"<samples>: "):
         build_tagger("demo").tag(sound)
 
@@ -428,7 +428,7 @@ def test_rates_of_any_library() -> None:
         np.float32(16_000),
         np.array(16_000),
     ):
-        media = media_of_cell({"array": [0.0] * 9, "sampling_rate": rate})[0]
+        media = parse_cell({"array": [0.0] * 9, "sampling_rate": rate})[0]
         assert isinstance(media, SamplesMedia)
         assert media.rate_hz == 16_000
         assert type(media.rate_hz) is int

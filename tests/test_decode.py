@@ -24,7 +24,7 @@ from sound_files import (
 )
 
 from hf_audio_tagger import build_tagger
-from hf_audio_tagger.cells import BytesMedia, FileMedia, Media, media_of_cell
+from hf_audio_tagger.cells import BytesMedia, FileMedia, Media, parse_cell
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import MediaError, SettingsError
@@ -39,7 +39,7 @@ OTHERS = [
 
 def decode(source: Path | bytes | Media, decoder: str = "pyav", channels: str = "mean") -> np.ndarray:
     """The whole sound of a file."""
-    media = source if not isinstance(source, (Path, bytes)) else media_of_cell(source)[0]
+    media = source if not isinstance(source, (Path, bytes)) else parse_cell(source)[0]
     with open_sound(media, decoder, channels) as sound:
         assert sound is not None
         return np.concatenate(list(sound.blocks()))
@@ -294,7 +294,7 @@ def test_torchcodec_decodes_only_the_beginning(long_clips: Callable[[str], tuple
             asked.append(np.inf if stop is None else stop)
             return decoder.get_samples_played_in_range(start, stop)
 
-    with open_sound(media_of_cell(Watched())[0]) as sound:
+    with open_sound(parse_cell(Watched())[0]) as sound:
         assert sound is not None
         heard = np.concatenate(list(sound.blocks(0, rate_hz)))
         assert len(heard) == rate_hz
@@ -404,7 +404,7 @@ def test_a_torchcodec_decoder_that_gives_nothing_is_told() -> None:
             return SimpleNamespace(data=torch.zeros(2, 0))
 
     with pytest.raises(MediaError, match="no sound can be decoded"):
-        decode(media_of_cell(Nothing())[0])
+        decode(parse_cell(Nothing())[0])
 
 
 def test_windows_of_a_clip_that_claims_to_be_longer(folder: Path) -> None:
@@ -426,12 +426,12 @@ def test_windows_of_a_clip_that_claims_to_be_longer(folder: Path) -> None:
 
 def test_samples_of_integers_and_channels() -> None:
     floats = tones(0.5, 16_000, 2)
-    heard = decode(media_of_cell({"array": floats, "sampling_rate": 16_000})[0])
+    heard = decode(parse_cell({"array": floats, "sampling_rate": 16_000})[0])
     np.testing.assert_allclose(heard, floats.mean(axis=0), atol=1e-7)
     for dtype, scale, middle in ((np.int16, 2**15, 0), (np.int32, 2**31, 0), (np.uint8, 2**7, 2**7)):
         stored = np.round(floats.astype(np.float64) * scale + middle).astype(dtype)
         for array in (stored, stored.T):
-            heard = decode(media_of_cell({"array": array, "sampling_rate": 16_000})[0])
+            heard = decode(parse_cell({"array": array, "sampling_rate": 16_000})[0])
             np.testing.assert_allclose(heard, floats.mean(axis=0), atol=1.5 / scale + 1e-6)
 
 
@@ -440,7 +440,7 @@ def test_samples_of_integers_and_channels() -> None:
 )
 def test_rates_that_are_read(rate_hz: int, is_taken: bool) -> None:
     samples = tones(0.5, 16_000, 1)[0]
-    (media,) = media_of_cell({"array": samples, "sampling_rate": rate_hz})
+    (media,) = parse_cell({"array": samples, "sampling_rate": rate_hz})
     if is_taken:
         np.testing.assert_array_equal(decode(media), samples)
     else:

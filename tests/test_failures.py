@@ -18,7 +18,7 @@ from sound_files import KINDS, Kind, tones, write_sound
 
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger import media as decode
-from hf_audio_tagger.cells import FileMedia, Media, NullMedia, SamplesMedia
+from hf_audio_tagger.cells import NULL_MEDIA, FileMedia, Media, SamplesMedia
 from hf_audio_tagger.errors import MediaError, ResourceError, RunError, SettingsError
 from hf_audio_tagger.media import failures, open_sound, why_not
 from hf_audio_tagger.media.failures import clip_failures
@@ -253,7 +253,7 @@ def test_clips_of_all_lengths_come_in_order_however_few_may_be_open(
     monkeypatch.setattr("hf_audio_tagger.pipeline.open_sound", counted)
     seconds = [1, 40, 3, 0, 25, 1, 1, 70, 0, 12, 33, 2] * 2
     media: list[Media] = [
-        SamplesMedia(np.zeros(16_000 * length, np.float32), 16_000) if length else NullMedia()
+        SamplesMedia(np.zeros(16_000 * length, np.float32), 16_000) if length else NULL_MEDIA
         for length in seconds
     ]
     heard = [0] * len(media)

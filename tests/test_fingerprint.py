@@ -145,7 +145,7 @@ def test_the_second_map_loads_nothing(
     Dataset.from_dict({"video": [str(clips["Siren"]), str(clips["Music"])]}).to_json(table)
     ds = load_dataset("json", data_files=str(table), split="train", cache_dir=str(tmp_path / "cache"))
     first = ds.map(build_tagger("demo"), **options)
-    memo.forget()
+    memo.clear()
     monkeypatch.setattr(models, "_loaded", type(models._loaded)())
     monkeypatch.setattr(models, "load", lambda *_: pytest.fail("the model was loaded again"))
     second = ds.map(build_tagger("demo", batch_size=2), **options)

@@ -75,19 +75,19 @@ def test_what_is_remembered_is_bounded_by_bytes(monkeypatch: pytest.MonkeyPatch)
         ClipResult("Siren", top=tuple((str(n), 0.5) for n in range(400))),
     ]
     for result in large:
-        keys = [memo.key_of(BytesMedia(bytes([n])), "settings") for n in range(10)]
+        keys = [memo.make_key(BytesMedia(bytes([n])), "settings") for n in range(10)]
         for key in keys:
-            memo.keep(key, result)
-        kept = [memo.recall(key) is not None for key in keys]
+            memo.put(key, result)
+        kept = [memo.get(key) is not None for key in keys]
         assert kept[-1]
         assert 1 <= sum(kept) <= 4
-        memo.forget()
-    memo.keep(keys[0], ClipResult("Siren", embedding=np.zeros(30_000, np.float32)))  # more than all
-    assert memo.recall(keys[0]) is None
+        memo.clear()
+    memo.put(keys[0], ClipResult("Siren", embedding=np.zeros(30_000, np.float32)))  # more than all
+    assert memo.get(keys[0]) is None
     for _ in range(5):
-        memo.keep(keys[1], large[0])  # again: counted once
-    memo.keep(keys[2], large[0])
-    assert memo.recall(keys[1]) is not None
+        memo.put(keys[1], large[0])  # again: counted once
+    memo.put(keys[2], large[0])
+    assert memo.get(keys[1]) is not None
 
 
 def test_a_clip_that_another_thread_pushes_out_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,15 +96,15 @@ def test_a_clip_that_another_thread_pushes_out_is_no_error(monkeypatch: pytest.M
     class Interrupted(OrderedDict):  # type: ignore[type-arg]
         def __contains__(self, key: object) -> bool:
             found = super().__contains__(key)
-            other = threading.Thread(target=memo.forget)
+            other = threading.Thread(target=memo.clear)
             other.start()
             other.join(0.2)  # it may have to wait for us
             return found
 
-    key = memo.key_of(BytesMedia(b"clip"), "settings")
+    key = memo.make_key(BytesMedia(b"clip"), "settings")
     monkeypatch.setattr(memo, "_results", Interrupted())
     memo._results[key] = ClipResult("Siren")
-    assert memo.recall(key) == ClipResult("Siren")
+    assert memo.get(key) == ClipResult("Siren")
 
 
 def test_a_run_neither_uses_nor_empties_it(

@@ -11,7 +11,7 @@ import pytest
 from hf_audio_tagger import load_predictions
 from hf_audio_tagger.errors import SettingsError
 from hf_audio_tagger.predictions import files as predictions
-from hf_audio_tagger.scores import scores_of
+from hf_audio_tagger.scores import compute_scores
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -37,7 +37,7 @@ def test_a_long_clip_is_scored_in_parts(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(predictions, "PATCHES_AT_ONCE", 7)
     logits = np.random.default_rng(0).normal(size=(23, 2)).astype(np.float32)
     row = load_predictions(write_folder(tmp_path, logits))[0]
-    np.testing.assert_allclose(row["scores"], scores_of(logits, multi_label=True), atol=1e-6)
+    np.testing.assert_allclose(row["scores"], compute_scores(logits, multi_label=True), atol=1e-6)
 
 
 def test_times_begin_at_the_scanned_segment_and_end_with_it(tmp_path: Path) -> None:

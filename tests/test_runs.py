@@ -460,10 +460,10 @@ def test_a_clip_that_stands_in_many_rows_is_no_trap(clips: Path, tmp_path: Path)
     manifest = tmp_path / "rows.jsonl"
     manifest.write_text("".join(json.dumps({"video": str(clips / f"{i:02d}.mp4")}) + "\n" for i in numbers))
     tag_dataset(manifest, tmp_path / "whole", TAGGER, shard_rows=6)
-    memo.forget()
+    memo.clear()
     with pytest.raises(KeyboardInterrupt):
         tag_dataset(manifest, tmp_path / "out", TAGGER, shard_rows=6, watcher=Interrupting(6, interrupt))
-    memo.forget()
+    memo.clear()
     tag_dataset(manifest, tmp_path / "out", TAGGER, shard_rows=6)
     assert rows_of(tmp_path / "out") == rows_of(tmp_path / "whole")
 

@@ -221,11 +221,11 @@ def test_the_memo_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     from hf_audio_tagger.scores import ClipResult
 
     monkeypatch.setattr(memo, "KEPT_RESULTS", 3)
-    keys = [memo.key_of(BytesMedia(bytes([n])), "settings") for n in range(5)]
+    keys = [memo.make_key(BytesMedia(bytes([n])), "settings") for n in range(5)]
     for key in keys:
-        memo.keep(key, ClipResult("Siren"))
-    memo.keep(memo.key_of(BytesMedia(b"bad"), "settings"), ClipResult(None, error="cannot be read"))
-    assert [memo.recall(key) is not None for key in keys] == [False, False, True, True, True]
+        memo.put(key, ClipResult("Siren"))
+    memo.put(memo.make_key(BytesMedia(b"bad"), "settings"), ClipResult(None, error="cannot be read"))
+    assert [memo.get(key) is not None for key in keys] == [False, False, True, True, True]
 
 
 def test_tagged_rows_are_left_as_they_are(clips: Clips) -> None:

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from hf_audio_tagger.scores import ScoreSum, Segment, best_first, scores_of
+from hf_audio_tagger.scores import ScoreSum, Segment, best_first, compute_scores
 
 LABELS = ("a", "b", "c", "d")
 
@@ -20,22 +20,22 @@ def tally(logits: np.ndarray, multi_label: bool = True, hop: float = 10.0, lengt
 
 def test_scores_are_sigmoids_or_a_softmax() -> None:
     logits = np.array([[-3.0, 0.0, 2.0, 5.0]], np.float32)
-    assert np.allclose(scores_of(logits, True), 1 / (1 + np.exp(-logits.astype(np.float64))))
+    assert np.allclose(compute_scores(logits, True), 1 / (1 + np.exp(-logits.astype(np.float64))))
     softmax = np.exp(logits) / np.exp(logits).sum()
-    assert np.allclose(scores_of(logits, False), softmax)
+    assert np.allclose(compute_scores(logits, False), softmax)
     windows = np.array([[-3.0, 0.0, 2.0, 5.0], [4.0, 4.0, 1.0, 0.0]], np.float32)
-    for window, scores in zip(windows, scores_of(windows, False), strict=True):  # each for itself
+    for window, scores in zip(windows, compute_scores(windows, False), strict=True):  # each for itself
         assert np.allclose(scores, np.exp(window) / np.exp(window).sum())
     extreme = np.array([[-2000.0, 2000.0, 0.0, 1.0]], np.float32)
     with np.errstate(all="raise", under="ignore"):
-        assert np.isfinite(scores_of(extreme, True)).all()
-        assert np.isfinite(scores_of(extreme, False)).all()
+        assert np.isfinite(compute_scores(extreme, True)).all()
+        assert np.isfinite(compute_scores(extreme, False)).all()
 
 
 def test_order_is_by_logit_where_scores_tie_and_by_index_where_logits_do() -> None:
     logits = np.array([[40.0, 41.0, 41.0, 39.0]])  # every sigmoid is 1.0 in float64, too
-    assert (scores_of(logits, True) == 1.0).all()
-    assert best_first(scores_of(logits, True)[0], logits[0]).tolist() == [1, 2, 0, 3]
+    assert (compute_scores(logits, True) == 1.0).all()
+    assert best_first(compute_scores(logits, True)[0], logits[0]).tolist() == [1, 2, 0, 3]
     top = tally(logits).result(top_k=4, threshold=None).top
     assert top is not None
     assert [label for label, _ in top] == ["b", "c", "a", "d"]

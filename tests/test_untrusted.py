@@ -23,7 +23,7 @@ from datasets import Dataset, Features, List, Value
 from sound_files import H264, KINDS, Kind, tones, write_sound
 
 from hf_audio_tagger import build_tagger
-from hf_audio_tagger.cells import FileMedia, media_of_cell
+from hf_audio_tagger.cells import FileMedia, parse_cell
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import MediaError
@@ -210,14 +210,14 @@ def test_the_look_at_the_text_alone_knows_every_playlist(trap: Path, name: str) 
     for case, data in cases.items():
         with (
             pytest.raises(MediaError, match="it is a playlist"),
-            open_sound(media_of_cell(data)[0], "pyav"),
+            open_sound(parse_cell(data)[0], "pyav"),
         ):
             pytest.fail(case)
 
 
 def test_sound_that_holds_the_words_of_a_playlist_is_heard() -> None:
     words = b"<MPD #EXTM3U <CompositionPlaylist ffconcat\nc=IN IP4 "
-    with open_sound(media_of_cell(wav(16_000, 1, words * 400))[0], "pyav") as sound:
+    with open_sound(parse_cell(wav(16_000, 1, words * 400))[0], "pyav") as sound:
         assert sound is not None
         assert sum(map(len, sound.blocks())) == len(words) * 200
 
@@ -304,7 +304,7 @@ def test_each_wall_holds_alone(
         clip = hostile / file_name
         clip.write_text(text.replace("{url}", server))
         untouched(hostile / "secret.ts")
-        with suppress(MediaError), open_sound(media_of_cell(clip)[0], "pyav"):
+        with suppress(MediaError), open_sound(parse_cell(clip)[0], "pyav"):
             pass
         if Handler.asked or touched(hostile / "secret.ts"):
             opened.add(name)
@@ -598,7 +598,7 @@ def test_a_stream_that_no_header_declares_is_found(tmp_path: Path) -> None:
     """FLV names its streams one by one, as they come: a look that is too short finds no sound."""
     kind = Kind("flv", "aac", "fltp", False, with_picture=True, picture_codec="flv1")
     path = write_sound(tmp_path / "a.flv", tones(1.0, 44_100), rate_hz=44_100, kind=kind)
-    with open_sound(media_of_cell(path)[0], "pyav") as sound:
+    with open_sound(parse_cell(path)[0], "pyav") as sound:
         assert sound is not None
         assert sum(map(len, sound.blocks())) >= 44_100
 
@@ -642,7 +642,7 @@ def test_a_window_of_many_channels_is_bounded(tmp_path: Path) -> None:
         file.setsampwidth(2)
         file.setframerate(48_000)
         file.writeframes(bytes(64 * 2 * 48_000 * 4))
-    with open_sound(media_of_cell(path)[0], "auto", only_start=True) as sound:
+    with open_sound(parse_cell(path)[0], "auto", only_start=True) as sound:
         assert sound is not None
         assert max(len(block) for block in sound.blocks()) * 64 < 1.5 * (1 << 20)
 

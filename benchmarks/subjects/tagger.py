@@ -13,7 +13,7 @@ def prepare(settings: Job) -> Run:
         tagger.tag(settings["warm"])
 
     def run(job: Job) -> Job:
-        memo.forget()
+        memo.clear()
         rows = Dataset.from_dict({"video": job["videos"]})
         tagged = rows.map(tagger, batched=True, batch_size=64, num_proc=settings.get("num_proc"))
         return {

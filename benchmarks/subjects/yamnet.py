@@ -23,7 +23,7 @@ def prepare(settings: Job) -> Run:
     tagger = build_tagger("yamnet", weights=settings["weights"], device="cpu", **settings["tagger"])
     model = get_model(tagger.spec, "cpu")
     assert isinstance(model, PatchModel)
-    plan = tagger.plan(model)
+    plan = tagger.pipeline_options(model)
     # The release's network as it is, each batch norm apart. Unprepared it answers wrongly, at the same cost.
     weights = Path(settings["weights"])
     plain = loaded(Yamnet, read_state_dict(weights), weights)
@@ -33,7 +33,7 @@ def prepare(settings: Job) -> Run:
         return chain.from_iterable(chunk.windows for chunk in chunks)
 
     def whole(job: Job) -> Job:
-        memo.forget()
+        memo.clear()
         return {"tag": tagger.tag(job["video"])}
 
     def decoding(job: Job) -> Job:

@@ -275,7 +275,7 @@ def counted(number: int | None, unknown: str = "not known before the end") -> st
 
 def show_preview(source: "Source", tagger: "Tagger", out: str | None, limit: int | None) -> None:
     """Settings, how many rows there are, and the first of them tagged."""
-    from ..columns import prefix_of
+    from ..columns import find_prefix
     from ..runs import preview
 
     console = stdout()
@@ -286,7 +286,7 @@ def show_preview(source: "Source", tagger: "Tagger", out: str | None, limit: int
     console.print(f"\n{counted(rows)} rows would be tagged. The first:")
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in row.items():
-        style = "green" if name.startswith(prefix_of(tagger.tag_column)) else None
+        style = "green" if name.startswith(find_prefix(tagger.tag_column)) else None
         table.add_row(*(escape(safe_text(text)) for text in (name, str(value)[:LONGEST_VALUE])), style=style)
     console.print(table)
 

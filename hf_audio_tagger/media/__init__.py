@@ -16,8 +16,8 @@ from typing import Any
 import av.container
 import numpy as np
 
-from ..cells import DecoderMedia, InvalidMedia, Media, NullMedia, RefusedMedia, SamplesMedia
-from ..errors import ColumnError, MediaError, SettingsError
+from ..cells import DecoderMedia, Media, SamplesMedia, UnreadableMedia
+from ..errors import MediaError, SettingsError
 from .container import Source, one_line, open_container, source_of
 from .failures import what_ran_out
 from .pyav import PyavSound, no_decoder
@@ -37,12 +37,8 @@ def open_sound(
     `only_start` says that nothing but the clip's beginning will be asked for: `auto` then takes torchcodec.
     """
     check_decoder(decoder)
-    if isinstance(media, NullMedia):
-        raise MediaError("<null>: there is no video, only a null in the list.")
-    if isinstance(media, InvalidMedia):
-        raise ColumnError(f"{media.name}: {media.reason}")
-    if isinstance(media, RefusedMedia):
-        raise MediaError(f"{media.name}: {media.reason}.")
+    if isinstance(media, UnreadableMedia):
+        raise media.error(f"{media.name}: {media.reason}")
     if isinstance(media, SamplesMedia):
         yield SamplesSound(media, channels)
         return

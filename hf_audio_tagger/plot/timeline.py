@@ -11,8 +11,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-from ..cells import Media, is_list_cell, media_of_value
-from ..columns import prefix_of, segments_entry
+from ..cells import Media, is_list_cell, parse_value
+from ..columns import find_prefix, segments_entry
 from ..errors import MediaError, SettingsError
 from ..rows import is_cell_struct, pick_column
 from ..text import safe_text
@@ -68,9 +68,9 @@ def plot_timeline(
 
     column = column or (tagger.column if tagger else None)
     tag_column = tag_column or (tagger.tag_column if tagger else "video_audio_tags")
-    segments_column = prefix_of(tag_column) + "_segments"
+    segments_column = find_prefix(tag_column) + "_segments"
     value, segments = clip_of(tagged, video, column, segments_column)
-    media = media_of_value(value)
+    media = parse_value(value)
     decoder, channels = (tagger.decoder, tagger.channels) if tagger else ("auto", "mean")
     with open_sound(media, decoder, channels) as sound:
         if sound is None:

@@ -24,7 +24,7 @@ from ..audioset.ontology import ontology
 from ..digests import digest_of
 from ..errors import SettingsError
 from ..runs.shards import replace_file, sync, temporary_path
-from ..scores import scores_of
+from ..scores import compute_scores
 
 INDEX_NAME = "audio_pred.json"
 ARRAYS_NAME = "audio_pred"
@@ -103,7 +103,9 @@ def log_odds(logits: np.ndarray, multi_label: bool) -> np.ndarray:
     """
     if multi_label:
         return logits
-    scores = scores_of(logits, multi_label).clip(np.finfo(np.float64).tiny, 1 - np.finfo(np.float64).epsneg)
+    scores = compute_scores(logits, multi_label).clip(
+        np.finfo(np.float64).tiny, 1 - np.finfo(np.float64).epsneg
+    )
     return np.log(scores) - np.log1p(-scores)
 
 
@@ -284,5 +286,5 @@ def scores_in_parts(logits: np.ndarray) -> np.ndarray:
     scores = np.empty(logits.shape, np.float32)
     for start in range(0, len(logits), PATCHES_AT_ONCE):
         part = slice(start, start + PATCHES_AT_ONCE)
-        scores[part] = scores_of(logits[part], multi_label=True)
+        scores[part] = compute_scores(logits[part], multi_label=True)
     return scores

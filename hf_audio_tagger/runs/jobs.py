@@ -164,7 +164,7 @@ class ShardTagger:
                     table, stamps = self.heard(piece, places, job.start + first, rank)
                     failed = failed_rows(table, self.errors)
                     if piece.known is None:
-                        kept = self.tagger.kept_rows(piece.table)
+                        kept = self.tagger.find_kept_rows(piece.table)
                         writer.came_tagged += sum(kept)
                         stamps = [
                             NO_FILE if is_kept else one for is_kept, one in zip(kept, stamps, strict=True)
@@ -226,7 +226,7 @@ def tag_rows(
     )
     if places is not None and len(places) < len(table):
         table, given = table.take(places), given.take(places)
-    with memo.set_aside():
+    with memo.disabled():
         tagged = tagger(given, rank)
     return with_table(table, tagged.drop_columns([column]))
 

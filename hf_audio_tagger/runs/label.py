@@ -163,7 +163,7 @@ class Labeller:
         from ..pipeline import run_pipeline
 
         model = get_model(self.tagger.spec, self.tagger.device, rank)
-        plan = self.tagger.plan(model)
+        plan = self.tagger.pipeline_options(model)
         step_seconds = plan.hop_samples / model.rate_hz
         patch_seconds = model.window_samples / model.rate_hz
         rows = self.todo[job.start : job.stop]

@@ -10,7 +10,7 @@ import pyarrow as pa
 from datasets import Dataset
 from datasets.features.features import decode_nested_example
 
-from ..cells import FileMedia, Media, cells_of, media_of_cell
+from ..cells import FileMedia, Media, parse_cell, read_cells
 from ..digests import digest_of
 from ..errors import ColumnError, SettingsError
 from ..hub.media_columns import paths_of
@@ -111,10 +111,10 @@ class Collection:
         return self.dataset.select_columns([self.column]).with_format("arrow")
 
     def cells(self, start: int, stop: int) -> list[Any]:
-        return cells_of(self.source.hearable(self.clips[start:stop][self.column], start))
+        return read_cells(self.source.hearable(self.clips[start:stop][self.column], start))
 
     def one_clip(self, cell: Any, row: int) -> Media | None:
-        media = media_of_cell(cell)
+        media = parse_cell(cell)
         if len(media) > 1:
             raise ColumnError(
                 f"Row {row} has {len(media)} clips in {self.column!r}, and predictions are of one each. "

@@ -8,7 +8,7 @@ from typing import Any
 
 from datasets import Audio, Dataset, List, Value, Video, concatenate_datasets
 
-from ..cells import RefusedMedia, is_url
+from ..cells import UnreadableMedia, is_url
 from ..digests import digest_of, digest_of_file
 from ..text import one_line, safe_text
 from .data_files import BUILDERS, KINDS, load_files
@@ -25,7 +25,7 @@ AUDIO_SUFFIXES = suffixes("wav flac mp3 m4a aac ogg oga opus aiff aif caf au w64
 METADATA_FILES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 MOST_NAMED = 5  # folders in a note
 
-Refused = dict[int, dict[int, RefusedMedia]]
+Refused = dict[int, dict[int, UnreadableMedia]]
 
 
 def open_media_folder(name: str, folder: Path, follow_links: bool = False) -> Source:
@@ -150,7 +150,7 @@ def refused_in(cells: Iterable[Any], files: FolderFiles) -> Refused:
     for row, cell in enumerate(cells):
         for place, name in enumerate(cell if isinstance(cell, list) else [cell]):
             if name is not None and (reason := files.refusal(name)):
-                refused.setdefault(row, {})[place] = RefusedMedia(name, reason)
+                refused.setdefault(row, {})[place] = UnreadableMedia(name, reason)
     return refused
 
 

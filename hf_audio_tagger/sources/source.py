@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 from datasets import Dataset, Features, IterableDataset
 
-from ..cells import RefusedMedia, cells_of, column_of, is_file_struct, is_url
+from ..cells import UnreadableMedia, build_column, is_file_struct, is_url, read_cells
 from ..errors import SettingsError
 from ..provenance import Provenance
 from ..text import as_utf8, is_utf8
@@ -48,7 +48,7 @@ class Source:
     fingerprint: str  # of what the rows are; not of where they lie
     bases: tuple[Base, ...] = ()
     notes: tuple[str, ...] = ()  # what a person should know, a line each
-    refused: Mapping[int, Mapping[int, RefusedMedia]] = field(default_factory=dict)  # by row and place in it
+    refused: Mapping[int, Mapping[int, UnreadableMedia]] = field(default_factory=dict)  # by row, then place
     provenance: Provenance = field(default_factory=dict)  # of the rows' tags
 
     @property
@@ -91,9 +91,9 @@ class Source:
         first_rows = [base.first_row for base in self.bases]
         found = [
             absolute(cell, self.bases[bisect_right(first_rows, row) - 1].folder)
-            for row, cell in enumerate(cells_of(cells), first_row)
+            for row, cell in enumerate(read_cells(cells), first_row)
         ]
-        return column_of(found, cells.type)
+        return build_column(found, cells.type)
 
     def with_refusals(self, cells: pa.ChunkedArray, first_row: int) -> pa.ChunkedArray:
         """The cells of a media folder, whose paths are absolute, with a reason where a clip is refused."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from datasets import Dataset, Features, Json, List, Value
 
-from ...cells import InvalidMedia, is_list_cell, media_of_cell
+from ...cells import CELL_NAME, is_list_cell, parse_cell
 from ...errors import ColumnError, SettingsError
 from ...scores import EMPTY
 from ...tagger import DEFAULT_MODEL, TAG_COLUMN, Tagger, build_tagger
@@ -121,9 +121,9 @@ class TagVideos:
 def names_in(cell: Any) -> list[str]:
     """What the videos of a cell are called, also where it holds none."""
     try:
-        return [media.name for media in media_of_cell(cell)]
+        return [media.name for media in parse_cell(cell)]
     except ColumnError:
-        return [InvalidMedia.name]
+        return [CELL_NAME]
 
 
 def complete(tags: Any) -> Sequence[Any] | None:
