@@ -24,7 +24,7 @@ from hub_server import Hub, serve
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.errors import ColumnError, SettingsError
 from hf_audio_tagger.hub import push
-from hf_audio_tagger.hub.media_columns import keys_and_tags, shared_folder
+from hf_audio_tagger.hub.media_columns import find_shared_folder, select_tags
 from hf_audio_tagger.results.card import PushedDataset, replace_section, size_category, update_card
 from hf_audio_tagger.results.facts import TagFacts
 
@@ -324,7 +324,7 @@ def rows(**columns: Any) -> Dataset:
     [
         ({"ds": IterableDataset.from_generator(lambda: iter([{"a": 1}]))}, "IterableDataset"),
         ({"ds": DatasetDict()}, "no splits"),
-        ({"ds": DatasetDict({"train": rows()}), "split": "train"}, "names its splits itself"),
+        ({"ds": DatasetDict({"train": rows()}), "split": "train"}, "for a Dataset"),
         ({"repo_id": "a/b/c"}, "user/name"),
         ({"key_columns": ["id"]}, "only_tags=True"),
         ({"only_tags": True, "key_columns": "id"}, "list of names"),
@@ -332,7 +332,7 @@ def rows(**columns: Any) -> Dataset:
         ({"token": "two words"}, "token="),
         ({"ds": rows().remove_columns("video_audio_tags")}, "no column 'video_audio_tags'"),
         ({"ds": rows(video_audio_tags=[1, 2])}, "list of text"),
-        ({"only_tags": True}, "tells rows apart"),
+        ({"only_tags": True}, "identifies rows"),
         ({"only_tags": True, "ds": rows(video=[b"1", b"2"])}, "'video' holds no names of files"),
         ({"only_tags": True, "key_columns": ["nothing"]}, "'nothing'"),
         ({"embed_media": True}, "no column of media"),
@@ -450,7 +450,7 @@ def test_names_of_files_lose_the_folder_that_all_splits_share() -> None:
         )
         for split in ("train", "test")
     }
-    named = keys_and_tags(made, None, None, ["video_audio_tags"])
+    named = select_tags(made, "video", None, ["video_audio_tags"])
     assert {split: list(dataset["video"]) for split, dataset in named.items()} == {
         "train": ["train/1.mp4", None],
         "test": ["test/1.mp4", None],
@@ -470,4 +470,4 @@ def test_names_of_files_lose_the_folder_that_all_splits_share() -> None:
     ],
 )
 def test_shared_folder(paths: list[str], folder: str) -> None:
-    assert shared_folder(paths) == folder
+    assert find_shared_folder(paths) == folder
