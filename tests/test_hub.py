@@ -24,8 +24,9 @@ from hub_server import Hub, serve
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.errors import ColumnError, SettingsError
 from hf_audio_tagger.hub import push
-from hf_audio_tagger.hub.media_columns import keys_and_tags, shared_folder
-from hf_audio_tagger.results.card import Pushed, TagCounts, count_tags, describe, size_category, with_section
+from hf_audio_tagger.hub.media_columns import find_shared_folder, select_tags
+from hf_audio_tagger.results.card import PushedDataset, replace_section, size_category, update_card
+from hf_audio_tagger.results.facts import TagFacts
 
 TOKEN = "hf_Recognizable0Token1That2Nobody3Has"
 TAGS = [["Siren"], ["Music"], ["EMPTY"], [None]]
@@ -323,7 +324,7 @@ def rows(**columns: Any) -> Dataset:
     [
         ({"ds": IterableDataset.from_generator(lambda: iter([{"a": 1}]))}, "IterableDataset"),
         ({"ds": DatasetDict()}, "no splits"),
-        ({"ds": DatasetDict({"train": rows()}), "split": "train"}, "names its splits itself"),
+        ({"ds": DatasetDict({"train": rows()}), "split": "train"}, "for a Dataset"),
         ({"repo_id": "a/b/c"}, "user/name"),
         ({"key_columns": ["id"]}, "only_tags=True"),
         ({"only_tags": True, "key_columns": "id"}, "list of names"),
@@ -331,7 +332,7 @@ def rows(**columns: Any) -> Dataset:
         ({"token": "two words"}, "token="),
         ({"ds": rows().remove_columns("video_audio_tags")}, "no column 'video_audio_tags'"),
         ({"ds": rows(video_audio_tags=[1, 2])}, "list of text"),
-        ({"only_tags": True}, "tells rows apart"),
+        ({"only_tags": True}, "identifies rows"),
         ({"only_tags": True, "ds": rows(video=[b"1", b"2"])}, "'video' holds no names of files"),
         ({"only_tags": True, "key_columns": ["nothing"]}, "'nothing'"),
         ({"embed_media": True}, "no column of media"),
@@ -346,7 +347,7 @@ def test_wrong_use_is_told_before_anything_is_sent(
         push(arguments.pop("ds"), arguments.pop("repo_id"), **arguments)
 
 
-def pushed(**changes: Any) -> Pushed:
+def pushed(**changes: Any) -> PushedDataset:
     values = {
         "repo_id": "maker/clips",
         "config_name": "default",
@@ -355,37 +356,39 @@ def pushed(**changes: Any) -> Pushed:
         "tagger": build_tagger("demo"),
         "tag_column": "video_audio_tags",
         "added_columns": ("video_audio_tags",),
-        "counts": {"train": TagCounts(2, Counter({"Dog": 2}))},
+        "facts": {"train": TagFacts(2, tags=Counter({"Dog": 2}))},
         "media": "embedded",
     }
-    return Pushed(**{**values, **changes})
+    return PushedDataset(**{**values, **changes})
 
 
 def test_section_keeps_what_stands_around_it() -> None:
-    first = with_section("Before.\n", "default", "old")
+    first = replace_section("Before.\n", "default", "old")
     edited = first + "\nAfter.\n"
-    again = with_section(edited, "default", "new \\1 text")
+    again = replace_section(edited, "default", "new \\1 text")
     assert again == edited.replace("old", "new \\1 text")
 
 
 def test_a_marker_without_its_end_swallows_no_text() -> None:
-    begin = with_section("", "default", "old").strip().splitlines()[0]
+    begin = replace_section("", "default", "old").strip().splitlines()[0]
     broken = f"{begin}\n\nMine.\n"
-    mended = with_section(broken, "default", "new")
+    mended = replace_section(broken, "default", "new")
     assert mended.startswith(broken)
-    assert with_section(mended, "default", "newer") == mended.replace("new\n", "newer\n")
+    assert replace_section(mended, "default", "newer") == mended.replace("new\n", "newer\n")
 
 
 def test_line_breaks_of_the_card_are_kept() -> None:
     card = "---\r\nlicense: mit\r\n---\r\n\r\n# Clips\r\n"
-    described = describe(card, pushed())
+    described = update_card(card, pushed())
     assert described.count("\n") == described.count("\r\n")
     assert "# Clips\r\n" in described
 
 
 def test_tags_of_the_data_cannot_leave_their_cell() -> None:
     tag = "a | b\n<!-- hf-audio-tagger: end default --> `x`"
-    card = describe("---\nlicense: mit\n---\n", pushed(counts={"train": TagCounts(1, Counter({tag: 1}))}))
+    card = update_card(
+        "---\nlicense: mit\n---\n", pushed(facts={"train": TagFacts(1, tags=Counter({tag: 1}))})
+    )
     assert card.count("<!-- hf-audio-tagger: end default -->") == 1
     assert r"| a \| b \<!-- hf-audio-tagger: end default --\> \`x\` | 1 | 100.0% |" in card
 
@@ -396,7 +399,7 @@ def test_what_could_be_secret_or_tells_of_the_machine_is_left_out(tmp_path: Path
     local = build_tagger("yamnet", weights=weights)
     signed = build_tagger("yamnet", weights="https://example.org/yamnet.h5?signature=abc")
     folder = build_tagger(tmp_path)
-    cards = [describe("---\n---\n", pushed(tagger=tagger)) for tagger in (local, signed, folder)]
+    cards = [update_card("---\n---\n", pushed(tagger=tagger)) for tagger in (local, signed, folder)]
     assert 'weights="path/to/mine.h5"' in cards[0]
     assert 'weights="https://example.org/yamnet.h5"' in cards[1]
     assert f'build_tagger("path/to/{tmp_path.name}")' in cards[2]
@@ -407,7 +410,7 @@ def test_what_could_be_secret_or_tells_of_the_machine_is_left_out(tmp_path: Path
 
 
 def test_model_of_the_hub_is_linked_with_its_revision() -> None:
-    card = describe("---\n---\n", pushed(tagger=build_tagger(revision="abc123", top_k=3)))
+    card = update_card("---\n---\n", pushed(tagger=build_tagger(revision="abc123", top_k=3)))
     model = "MIT/ast-finetuned-audioset-10-10-0.4593"
     assert f"| Model | [{model}](https://huggingface.co/{model}) |" in card
     assert '| Revision | `"abc123"` |' in card
@@ -415,12 +418,12 @@ def test_model_of_the_hub_is_linked_with_its_revision() -> None:
 
 
 def test_code_names_config_split_and_branch() -> None:
-    card = describe("---\n---\n", pushed(config_name="fr", split=None, revision="v2"))
+    card = update_card("---\n---\n", pushed(config_name="fr", split=None, revision="v2"))
     assert 'load_dataset("maker/clips", "fr", revision="v2")' in card
 
 
 def test_metadata_that_is_a_single_word_becomes_a_list() -> None:
-    card = describe("---\ntags: birds\nsize_categories: n<1K\n---\n", pushed())
+    card = update_card("---\ntags: birds\nsize_categories: n<1K\n---\n", pushed())
     assert metadata(card)["tags"] == ["birds", "audio-tagging", "hf-audio-tagger"]
 
 
@@ -439,27 +442,6 @@ def test_size_categories(count: int, category: str) -> None:
     assert size_category(count) == category
 
 
-def test_counts_agree_with_plain_python() -> None:
-    tags = [["Dog", "EMPTY"], [], ["Dog", None], ["Cat"], None] * 7
-    counts = count_tags(Dataset.from_dict({"t": tags}).select(range(3, 33)), "t")
-    flat = [tag for row in tags[3:33] for tag in row or []]
-    assert counts.tags == Counter(flat)
-    assert (counts.rows, counts.videos) == (30, len(flat))
-    assert counts.tagged == sum(tag not in (None, "EMPTY") for tag in flat)
-    assert counts.most_frequent(1) == [("Dog", flat.count("Dog"))]
-
-
-def test_failed_are_those_with_an_error_where_errors_are_recorded() -> None:
-    tags, errors = [["Dog", None], [None], ["EMPTY"]], [[None, "no file"], [None], [None]]
-    with_errors = Dataset.from_dict({"video_audio_tags": tags, "video_audio_error": errors})
-    assert count_tags(with_errors, "video_audio_tags").failed == 1
-    assert count_tags(with_errors.remove_columns("video_audio_error"), "video_audio_tags").failed == 2
-
-
-def test_column_of_nulls_has_no_tags() -> None:
-    assert count_tags(Dataset.from_dict({"t": [None, None]}), "t").videos == 0
-
-
 def test_names_of_files_lose_the_folder_that_all_splits_share() -> None:
     features = Features({"video": Video(), "video_audio_tags": List(Value("string"))})
     made = {
@@ -468,7 +450,7 @@ def test_names_of_files_lose_the_folder_that_all_splits_share() -> None:
         )
         for split in ("train", "test")
     }
-    named = keys_and_tags(made, None, None, ["video_audio_tags"])
+    named = select_tags(made, "video", None, ["video_audio_tags"])
     assert {split: list(dataset["video"]) for split, dataset in named.items()} == {
         "train": ["train/1.mp4", None],
         "test": ["test/1.mp4", None],
@@ -488,4 +470,4 @@ def test_names_of_files_lose_the_folder_that_all_splits_share() -> None:
     ],
 )
 def test_shared_folder(paths: list[str], folder: str) -> None:
-    assert shared_folder(paths) == folder
+    assert find_shared_folder(paths) == folder

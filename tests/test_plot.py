@@ -221,7 +221,7 @@ def test_a_typed_column_without_rows() -> None:
     [
         (DatasetDict({"train": Dataset.from_dict({"a": [1]})}), {}, SettingsError, r"ds\['train'\]"),
         (Dataset.from_dict({"a": [1], "b": [2]}), {}, ColumnError, "'video_audio_tags'.*'a', 'b'"),
-        (Dataset.from_dict({"a": [1]}), {"column": "a"}, ColumnError, "'a' holds int64"),
+        (Dataset.from_dict({"a": [1]}), {"column": "a"}, ColumnError, "'a' must hold a list of text.*int64"),
         ([[[{"label": "Dog", "score": 0.5}]]], {}, ColumnError, "struct"),
         ([["Dog"], "Dog"], {}, ColumnError, "no lists of tags"),
         ("Dog", {}, SettingsError, "not str"),

@@ -20,7 +20,8 @@ from hf_audio_tagger.cli import app, console
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.recipes import run_recipe
-from hf_audio_tagger.results.card import Pushed, TagCounts, describe
+from hf_audio_tagger.results.card import PushedDataset, update_card
+from hf_audio_tagger.results.facts import TagFacts
 from hf_audio_tagger.text import safe_json, safe_text
 
 pytestmark = pytest.mark.timeout(60)
@@ -163,9 +164,9 @@ def test_a_picture_of_hostile_names_is_valid_xml() -> None:
 
 
 def test_a_card_shows_what_would_hide(tmp_path: Path) -> None:
-    counts = TagCounts(3, Counter({HOSTILE: 2, "Dog": 1}))
+    counts = TagFacts(3, tags=Counter({HOSTILE: 2, "Dog": 1}))
     tagger = build_tagger("demo", weights=None, tag_column="t\u202e_tags")
-    pushed = Pushed(
+    pushed = PushedDataset(
         "user/name",
         "default",
         "train",
@@ -176,7 +177,7 @@ def test_a_card_shows_what_would_hide(tmp_path: Path) -> None:
         {"train": counts},
         "embedded",
     )
-    card = describe("About.\n", pushed)
+    card = update_card("About.\n", pushed)
     assert not UNSAFE.search(card)
     assert r"\\u202e4pm\\u2066" in card  # Markdown shows two backslashes as one
     code = card.split("```python\n")[1].split("```")[0]

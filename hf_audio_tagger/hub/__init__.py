@@ -3,9 +3,8 @@
     push(ds, "me/clips-tagged", tagger=tagger)
     push(ds, "me/clips-tags", tagger=tagger, only_tags=True)  # keys and tags beside a large dataset
 
-Two commits, whatever the number of shards: the data, then the card. A push that broke off goes on when
-it is repeated, as the Hub says which files it has and these are not sent again; one that changes
-nothing makes no commit.
+Two commits, whatever the number of shards: the data, then the card. A push that was interrupted resumes when
+it is repeated, since the Hub says which files it has; one that changes nothing makes no commit.
 """
 
 import re
@@ -16,12 +15,12 @@ from typing import Any
 
 import datasets.config
 from datasets import Dataset, DatasetDict
-from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, get_token
-from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
+from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi
 
 from .._version import __version__
+from ..checks import invalid
 from ..columns import all_columns
-from ..errors import SettingsError, TaggerError
+from ..errors import SettingsError
 from ..provenance import (
     TaggerRecord,
     check_same_tagger,
@@ -31,20 +30,18 @@ from ..provenance import (
     rebuild_tagger,
     record_tagger,
 )
-from ..results.card import Pushed, count_tags, describe
+from ..results.card import PushedDataset, update_card
+from ..results.facts import count_tags
 from ..tagger import TAG_COLUMN, Tagger
-from .media_columns import Splits, keys_and_tags, kind_of_media, with_typed_paths
+from .errors import HubError as HubError
+from .errors import explain_errors
+from .media_columns import Splits, cast_paths, find_media_column, holds_media, select_tags
 
-CARD = "README.md"
-CARD_MESSAGE = "Describe the audio tags"
+CARD_NAME, CARD_MESSAGE = "README.md", "Describe the audio tags"
 
-# `push_to_hub` makes a commit for every 50 files. One for all keeps a half-pushed dataset from being seen;
-# 1,000 files is what huggingface_hub's own upload of folders goes up to in a commit.
+# `push_to_hub` makes a commit for every 50 files. With a single one, nobody loads a dataset that is half
+# pushed. huggingface_hub's own upload of folders also puts up to 1,000 files into a commit.
 MOST_FILES_IN_A_COMMIT = 1_000
-
-
-class HubError(TaggerError, RuntimeError):
-    """The Hub refused, or could not be reached. Its message says what to do and holds no token."""
 
 
 def push(
@@ -67,24 +64,25 @@ def push(
 ) -> str:
     """Push a tagged dataset and describe its tags in the dataset card; returns the dataset's URL.
 
-    The card keeps what it says. One section is added, or replaced, with the model, the settings, counts,
-    the most frequent tags and the code that makes them again.
+    One section of the card is added or replaced, with the model, the settings, counts, the most frequent tags
+    and the code that makes them; the rest of the card stays.
 
     Args:
         ds: a Dataset, which becomes one split, or a DatasetDict, which replaces all splits of its config.
-        repo_id: "user/name" of the dataset; it is created where there is none.
-        tagger: what tagged it; without one the card tells counts and no settings.
-        private: for a dataset that is created now.
-        revision: the branch to push to; it is created where there is none.
+        repo_id: "user/name" of the dataset; it is created if needed.
+        tagger: the one that tagged it. Default: the one that the dataset names; without any, the card has
+            counts and no settings.
+        private: whether a dataset that is created now is private.
+        revision: the branch to push to; it is created if needed.
         token: default: the one of `hf auth login` or HF_TOKEN.
         config_name: the dataset's config (subset).
         split: the name of a Dataset's split. Default: its own, else "train".
         only_tags: push keys and tags, and none of the media.
-        key_columns: with only_tags, the columns that tell rows apart. Default: all that hold no media, or
-            the names of the files where nothing else is left.
-        embed_media: whether the files that cells point to go into the Parquet files. Default: those of
-            `Video()` and `Audio()` columns do, as with `push_to_hub`, and text stays text. True: those
-            that a text column of paths names too. False: none; the cells keep their paths.
+        key_columns: with only_tags, the columns that identify rows. Default: all without media, or, if there
+            are none, the names of the media files.
+        embed_media: whether the files that cells name are copied into the Parquet files. Default: those of
+            `Video()` and `Audio()` columns are, as with `push_to_hub`. True: those that a column of text
+            names are, too. False: none are; the cells keep their paths.
         commit_message: of the commit with the data.
         max_shard_size, num_shards, num_proc: as in `push_to_hub`.
 
@@ -92,42 +90,51 @@ def push(
     'https://huggingface.co/datasets/me/clips-tagged'
     """
     check_arguments(ds, repo_id, split, only_tags, key_columns, embed_media)
-    token = checked_token(token)
-    splits = splits_of(ds, split)
-    column = tagger.tag_column if tagger is not None else TAG_COLUMN
-    records = merge_provenance([read_provenance(one) for one in splits.values()]).get(column, ())
-    tagger, records = check_records(column, records, tagger)
-    counts = {name: count_tags(one, column) for name, one in splits.items()}
-    added = tuple(name for name in added_names(column) if name in next(iter(splits.values())).column_names)
-    heard = tagger.column if tagger is not None else None
-    if only_tags:
-        splits = keys_and_tags(splits, heard, key_columns, added)
-    elif embed_media:
-        splits = {name: with_typed_paths(one, heard) for name, one in splits.items()}
+    token = check_token(token)
+    is_dict = isinstance(ds, DatasetDict)
+    splits = dict(ds) if is_dict else {split or str(ds.split or "train"): ds}
+    tag_column = tagger.tag_column if tagger is not None else TAG_COLUMN
+    records = merge_provenance([read_provenance(one) for one in splits.values()]).get(tag_column, ())
+    tagger, records = check_records(tag_column, records, tagger)
+    facts = {name: count_tags(one, tag_column) for name, one in splits.items()}
     first = next(iter(splits.values()))
-    how = {
-        "repo_id": repo_id,
-        "config_name": config_name,
-        "private": private,
-        "token": token,
-        "revision": revision,
-        "commit_message": commit_message,
-        "max_shard_size": max_shard_size,
-        "embed_external_files": embed_media is not False,
-        "num_proc": num_proc,
-    }
-    with clear_errors(repo_id, token):
-        commit = push_data(splits, isinstance(ds, DatasetDict), num_shards, how)
-        pushed = Pushed(
+    added = tuple(column.name for column in all_columns(tag_column) if column.name in first.column_names)
+    media_column = find_media_column(first, tagger.column if tagger is not None else None)
+    if only_tags:
+        splits = select_tags(splits, media_column, key_columns, added)
+    elif embed_media:
+        splits = {name: cast_paths(one, media_column) for name, one in splits.items()}
+    if only_tags or media_column is None:
+        media = "left out"
+    elif embed_media is not False and holds_media(next(iter(splits.values())).features[media_column]):
+        media = "embedded"
+    else:
+        media = "by path"
+    with explain_errors(repo_id, token):
+        commit = push_data(
+            splits,
+            is_dict,
+            num_shards,
+            repo_id=repo_id,
+            config_name=config_name,
+            private=private,
+            token=token,
+            revision=revision,
+            commit_message=commit_message,
+            max_shard_size=max_shard_size,
+            embed_external_files=embed_media is not False,
+            num_proc=num_proc,
+        )
+        pushed = PushedDataset(
             repo_id=commit.repo_url.repo_id,
             config_name=config_name,
-            split=None if isinstance(ds, DatasetDict) else next(iter(splits)),
+            split=None if is_dict else next(iter(splits)),
             revision=revision,
             tagger=tagger,
-            tag_column=column,
+            tag_column=tag_column,
             added_columns=added,
-            counts=counts,
-            media="left out" if only_tags else kind_of_media(first, heard, embed_media is not False),
+            facts=facts,
+            media=media,
             records=records,
         )
         push_card(pushed, commit, token)
@@ -135,25 +142,36 @@ def push(
 
 
 def push_data(
-    splits: Splits, is_dict: bool, num_shards: int | Mapping[str, int] | None, how: dict[str, Any]
+    splits: Splits, is_dict: bool, num_shards: int | Mapping[str, int] | None, **options: Any
 ) -> CommitInfo:
     """One commit with the data, and the metadata that `push_to_hub` writes into the card."""
-    with one_commit():
+    with single_commit():
         if is_dict:
             shards = dict.fromkeys(splits, num_shards) if isinstance(num_shards, int) else num_shards
-            return DatasetDict(splits).push_to_hub(num_shards=shards, **how)
+            return DatasetDict(splits).push_to_hub(num_shards=shards, **options)
         ((name, dataset),) = splits.items()
-        return dataset.push_to_hub(split=name, num_shards=num_shards, **how)
+        return dataset.push_to_hub(split=name, num_shards=num_shards, **options)
 
 
-def push_card(pushed: Pushed, data: CommitInfo, token: str | bool | None) -> None:
-    """One commit with the card, on top of the data and of nothing that came in between."""
+@contextmanager
+def single_commit() -> Iterator[None]:
+    """Make `push_to_hub` put all shards into one commit."""
+    default = datasets.config.UPLOADS_MAX_NUMBER_PER_COMMIT
+    datasets.config.UPLOADS_MAX_NUMBER_PER_COMMIT = MOST_FILES_IN_A_COMMIT
+    try:
+        yield
+    finally:
+        datasets.config.UPLOADS_MAX_NUMBER_PER_COMMIT = default
+
+
+def push_card(pushed: PushedDataset, data: CommitInfo, token: str | bool | None) -> None:
+    """One commit with the card, directly on top of the data's commit; the Hub refuses it otherwise."""
     api = HfApi(datasets.config.HF_ENDPOINT, token, "hf-audio-tagger", __version__)
-    path = api.hf_hub_download(pushed.repo_id, CARD, repo_type="dataset", revision=data.oid)
-    there = Path(path).read_bytes().decode("utf-8-sig")
+    path = api.hf_hub_download(pushed.repo_id, CARD_NAME, repo_type="dataset", revision=data.oid)
+    card = update_card(Path(path).read_bytes().decode("utf-8-sig"), pushed)
     api.create_commit(
         pushed.repo_id,
-        [CommitOperationAdd(CARD, describe(there, pushed).encode())],
+        [CommitOperationAdd(CARD_NAME, card.encode())],
         repo_type="dataset",
         commit_message=CARD_MESSAGE,
         revision=pushed.revision,
@@ -172,133 +190,48 @@ def check_arguments(
     """Refuse what cannot work before anything is read or sent."""
     if not isinstance(ds, (Dataset, DatasetDict)):
         raise SettingsError(
-            f"push takes a Dataset or a DatasetDict, not {type(ds).__name__}. A stream becomes one with "
+            f"ds must be a Dataset or a DatasetDict; got {type(ds).__name__}. Convert a stream with "
             "Dataset.from_generator(lambda: (yield from stream), features=stream.features)."
         )
     if not re.fullmatch(r"([\w.-]+/)?[\w.-]+", repo_id):
-        raise SettingsError(f"repo_id={repo_id!r} is no dataset's name; it is like 'user/name'.")
+        raise invalid("repo_id", repo_id, "a dataset's name, like 'user/name'")
     if isinstance(ds, DatasetDict) and not ds:
         raise SettingsError("The DatasetDict has no splits.")
     if isinstance(ds, DatasetDict) and split is not None:
-        raise SettingsError(f"split={split!r}: a DatasetDict names its splits itself; push ds[{split!r}].")
+        raise SettingsError(f"split={split!r} is for a Dataset; of a DatasetDict, push ds[{split!r}].")
     if key_columns is not None and (isinstance(key_columns, str) or not only_tags):
-        raise SettingsError("key_columns= is a list of names, and goes with only_tags=True.")
+        raise SettingsError("key_columns must be a list of names, and needs only_tags=True.")
     if only_tags and embed_media:
-        raise SettingsError("only_tags=True pushes no media, so that embed_media=True cannot be.")
+        raise SettingsError("only_tags=True pushes no media: leave out embed_media=True.")
 
 
-def checked_token(token: str | bool | None) -> str | bool | None:
-    """The token as a header takes it; what it refuses, it would print."""
+def check_token(token: str | bool | None) -> str | bool | None:
+    """The token without spaces around it. Checked here since the error of an invalid header would show it."""
     if not isinstance(token, str):
         return token
     if not re.fullmatch(r"[!-~]+", token.strip()):
-        raise SettingsError("token= is no token: it is empty, or holds spaces or letters that no token has.")
+        raise SettingsError("token= must be printable ASCII without spaces, and not empty.")
     return token.strip()
 
 
-def splits_of(ds: Dataset | DatasetDict, split: str | None) -> Splits:
-    """The splits by name. A Dataset is one: named here, by itself, or "train"."""
-    if isinstance(ds, DatasetDict):
-        return dict(ds)
-    return {split or (str(ds.split) if ds.split is not None else "train"): ds}
-
-
-def added_names(tag_name: str) -> list[str]:
-    """Every column that a tagger may have added."""
-    return [column.name for column in all_columns(tag_name)]
-
-
 def check_records(
-    column: str, there: Sequence[TaggerRecord | None], tagger: Tagger | None
+    tag_column: str, recorded: Sequence[TaggerRecord | None], tagger: Tagger | None
 ) -> tuple[Tagger | None, Sequence[TaggerRecord | None]]:
-    """Who made the tags that are pushed: what the dataset says of itself holds, and must fit what is said.
+    """The tagger that the card describes, and the records for its metadata.
 
-    A tagger that does all rows again has made all tags, whatever the dataset says of those before.
+    A tagger that is passed must be the one that the dataset names, unless it made all tags anew (`redo`).
     """
-    named = known_records(there)
+    named = known_records(recorded)
     if tagger is None:
-        return (rebuild_tagger(named[0]) if len(named) == 1 else None), there
+        return (rebuild_tagger(named[0]) if len(named) == 1 else None), recorded
     record = record_tagger(tagger)
     if tagger.redo or not named:
         return tagger, (record,)
     try:
-        check_same_tagger(column, named, record)
+        check_same_tagger(tag_column, named, record)
     except SettingsError as error:
         raise SettingsError(
-            f"push(..., tagger=...) names a tagger that the dataset does not: {error} Leave tagger= out, and "
-            "the card names the one that the dataset does."
+            f"push(..., tagger=...) names a tagger that the dataset does not: {error} Leave out tagger=, and "
+            "the card names the dataset's own."
         ) from None
-    return tagger, there
-
-
-@contextmanager
-def one_commit() -> Iterator[None]:
-    """Let `push_to_hub` put all shards into one commit."""
-    usual = datasets.config.UPLOADS_MAX_NUMBER_PER_COMMIT
-    datasets.config.UPLOADS_MAX_NUMBER_PER_COMMIT = MOST_FILES_IN_A_COMMIT
-    try:
-        yield
-    finally:
-        datasets.config.UPLOADS_MAX_NUMBER_PER_COMMIT = usual
-
-
-@contextmanager
-def clear_errors(repo_id: str, token: str | bool | None) -> Iterator[None]:
-    """Errors of the Hub and the network in words that say what to do, and without the token."""
-    try:
-        yield
-    except TaggerError:
-        raise
-    except Exception as error:
-        secret = token if isinstance(token, str) else get_token()
-        chain = list(chain_of(error))
-        leaks = secret is not None and any(secret in f"{one} {one!r}" for one in chain)
-        words = advice(chain, repo_id)
-        if words is None and not leaks:
-            raise
-        told = words or f"{type(error).__name__}: {error}"
-        if leaks and secret is not None:
-            told = told.replace(secret, "<token>")
-        raise HubError(told) from None if leaks else error
-
-
-def chain_of(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what led to it."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def advice(chain: Sequence[BaseException], repo_id: str) -> str | None:
-    """What to do about an error of the Hub, the network or a file to embed; None for any other."""
-    again = "The same push again goes on where this one ended: what was sent is not sent again."
-    endpoint = datasets.config.HF_ENDPOINT
-    missing = next((one for one in chain if isinstance(one, FileNotFoundError) and one.filename), None)
-    if missing is not None:
-        return (
-            f"{missing.filename!r} is not there, so that it cannot be embedded. Push without such rows, "
-            "ds.filter(lambda errors: not any(errors), input_columns='video_audio_error'), or without files: "
-            "embed_media=False, or only_tags=True."
-        )
-    answered = next((one for one in chain if isinstance(one, HfHubHTTPError)), None)
-    if answered is not None:
-        status = answered.response.status_code
-        if status == 401:
-            return (
-                f"{endpoint} does not know you (401), so that {repo_id!r} cannot be pushed. Log in with "
-                "`hf auth login`, or set HF_TOKEN, or pass token=, a token with write access from "
-                "https://huggingface.co/settings/tokens."
-            )
-        if status == 403:
-            return (
-                f"Your token may not write to {repo_id!r} (403). Push to your own name or to an organization "
-                "whose member you are, with a token that has write access: "
-                "https://huggingface.co/settings/tokens."
-            )
-        said = (answered.server_message or str(answered).strip().splitlines()[0]).rstrip(".")
-        return f"{endpoint} ended the push of {repo_id!r} with status {status}: {said}. {again}"
-    if any(isinstance(one, OfflineModeIsEnabled) for one in chain):
-        return "HF_HUB_OFFLINE is set, so that nothing can be pushed. Unset it and push again."
-    if any(isinstance(one, HTTPError) for one in chain):
-        return f"{endpoint} cannot be reached ({chain[0]}). Check the network. {again}"
-    return None
+    return tagger, recorded

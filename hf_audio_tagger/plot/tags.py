@@ -1,20 +1,18 @@
 """`plot_tags`: how often each tag occurs."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from ..errors import ColumnError, SettingsError
+from ..errors import SettingsError
+from ..results.facts import TagFacts, count_lists, count_tags, missing_column
 from ..scores import EMPTY
 from ..text import safe_text
 from .look import GREY, Picture, category_of, colour_of, draw_legend, rows_inches, wrapped
 
-ROWS_AT_A_TIME = 10_000  # of a dataset's column
 APART = {EMPTY: "no audio stream (EMPTY)", None: "could not be read (null)"}
 GAP_ROWS = 0.6  # between the tags and what stands apart
 
@@ -39,10 +37,10 @@ def plot_tags(ds: Any, column: str = "video_audio_tags", most: int = 20, title: 
     """
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:
         raise SettingsError(f"most={most!r} cannot be; it is how many tags to show, from 1 on.")
-    counts = count_tags(chunks_of(ds, column), column)
-    apart = {name: counts.pop(key) for key, name in APART.items() if counts[key]}
-    ranked = sorted(counts.items(), key=lambda tag_count: (-tag_count[1], str(tag_count[0])))
-    shown = [(str(tag), count) for tag, count in ranked[:most]]
+    facts = find_facts(ds, column)
+    apart = {name: facts.tags[key] for key, name in APART.items() if facts.tags[key]}
+    ranked = facts.most_frequent()
+    shown = ranked[:most]
     bars = [Bar(tag, count, colour_of(category_of(tag)), place) for place, (tag, count) in enumerate(shown)]
     below = len(bars) + (GAP_ROWS if bars else 0)
     bars += [Bar(name, count, GREY, below + place) for place, (name, count) in enumerate(apart.items())]
@@ -51,44 +49,20 @@ def plot_tags(ds: Any, column: str = "video_audio_tags", most: int = 20, title: 
     return figure
 
 
-def chunks_of(ds: Any, column: str) -> Iterator[pa.Array]:
-    """The tags as Arrow arrays, a value a row. No other column of a dataset is read."""
+def find_facts(ds: Any, column: str) -> TagFacts:
+    """The facts of a dataset's tags, or of lists of tags. No other column of a dataset is read."""
     if isinstance(ds, Mapping):
         splits = " or ".join(f"ds[{name!r}]" for name in ds)
         raise SettingsError(f"plot_tags draws one split, not a dict of them: pass {splits or 'a Dataset'}.")
     if hasattr(ds, "select_columns"):
         if column not in (ds.column_names or [column]):
-            there = ", ".join(map(repr, ds.column_names))
-            raise ColumnError(f"The dataset has no column {column!r}. It has: {there}.")
-        only = ds.select_columns([column])
+            raise missing_column(column, ds.column_names)
         if hasattr(ds, "num_rows"):
-            for table in only.with_format("arrow").iter(ROWS_AT_A_TIME):
-                yield table[column].combine_chunks()
-            return
-        ds = (row[column] for row in only)  # streaming
+            return count_tags(ds, column)
+        return count_lists((row[column] for row in ds.select_columns([column])), column)  # streaming
     if isinstance(ds, str | bytes) or not isinstance(ds, Iterable):
         raise SettingsError(f"plot_tags draws a Dataset or a list of tag lists, not {type(ds).__name__}.")
-    try:
-        yield pa.array(list(ds))
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise ColumnError(f"These are no lists of tags, such as [['Music'], []]: {error}.") from error
-
-
-def count_tags(chunks: Iterable[pa.Array], column: str) -> Counter[str | None]:
-    """How often each tag occurs, at any depth of lists; nulls under None."""
-    counts: Counter[str | None] = Counter()
-    for values in chunks:
-        while pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
-            counts.update({None: values.null_count} if values.null_count else {})
-            values = values.flatten()
-        is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
-        if not is_text and not pa.types.is_null(values.type):
-            raise ColumnError(
-                f"{column!r} holds {values.type}, not tags. Name the column that does: column=..."
-            )
-        for entry in values.value_counts():
-            counts[entry["values"].as_py()] += entry["counts"].as_py()
-    return counts
+    return count_lists(ds, column)
 
 
 def title_of(ranked: Sequence[tuple[Any, int]], shown: int) -> str:

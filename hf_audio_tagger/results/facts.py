@@ -1,0 +1,169 @@
+"""Facts of a column of tags: counted here, once, for the summary, the card and the pictures.
+
+Counted over Arrow tables, some rows at a time, of which no other column is read than the tags and the errors
+beside them.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset
+
+from ..columns import error_column
+from ..errors import ColumnError
+from ..scores import EMPTY
+
+ROWS_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True)
+class TagFacts:
+    """Counts of rows and of their videos. Add those of parts to get those of the whole.
+
+    A row is one of: tagged, empty (nothing but videos without an audio stream), without videos, or failed
+    (an error is recorded for one of its videos).
+    """
+
+    rows: int = 0
+    empty_rows: int = 0
+    rows_without_videos: int = 0
+    failed_rows: int = 0
+    failed_videos: int = 0  # with an error; without a tag where no errors are recorded
+    tags: Counter[str | None] = field(default_factory=Counter)  # of videos; None: a video without a tag
+
+    @property
+    def tagged_rows(self) -> int:
+        return self.rows - self.empty_rows - self.rows_without_videos - self.failed_rows
+
+    @property
+    def videos(self) -> int:
+        return self.tags.total()
+
+    @property
+    def empty_videos(self) -> int:
+        return self.tags[EMPTY]
+
+    @property
+    def tagged_videos(self) -> int:
+        return self.videos - self.empty_videos - self.tags[None]
+
+    def most_frequent(self, count: int | None = None) -> list[tuple[str, int]]:
+        """The tags of sounds, the most frequent first; those as frequent as another in order of names."""
+        sounds = [(tag, times) for tag, times in self.tags.items() if tag is not None and tag != EMPTY]
+        return sorted(sounds, key=lambda one: (-one[1], one[0]))[:count]
+
+    def __add__(self, other: "TagFacts") -> "TagFacts":
+        return TagFacts(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One video that failed."""
+
+    row: int
+    video: int  # its place in the row
+    path: str | None
+    error: str
+
+
+def count_tags(ds: Dataset, column: str) -> TagFacts:
+    """The facts of a dataset's column of tags, with the errors in the column beside it.
+
+    >>> count_tags(Dataset.from_dict({"t": [["Dog"], ["EMPTY"], [], ["Dog", None]]}), "t").tagged_videos
+    2
+    """
+    if column not in ds.column_names:
+        raise missing_column(column, ds.column_names)
+    names = [name for name in (column, error_column(column).name) if name in ds.column_names]
+    return count_tables(ds.select_columns(names).with_format("arrow").iter(ROWS_AT_ONCE), column)
+
+
+def count_lists(rows: Iterable[Any], column: str) -> TagFacts:
+    """The facts of tags that are lists of Python, one a row; the column's name is for errors."""
+    rows = iter(rows)
+    parts = iter(lambda: list(islice(rows, ROWS_AT_ONCE)), [])
+    return count_tables((to_table(part, column) for part in parts), column)
+
+
+def to_table(rows: Sequence[Any], column: str) -> pa.Table:
+    try:
+        return pa.table({column: pa.array(rows)})
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ColumnError(f"These are no lists of tags, such as [['Music'], []]: {error}.") from error
+
+
+def count_tables(tables: Iterable[pa.Table], column: str) -> TagFacts:
+    """The facts of a column of tags in tables, such as the shards of a run."""
+    return sum((count_table(table, column) for table in tables), TagFacts())
+
+
+def count_table(table: pa.Table, column: str) -> TagFacts:
+    cells = to_array(table[column])
+    tags, rows = flatten_tags(cells, column)
+    has_videos, has_sound, has_error = (np.zeros(len(cells), bool) for _ in range(3))
+    has_videos[rows] = True
+    has_sound[rows[~to_mask(pc.equal(tags, EMPTY))]] = True
+    counts = Counter({entry["values"]: entry["counts"] for entry in tags.value_counts().to_pylist()})
+    failed_videos = counts[None]
+    if (errors := error_column(column).name) in table.column_names:
+        recorded, rows_of_errors = flatten_tags(to_array(table[errors]), errors)
+        is_error = to_mask(recorded.is_valid())
+        has_error[rows_of_errors[is_error]] = True
+        failed_videos = int(is_error.sum())
+    return TagFacts(
+        rows=len(cells),
+        empty_rows=int((has_videos & ~has_sound & ~has_error).sum()),
+        rows_without_videos=int((~has_videos & ~has_error).sum()),
+        failed_rows=int(has_error.sum()),
+        failed_videos=failed_videos,
+        tags=counts,
+    )
+
+
+def flatten_tags(cells: pa.Array, column: str) -> tuple[pa.Array, np.ndarray]:
+    """All tags of a column, and the row that each is in. Columns of `roll_up` have lists within lists."""
+    values, rows = cells, np.arange(len(cells))
+    while pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
+        if values is not cells:  # a null within a row is a video without tags
+            values = pc.coalesce(values, pa.scalar([None], values.type))
+        rows = rows[pc.list_parent_indices(values).to_numpy()]
+        values = pc.list_flatten(values)
+    is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
+    if not is_text and not pa.types.is_null(values.type):
+        raise ColumnError(f"{column!r} must hold a list of text in each row; it holds {cells.type}.")
+    return values, rows
+
+
+def to_array(column: pa.ChunkedArray) -> pa.Array:
+    """The column as one array; where no row was ever tagged and its type is null, one of null lists."""
+    if pa.types.is_null(column.type):
+        return pa.nulls(len(column), pa.list_(pa.string()))
+    return column.combine_chunks()
+
+
+def to_mask(values: pa.Array) -> np.ndarray:
+    return pc.fill_null(values, False).to_numpy(zero_copy_only=False)
+
+
+def find_failures(table: pa.Table, errors: str, media: str, first_row: int = 0) -> Iterator[Failure]:
+    """Each video with an error, by what its row calls it; `media` is the column of paths, if there is one."""
+    cells = table[media].to_pylist() if media in table.column_names else [None] * len(table)
+    for row, (cell, row_errors) in enumerate(zip(cells, table[errors].to_pylist(), strict=True), first_row):
+        for video, error in enumerate(row_errors or []):
+            if error is not None:
+                value = cell[video] if isinstance(cell, list) else cell
+                yield Failure(row, video, value["path"] if isinstance(value, dict) else value, error)
+
+
+def missing_column(column: str, names: Sequence[str]) -> ColumnError:
+    there = ", ".join(map(repr, names)) or "none"
+    return ColumnError(
+        f"The dataset has no column {column!r} of tags. It has: {there}. Tag it first, ds.map(tagger), or "
+        "name the column that holds its tags."
+    )
