@@ -209,7 +209,7 @@ def fill(
         wrong = difference(result_of(kind.dest(place)), ground.expected)
         faults += [f"with room, {wrong}"] if wrong else []
         faults += [f"temporary files are left: {path}" for path in leftovers(kind.dest(place))]
-        heard = None if second is first else heard_now(second)
+        heard = None if second is first else processed_now(second)
         if heard is not None and heard > CLIPS - kept:
             faults.append(
                 f"{kept} clips were done when the disk was full, and {heard} of {CLIPS} were heard again"
@@ -256,10 +256,10 @@ def kept_in(dest: Path) -> int:
     return sum(pq.read_metadata(path).num_rows for path in shards) + len(list(dest.glob("audio_pred/*.npy")))
 
 
-def heard_now(command: Command) -> int | None:
+def processed_now(command: Command) -> int | None:
     """How many clips a run says that it has heard; None for a recipe's."""
     lines = [line for line in command.log.read_text(errors="replace").splitlines() if line.startswith("{")]
-    return json.loads(lines[-1])["heard_now"] if lines else None
+    return json.loads(lines[-1])["processed_now"] if lines else None
 
 
 def report_of(ended: Mapping[Case, Ended], home: Path, notes: list[str], asked: Asked) -> Report:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
-from hf_audio_tagger.runs import Plan, Progress, Watcher
+from hf_audio_tagger.runs import Progress, RunPlan, Watcher
 
 LABELS = ("Siren", "White noise", "Clicking", "Dial tone")
 ROWS = 10
@@ -53,16 +53,16 @@ class Seeing(Watcher):
 
     def __init__(self, stop_after: int = 10**9) -> None:
         self.stop_after = stop_after
-        self.plans: list[Plan] = []
+        self.plans: list[RunPlan] = []
         self.seen: list[Progress] = []
         self.notes: list[str] = []
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, plan: RunPlan) -> None:
         self.plans.append(plan)
 
     def progressed(self, progress: Progress) -> None:
         self.seen.append(progress)
-        if progress.heard_now >= self.stop_after:
+        if progress.processed_now >= self.stop_after:
             raise KeyboardInterrupt
 
     def noted(self, text: str) -> None:

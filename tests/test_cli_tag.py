@@ -85,7 +85,7 @@ def test_kill_9_of_the_whole_group_and_the_same_command_again(clips: Path, tmp_p
     assert done.returncode == 3, done.stderr
     summary = json.loads(done.stdout)  # nothing else is on standard output
     assert (summary["rows"], summary["tagged"], summary["empty"], summary["failed"]) == (60, 57, 1, 2)
-    assert summary["heard_now"] < ROWS
+    assert summary["processed_now"] < ROWS
     tagger = build_tagger("demo", top_k=3, device="cpu", batch_size=4, on_error="record")
     tag_dataset(clips, tmp_path / "whole", tagger, shard_rows=5)
     assert rows_of(dest) == rows_of(tmp_path / "whole")
@@ -140,7 +140,7 @@ def test_ctrl_c_on_a_terminal_ends_cleanly(clips: Path, tmp_path: Path) -> None:
     kept = len(rows_of(dest)) if list((dest / "data").glob("shard-*")) else 0
     result = invoke(clips, "--out", dest, "--json", *SETTINGS)
     assert result.exit_code == 3
-    assert json.loads(result.stdout)["heard_now"] == ROWS - kept
+    assert json.loads(result.stdout)["processed_now"] == ROWS - kept
 
 
 def test_to_the_hub_and_from_there(few: Path, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_to_the_hub_and_from_there(few: Path, tmp_path: Path) -> None:
         pushed = run(few, "--out", "hf://datasets/user/tagged", "--private")
         assert (pushed["rows"], pushed["tagged"], pushed["empty"]) == (3, 2, 1)
         words = ("--streaming", "--tag-column", "again_tags")
-        assert run("user/tagged", "--out", tmp_path / "again.jsonl", *words)["heard_now"] == 3
+        assert run("user/tagged", "--out", tmp_path / "again.jsonl", *words)["processed_now"] == 3
     lines = [json.loads(line) for line in (tmp_path / "again.jsonl").read_text().splitlines()]
     assert [line["again_tags"] for line in lines] == [line["video_audio_tags"] for line in lines]
     assert [line["again_tags"][0] for line in lines] == ["Siren", "Sine wave", "EMPTY"]

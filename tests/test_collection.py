@@ -118,7 +118,7 @@ def test_a_folder_is_labelled_as_torch_audioset_does(
         assert prediction["meta"] == ""
     assert reader.logits("dial_tone.mp4").shape == (12, 521)
     assert (done.clips, done.labelled, done.without_sound, done.failed) == (6, 4, 1, 1)
-    assert (done.patches, done.heard_now) == (sum(len(reader.logits(id)) for id in reader.predictions), 6)
+    assert (done.patches, done.processed_now) == (sum(len(reader.logits(id)) for id in reader.predictions), 6)
     assert done.failures is not None
     (failure,) = map(json.loads, Path(done.failures).read_text().splitlines())
     assert failure["id"] == "broken.mp4"
@@ -273,9 +273,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_nothing_is_done_twice(small: Path, tmp_path: Path, tagger: Tagger) -> None:
     out = tmp_path / "out"
-    assert export_predictions(small, out, tagger=tagger).heard_now == 5
+    assert export_predictions(small, out, tagger=tagger).processed_now == 5
     times = {path.name: path.stat().st_mtime_ns for path in (out / "audio_pred").iterdir()}
-    assert export_predictions(small, out, tagger=tagger).heard_now == 0
+    assert export_predictions(small, out, tagger=tagger).processed_now == 0
     assert {path.name: path.stat().st_mtime_ns for path in (out / "audio_pred").iterdir()} == times
 
     write_wav(small / "2.wav", made("White noise", 3.0))  # has changed
@@ -283,7 +283,7 @@ def test_nothing_is_done_twice(small: Path, tmp_path: Path, tagger: Tagger) -> N
     (out / "audio_pred" / "4.wav.npy").unlink()
     (small / "0.wav").unlink()
     done = export_predictions(small, out, tagger=tagger)
-    assert (done.heard_now, done.labelled) == (3, 5)
+    assert (done.processed_now, done.labelled) == (3, 5)
     reader = AudioSetReader(out)
     assert list(reader.predictions) == ["1.wav", "2.wav", "3.wav", "4.wav", "new.wav"]
     np.testing.assert_allclose(reader.logits("2.wav"), expected_logits(made("White noise", 3.0)), atol=2e-3)
@@ -305,7 +305,7 @@ def test_a_run_that_was_cut_goes_on_and_ends_like_another(
     journal = tmp_path / "cut" / ".hf_audio_tagger" / "label.jsonl"
     journal.write_bytes(journal.read_bytes() + b'{"name": "2.wav", "id": "2.w')  # killed while writing
     (tmp_path / "cut" / "audio_pred" / ".2.wav.npy.4321.tmp").write_bytes(b"half of it")
-    assert export_predictions(small, tmp_path / "cut", tagger=tagger).heard_now == 3
+    assert export_predictions(small, tmp_path / "cut", tagger=tagger).processed_now == 3
     export_predictions(small, tmp_path / "whole", tagger=tagger)
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
 
@@ -314,7 +314,7 @@ def test_a_run_that_was_cut_goes_on_and_ends_like_another(
 def test_two_processes_do_what_one_does(recordings: Path, tmp_path: Path, tagger: Tagger) -> None:
     export_predictions(recordings, tmp_path / "one", tagger=tagger)
     done = export_predictions(recordings, tmp_path / "two", tagger=tagger, num_proc=2)
-    assert (done.labelled, done.failed, done.heard_now) == (4, 1, 6)
+    assert (done.labelled, done.failed, done.processed_now) == (4, 1, 6)
     one, two = AudioSetReader(tmp_path / "one"), AudioSetReader(tmp_path / "two")
     assert one.predictions == two.predictions
     for id in one.predictions:
@@ -330,8 +330,8 @@ def test_other_settings_are_refused_until_overwritten(small: Path, tmp_path: Pat
         export_predictions(small, out, tagger=other)
     assert contents(out) == before
     same = build_tagger("yamnet", weights=tagger.weights, top_k=3, segments=True, tag_column="t")
-    assert export_predictions(small, out, tagger=same).heard_now == 0
-    assert export_predictions(small, out, tagger=other, overwrite=True).heard_now == 5
+    assert export_predictions(small, out, tagger=same).processed_now == 0
+    assert export_predictions(small, out, tagger=other, overwrite=True).processed_now == 5
     assert AudioSetReader(out).predictions["4.wav"]["scanned_num_chunks"] == 3  # 2 s by 0.96 s
 
 
@@ -561,7 +561,7 @@ def test_label_from_the_shell(recordings: Path, tmp_path: Path, tagger: Tagger) 
     )
     assert first.returncode == 3, first.stderr
     summary = json.loads(first.stdout)
-    assert (summary["labelled"], summary["failed"], summary["heard_now"]) == (4, 1, 6)
+    assert (summary["labelled"], summary["failed"], summary["processed_now"]) == (4, 1, 6)
     (recordings / "broken.mp4").unlink()
     second = CliRunner().invoke(app, command)
     assert second.exit_code == 0, second.output

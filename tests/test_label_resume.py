@@ -68,7 +68,7 @@ def test_a_damaged_array_is_made_again(
     export_predictions(sounds, tmp_path / "out", tagger=tagger)
     whole = arrays(tmp_path / "out")
     damage(tmp_path / "out" / "audio_pred" / min(whole))
-    assert export_predictions(sounds, tmp_path / "out", tagger=tagger).heard_now == 1
+    assert export_predictions(sounds, tmp_path / "out", tagger=tagger).processed_now == 1
     again = arrays(tmp_path / "out")
     assert list(again) == list(whole)
     for name, logits in again.items():
@@ -80,7 +80,7 @@ def test_a_damaged_index_is_written_again(sounds: Path, tmp_path: Path, tagger: 
     index = tmp_path / "out" / "audio_pred.json"
     whole = index.read_bytes()
     os.truncate(index, 100)
-    assert export_predictions(sounds, tmp_path / "out", tagger=tagger).heard_now == 0
+    assert export_predictions(sounds, tmp_path / "out", tagger=tagger).processed_now == 0
     assert index.read_bytes() == whole
     assert len(load_predictions(tmp_path / "out")) == 4
 
@@ -98,7 +98,7 @@ def test_damaged_settings_are_told_and_overwritten(
     with pytest.raises(SettingsError, match=r"holds predictions whose settings are not known\. --overwrite"):
         export_predictions(sounds, tmp_path / "out", tagger=tagger)
     assert settings.read_text() == text
-    assert export_predictions(sounds, tmp_path / "out", tagger=tagger, overwrite=True).heard_now == 4
+    assert export_predictions(sounds, tmp_path / "out", tagger=tagger, overwrite=True).processed_now == 4
     assert settings.read_bytes() == whole
 
 
@@ -190,13 +190,13 @@ def test_thousands_of_files_are_seen_to_be_done_in_a_few_reads(
     begun = time.monotonic()
     with counting() as reads:
         done = export_predictions(ds, out, tagger=tagger)
-    assert (done.heard_now, done.labelled) == (0, 3_000)
+    assert (done.processed_now, done.labelled) == (0, 3_000)
     assert reads.tables < 100
     assert time.monotonic() - begun < 30  # it takes a second
 
     write_sound(Path(path), synthesize("Siren", 1.5, RATE_HZ, 9)[np.newaxis], rate_hz=RATE_HZ, kind=WAV)
     few = ds.select(range(5))
-    assert export_predictions(few, out, tagger=tagger).heard_now == 5  # the file has changed
+    assert export_predictions(few, out, tagger=tagger).processed_now == 5  # the file has changed
 
 
 def test_bytes_are_not_read_again_where_the_rows_are_the_same(
@@ -209,18 +209,18 @@ def test_bytes_are_not_read_again_where_the_rows_are_the_same(
         return Dataset.load_from_disk(str(tmp_path / name))
 
     first = saved("first", {"id": list("abcd"), "audio": clips})
-    assert export_predictions(first, out, tagger=tagger).heard_now == 4
+    assert export_predictions(first, out, tagger=tagger).processed_now == 4
     with counting() as reads:
-        assert export_predictions(first, out, tagger=tagger).heard_now == 0
+        assert export_predictions(first, out, tagger=tagger).processed_now == 0
     assert reads.digested_bytes < len(clips[0])
 
     # Other rows: these are read, and what they hold is compared.
     other = saved("other", {"id": list("dabce"), "audio": [clips[3], clips[2], clips[1], clips[2], clips[0]]})
     with counting() as reads:
-        assert export_predictions(other, out, tagger=tagger).heard_now == 2  # "a" has changed, "e" is new
+        assert export_predictions(other, out, tagger=tagger).processed_now == 2  # "a" has changed, "e" is new
     assert reads.digested_bytes > sum(map(len, clips))
     with counting() as reads:
-        assert export_predictions(other, out, tagger=tagger).heard_now == 0
+        assert export_predictions(other, out, tagger=tagger).processed_now == 0
     assert reads.digested_bytes < len(clips[0])
 
 
@@ -232,7 +232,7 @@ def test_a_file_of_the_same_size_is_heard_again(sounds: Path, tmp_path: Path, ta
     write_sound(path, sound, rate_hz=RATE_HZ, kind=WAV)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns - 1))
     assert path.stat().st_size == before.st_size
-    assert export_predictions(sounds, tmp_path / "out", tagger=tagger).heard_now == 1
+    assert export_predictions(sounds, tmp_path / "out", tagger=tagger).processed_now == 1
 
 
 def test_samples_in_cells_are_heard_again_where_they_changed(tmp_path: Path, tagger: Tagger) -> None:
@@ -241,9 +241,9 @@ def test_samples_in_cells_are_heard_again_where_they_changed(tmp_path: Path, tag
         cells = [{"array": sound, "sampling_rate": RATE_HZ} for sound in sounds]
         return Dataset.from_dict({"id": ["a", "b"], "audio": cells})
 
-    assert export_predictions(rows(0, 1), tmp_path / "out", tagger=tagger).heard_now == 2
-    assert export_predictions(rows(0, 2), tmp_path / "out", tagger=tagger).heard_now == 1
-    assert export_predictions(rows(0, 2), tmp_path / "out", tagger=tagger).heard_now == 0
+    assert export_predictions(rows(0, 1), tmp_path / "out", tagger=tagger).processed_now == 2
+    assert export_predictions(rows(0, 2), tmp_path / "out", tagger=tagger).processed_now == 1
+    assert export_predictions(rows(0, 2), tmp_path / "out", tagger=tagger).processed_now == 0
 
 
 def test_another_url_is_another_clip() -> None:
@@ -263,4 +263,4 @@ def test_an_arrow_file_that_was_replaced_is_read_again(sounds: Path, tmp_path: P
     export_predictions(load(str(tmp_path / "a")), tmp_path / "out", tagger=tagger)
     (file,) = (tmp_path / "a").glob("*.arrow")
     os.replace(next((tmp_path / "b").glob("*.arrow")), file)
-    assert export_predictions(load(str(tmp_path / "a")), tmp_path / "out", tagger=tagger).heard_now == 1
+    assert export_predictions(load(str(tmp_path / "a")), tmp_path / "out", tagger=tagger).processed_now == 1

@@ -223,7 +223,7 @@ def test_what_becomes_a_link_or_ceases_to_be_one_is_heard_again(
         summary = tag_dataset(open_source(folder, follow_links=follow_links), dest, TAGGER)
         row = load_result(dest).with_format("arrow")[:].to_pylist()[-1]
         cell = row[column][-1] if is_list else row[column]
-        return summary.heard_now, cell and cell["path"], row["video_audio_tags"][-1]
+        return summary.processed_now, cell and cell["path"], row["video_audio_tags"][-1]
 
     rows, path = 1 if is_list else 2, str(folder / "b.mp4")
     assert run() == (rows, path, "Siren")
@@ -293,7 +293,7 @@ def test_label_records_a_refused_link_and_hears_it_when_asked(linked: Path, tmp_
     refused = export_predictions(linked, tmp_path / "out", tagger=TAGGER)
     assert (refused.labelled, refused.failed) == (3, 4)
     heard = export_predictions(open_source(linked, follow_links=True), tmp_path / "out", tagger=TAGGER)
-    assert (heard.labelled, heard.failed, heard.heard_now) == (7, 2, 6)
+    assert (heard.labelled, heard.failed, heard.processed_now) == (7, 2, 6)
 
 
 def test_follow_links_goes_with_a_folder(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_a_limit_is_remembered_as_it_was_asked_for_last(tmp_path: Path) -> None:
     tag_dataset(MISSING, dest, TAGGER, limit=3)
     with pytest.raises(SettingsError, match="begun with --limit 3; a smaller one would take rows away"):
         tag_dataset(MISSING, dest, TAGGER, limit=2)
-    assert tag_dataset(MISSING, dest, TAGGER, limit=3).heard_now == 0
+    assert tag_dataset(MISSING, dest, TAGGER, limit=3).processed_now == 0
     assert tag_dataset(MISSING, dest, TAGGER).rows == 5
     with pytest.raises(SettingsError, match="begun without a limit"):
         tag_dataset(MISSING, dest, TAGGER, limit=5)

@@ -23,7 +23,7 @@ from hf_audio_tagger import build_tagger, memo, runs
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import MediaError, RunError, SettingsError
-from hf_audio_tagger.runs import Plan, Progress, Watcher, load_result, run_folder, shards, tag_dataset
+from hf_audio_tagger.runs import Progress, RunPlan, Watcher, load_result, run_folder, shards, tag_dataset
 from hf_audio_tagger.sources import open_source
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread_everywhere")]
@@ -68,15 +68,15 @@ class Interrupting(Watcher):
 
     def __init__(self, after_rows: int, action: Callable[[], object]) -> None:
         self.after_rows, self.action = after_rows, action
-        self.plans: list[Plan] = []
+        self.plans: list[RunPlan] = []
         self.seen: list[Progress] = []
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, plan: RunPlan) -> None:
         self.plans.append(plan)
 
     def progressed(self, progress: Progress) -> None:
         self.seen.append(progress)
-        if progress.heard_now >= self.after_rows:
+        if progress.processed_now >= self.after_rows:
             self.after_rows = 10**9
             self.action()
 
@@ -125,11 +125,11 @@ def test_ctrl_c_keeps_what_was_heard_and_the_next_run_hears_the_rest(
         tag_dataset(clips, tmp_path / "out", TAGGER, shard_rows=SHARD, watcher=first)
     second = Interrupting(10**9, interrupt)
     summary = tag_dataset(clips, tmp_path / "out", TAGGER, shard_rows=SHARD, watcher=second)
-    assert second.plans[0].done_rows == first.seen[-1].heard_now
-    assert summary.heard_now == ROWS - second.plans[0].done_rows
+    assert second.plans[0].done_rows == first.seen[-1].processed_now
+    assert summary.processed_now == ROWS - second.plans[0].done_rows
     assert rows_of(tmp_path / "out") == whole
     again = tag_dataset(clips, tmp_path / "out", TAGGER)
-    assert (again.heard_now, again.rows, again.failed) == (0, ROWS, 2)
+    assert (again.processed_now, again.rows, again.failed) == (0, ROWS, 2)
 
 
 def test_ctrl_c_with_processes_lets_them_keep_what_they_heard(
@@ -140,7 +140,7 @@ def test_ctrl_c_with_processes_lets_them_keep_what_they_heard(
         tag_dataset(clips, tmp_path / "out", TAGGER, shard_rows=SHARD, num_proc=2, watcher=first)
     second = Interrupting(10**9, interrupt)
     tag_dataset(clips, tmp_path / "out", TAGGER, shard_rows=SHARD, num_proc=1, watcher=second)
-    assert second.plans[0].done_rows >= first.seen[-1].heard_now
+    assert second.plans[0].done_rows >= first.seen[-1].processed_now
     assert rows_of(tmp_path / "out") == whole
 
 
@@ -152,7 +152,7 @@ def test_going_on_does_not_depend_on_how_work_is_laid_out(
     moved = tmp_path / "moved clips"
     shutil.copytree(clips, moved)
     summary = tag_dataset(moved, tmp_path / "out", TAGGER, shard_rows=1_000, num_proc=2)
-    assert 0 < summary.heard_now < ROWS
+    assert 0 < summary.processed_now < ROWS
     assert len(list((tmp_path / "out" / "data").glob("*.parquet"))) == 5  # its own shards' size
     place = {"video", "video_audio_error"}  # these name where a clip lies
 
@@ -278,7 +278,7 @@ def test_a_disk_that_is_full(clips: Path, whole: list[dict[str, Any]], tmp_path:
         assert list((disk / "out" / "data").glob("shard-*"))
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
         summary = tag_dataset(clips, disk / "out", TAGGER, shard_rows=SHARD)
-        assert summary.heard_now < ROWS
+        assert summary.processed_now < ROWS
         assert rows_of(disk / "out") == whole
     finally:
         subprocess.run(["umount", str(disk)], check=True)
@@ -309,7 +309,7 @@ def test_other_settings_and_other_sources_are_refused(clips: Path, tmp_path: Pat
     tag_dataset(fewer, dest, other, overwrite=True)
     assert [len(row["video_audio_top"][0]) for row in rows_of(dest)] == [5, 5]
     same = build_tagger("demo", top_k=5, embeddings=True, on_error="record", batch_size=1, token="hf_x")
-    assert tag_dataset(fewer, dest, same).heard_now == 0
+    assert tag_dataset(fewer, dest, same).processed_now == 0
     assert "hf_x" not in "".join(path.read_text("latin-1") for path in dest.rglob("*") if path.is_file())
 
 
@@ -322,11 +322,11 @@ def test_settings_that_never_worked_do_not_hold_a_place(clips: Path, tmp_path: P
 
 def test_a_limit_can_grow_and_not_shrink(clips: Path, whole: list[dict[str, Any]], tmp_path: Path) -> None:
     dest = tmp_path / "out"
-    assert tag_dataset(clips, dest, TAGGER, shard_rows=SHARD, limit=9).heard_now == 9
+    assert tag_dataset(clips, dest, TAGGER, shard_rows=SHARD, limit=9).processed_now == 9
     with pytest.raises(SettingsError, match="begun with --limit 9"):
         tag_dataset(clips, dest, TAGGER, limit=5)
-    assert tag_dataset(clips, dest, TAGGER, limit=12).heard_now == 3
-    assert tag_dataset(clips, dest, TAGGER).heard_now == 18
+    assert tag_dataset(clips, dest, TAGGER, limit=12).processed_now == 3
+    assert tag_dataset(clips, dest, TAGGER).processed_now == 18
     assert [row["video_audio_tags"] for row in rows_of(dest)] == [row["video_audio_tags"] for row in whole]
 
 
@@ -342,7 +342,7 @@ def test_a_second_run_is_refused(clips: Path, tmp_path: Path, monkeypatch: pytes
                 tag_dataset(clips, dest, TAGGER, limit=2)
 
     tag_dataset(clips, dest, TAGGER, limit=2, watcher=Second())
-    assert tag_dataset(clips, dest, TAGGER, limit=2).heard_now == 0
+    assert tag_dataset(clips, dest, TAGGER, limit=2).processed_now == 0
 
 
 def test_what_no_run_has_made_is_not_touched(clips: Path, tmp_path: Path) -> None:
@@ -369,7 +369,7 @@ def test_retry_failed_hears_the_failed_rows_and_no_others(clips: Path, tmp_path:
         if number not in (4, 17):
             (folder / f"{number:02d}.mp4").write_bytes(b"must not be opened")
     summary = tag_dataset(folder, dest, TAGGER, retry_failed=True, num_proc=1)
-    assert (summary.heard_now, summary.failed, summary.tagged) == (2, 1, 27)
+    assert (summary.processed_now, summary.failed, summary.tagged) == (2, 1, 27)
     rows = rows_of(dest)
     assert rows[4]["video_audio_tags"] == rows[0]["video_audio_tags"]
     assert rows[4]["video_audio_error"] == [None]
@@ -431,9 +431,9 @@ def test_jsonl_and_parquet_hold_the_same_rows(
     lines = [json.loads(line) for line in (tmp_path / "tags.jsonl").read_text().splitlines()]
     assert lines == [{**row, "video": row["video"]["path"]} for row in whole]
     before = (tmp_path / "tags.jsonl").stat().st_mtime_ns
-    assert tag_dataset(clips, tmp_path / "tags.jsonl", TAGGER).heard_now == 0
+    assert tag_dataset(clips, tmp_path / "tags.jsonl", TAGGER).processed_now == 0
     assert (tmp_path / "tags.jsonl").stat().st_mtime_ns == before
-    assert tag_dataset(clips, tmp_path / "tags.jsonl", TAGGER, retry_failed=True).heard_now == 2
+    assert tag_dataset(clips, tmp_path / "tags.jsonl", TAGGER, retry_failed=True).processed_now == 2
 
 
 def test_rows_of_files_keep_their_columns_and_relative_paths(clips: Path, tmp_path: Path) -> None:
@@ -501,10 +501,10 @@ def test_a_stream_gives_the_same_rows_also_in_pieces(
         tag_dataset(stream, dest, TAGGER, num_proc=num_proc, watcher=Interrupting(11, interrupt))
     kept = len(rows_of(dest))
     assert 8 < kept < ROWS
-    assert tag_dataset(stream, dest, TAGGER, num_proc=num_proc).heard_now == ROWS - kept
+    assert tag_dataset(stream, dest, TAGGER, num_proc=num_proc).processed_now == ROWS - kept
     again = tag_dataset(stream, dest, TAGGER, num_proc=num_proc)
-    assert (again.heard_now, again.rows, again.failed) == (0, ROWS, 2)
-    assert tag_dataset(stream, dest, TAGGER, retry_failed=True, num_proc=num_proc).heard_now == 2
+    assert (again.processed_now, again.rows, again.failed) == (0, ROWS, 2)
+    assert tag_dataset(stream, dest, TAGGER, retry_failed=True, num_proc=num_proc).processed_now == 2
     assert [row["video_audio_tags"] for row in rows_of(dest)] == [row["video_audio_tags"] for row in whole]
     with pytest.raises(SettingsError, match="in sequence"):
         tag_dataset(stream, dest, TAGGER, num_proc=2)
@@ -532,7 +532,7 @@ def test_progress_counts_the_whole_run(clips: Path, tmp_path: Path) -> None:
     watcher = Interrupting(10**9, interrupt)
     tag_dataset(clips, tmp_path / "out", TAGGER, watcher=watcher)
     done = watcher.plans[0].done_rows
-    assert watcher.seen[0].done_rows == done + watcher.seen[0].heard_now
+    assert watcher.seen[0].done_rows == done + watcher.seen[0].processed_now
     assert watcher.seen[-1] == runs.Progress(ROWS, 2, ROWS - done, ROWS, watcher.seen[-1].rows_per_second)
     assert [one.done_rows for one in watcher.seen] == sorted(one.done_rows for one in watcher.seen)
 

@@ -101,14 +101,14 @@ def test_a_damaged_shard_is_made_again(
     damage(shard(dest))
     watcher = Seeing()
     summary = tag_dataset(embedded, dest, TAGGER, watcher=watcher)
-    assert (summary.heard_now, summary.rows, summary.failed) == (SHARD, ROWS, 1)
+    assert (summary.processed_now, summary.rows, summary.failed) == (SHARD, ROWS, 1)
     assert len(watcher.notes) == 1
     assert "shard-00001.parquet" in watcher.notes[0]
     assert "heard again" in watcher.notes[0] or "hears its rows again" in watcher.notes[0]
     assert rows_of(dest) == rows_of(done)
     assert load_dataset(str(dest), split="train").num_rows == ROWS
     again = Seeing()
-    assert tag_dataset(embedded, dest, TAGGER, watcher=again).heard_now == 0
+    assert tag_dataset(embedded, dest, TAGGER, watcher=again).processed_now == 0
     assert not again.notes
 
 
@@ -136,7 +136,7 @@ def test_a_shard_of_a_run_with_other_shards_is_made_again(embedded: Path, done: 
         tag_dataset(embedded, other, TAGGER, shard_rows=shard_rows)
         shutil.copy(shard(other, index), shard(dest, index))
     watcher = Seeing()
-    assert tag_dataset(embedded, dest, TAGGER, watcher=watcher).heard_now == ROWS - SHARD
+    assert tag_dataset(embedded, dest, TAGGER, watcher=watcher).processed_now == ROWS - SHARD
     assert [note.count("is damaged, or of another run") for note in watcher.notes] == [1, 1]
     assert rows_of(dest) == rows_of(done)
 
@@ -152,7 +152,7 @@ def test_the_shell_tells_what_is_made_again(embedded: Path, dest: Path) -> None:
 def test_all_shards_damaged(embedded: Path, done: Path, dest: Path) -> None:
     for path, damage in zip(sorted((dest / "data").iterdir()), DAMAGES, strict=False):
         damage(path)
-    assert tag_dataset(embedded, dest, TAGGER, num_proc=2).heard_now == ROWS
+    assert tag_dataset(embedded, dest, TAGGER, num_proc=2).processed_now == ROWS
     assert rows_of(dest) == rows_of(done)
 
 
@@ -180,7 +180,7 @@ def test_a_good_shard_is_not_thrown_away_when_files_cannot_be_opened(
         patch.setattr(shards.pq, "ParquetFile", refused)
         with pytest.raises(RunError, match="Too many open files"):
             tag_dataset(embedded, dest, TAGGER)
-    assert tag_dataset(embedded, dest, TAGGER).heard_now == 0
+    assert tag_dataset(embedded, dest, TAGGER).processed_now == 0
 
 
 def test_shards_are_read_whole_once_and_not_at_each_start(
@@ -189,13 +189,13 @@ def test_shards_are_read_whole_once_and_not_at_each_start(
     (dest / ".hf_audio_tagger" / "shards.jsonl").unlink()  # as an earlier version left it
     with (dest / ".hf_audio_tagger" / "shards.jsonl").open("w") as file:
         file.write('{"shard": ["shard-0\n[]\n')  # and torn
-    assert tag_dataset(embedded, dest, TAGGER).heard_now == 0
+    assert tag_dataset(embedded, dest, TAGGER).processed_now == 0
 
     def read(_: Path) -> None:
         raise AssertionError("it was read before")
 
     monkeypatch.setattr("hf_audio_tagger.runs.written.read_groups", read)
-    assert tag_dataset(embedded, dest, TAGGER).heard_now == 0
+    assert tag_dataset(embedded, dest, TAGGER).processed_now == 0
 
 
 # Files that do not belong there
@@ -245,7 +245,7 @@ def test_a_link_to_a_folder_is_that_folder(embedded: Path, tmp_path: Path) -> No
     (tmp_path / "disk").mkdir()
     (tmp_path / "out").symlink_to(tmp_path / "disk")
     tag_dataset(embedded, tmp_path / "out", TAGGER, limit=1)
-    assert tag_dataset(embedded, tmp_path / "disk", TAGGER, limit=1).heard_now == 0
+    assert tag_dataset(embedded, tmp_path / "disk", TAGGER, limit=1).processed_now == 0
 
 
 @pytest.mark.parametrize("name", ["lock", "run.json", "failures.jsonl", "log.txt", "shards.jsonl"])
@@ -311,8 +311,8 @@ def test_a_run_does_not_read_what_it_wrote(embedded: Path, tmp_path: Path) -> No
 def test_dest_inside_a_folder_of_media(clips: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(clips, tmp_path / "clips"))
     for name in ("tagged", "tags.jsonl"):
-        assert tag_dataset(folder, folder / name, TAGGER).heard_now == ROWS
-        assert tag_dataset(folder, folder / name, TAGGER).heard_now == 0
+        assert tag_dataset(folder, folder / name, TAGGER).processed_now == ROWS
+        assert tag_dataset(folder, folder / name, TAGGER).processed_now == 0
 
 
 # Media are not read without need
@@ -333,7 +333,7 @@ def test_failures_are_listed_without_reading_media(clips: Path, tmp_path: Path) 
         again = tag_dataset(tmp_path / "rows.parquet", tmp_path / "out", TAGGER)
     finally:
         pa.set_memory_pool(before)
-    assert (again.heard_now, again.failed) == (0, rows)
+    assert (again.processed_now, again.failed) == (0, rows)
     assert 0 < (pool.max_memory() or 0) < size
     assert again.failures is not None
     listed = [json.loads(line) for line in Path(again.failures).read_text().splitlines()]

@@ -49,9 +49,9 @@ def test_all_files_replaced_are_all_heard_again(clips: Path, tmp_path: Path) -> 
     tag_dataset(clips, tmp_path / "out", TAGGER, shard_rows=SHARD)
     for number in range(ROWS):
         write_clip(clip_path(clips, number), number + 1)
-    assert tag_dataset(clips, tmp_path / "out", TAGGER).heard_now == ROWS
+    assert tag_dataset(clips, tmp_path / "out", TAGGER).processed_now == ROWS
     assert tags(rows_of(tmp_path / "out")) == expected(clips)
-    assert tag_dataset(clips, tmp_path / "out", TAGGER).heard_now == 0
+    assert tag_dataset(clips, tmp_path / "out", TAGGER).processed_now == 0
 
 
 @pytest.mark.parametrize("num_proc", [None, 2])
@@ -65,7 +65,7 @@ def test_only_the_rows_that_changed_are_heard_again(
     write_clip(clip_path(clips, 6), 9)
     watcher = Seeing()
     summary = tag_dataset(clips, dest, TAGGER, num_proc=num_proc, watcher=watcher)
-    assert (summary.heard_now, summary.failed) == (2, 1)
+    assert (summary.processed_now, summary.failed) == (2, 1)
     assert watcher.plans[0].done_rows == ROWS - 2
     assert (watcher.seen[-1].done_rows, watcher.seen[-1].failed_rows) == (ROWS, 1)
     assert tags(rows_of(dest)) == expected(clips)
@@ -79,7 +79,7 @@ def test_same_size_and_a_clock_that_goes_backwards(clips: Path, tmp_path: Path) 
     size = broken.stat().st_size
     broken.write_bytes(b"x" * size)
     os.utime(broken, (1, 1))
-    assert tag_dataset(clips, tmp_path / "out", TAGGER).heard_now == 1
+    assert tag_dataset(clips, tmp_path / "out", TAGGER).processed_now == 1
 
 
 def test_a_broken_file_that_is_mended_no_longer_fails(clips: Path, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_broken_file_that_is_mended_no_longer_fails(clips: Path, tmp_path: Pat
     write_clip(clip_path(clips, BROKEN), 1)
     watcher = Seeing()
     summary = tag_dataset(clips, tmp_path / "out", TAGGER, watcher=watcher, max_failures=0)
-    assert (summary.heard_now, summary.failed, watcher.plans[0].failed_rows) == (1, 0, 0)
+    assert (summary.processed_now, summary.failed, watcher.plans[0].failed_rows) == (1, 0, 0)
 
 
 def test_changes_and_a_run_that_was_cut(clips: Path, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_changes_and_a_run_that_was_cut(clips: Path, tmp_path: Path) -> None:
     write_clip(clip_path(clips, 1), 7)
     tag_dataset(clips, dest, TAGGER, num_proc=2)
     assert tags(rows_of(dest)) == expected(clips)
-    assert tag_dataset(clips, dest, TAGGER).heard_now == 0
+    assert tag_dataset(clips, dest, TAGGER).processed_now == 0
 
 
 def test_retry_failed_leaves_changed_rows_to_the_next_run(clips: Path, tmp_path: Path) -> None:
@@ -109,8 +109,8 @@ def test_retry_failed_leaves_changed_rows_to_the_next_run(clips: Path, tmp_path:
     tag_dataset(clips, dest, TAGGER, shard_rows=SHARD)
     write_clip(clip_path(clips, BROKEN), 1)
     write_clip(clip_path(clips, 4), 9)
-    assert tag_dataset(clips, dest, TAGGER, retry_failed=True).heard_now == 1
-    assert tag_dataset(clips, dest, TAGGER).heard_now == 1
+    assert tag_dataset(clips, dest, TAGGER, retry_failed=True).processed_now == 1
+    assert tag_dataset(clips, dest, TAGGER).processed_now == 1
     assert tags(rows_of(dest)) == expected(clips)
 
 
@@ -118,7 +118,7 @@ def test_retry_failed_leaves_changed_rows_to_the_next_run(clips: Path, tmp_path:
 def test_a_file_as_dest_gets_the_changed_rows_too(clips: Path, tmp_path: Path, name: str) -> None:
     tag_dataset(clips, tmp_path / name, TAGGER, shard_rows=SHARD, limit=6)
     write_clip(clip_path(clips, 1), 9)
-    assert tag_dataset(clips, tmp_path / name, TAGGER).heard_now == 1 + ROWS - 6
+    assert tag_dataset(clips, tmp_path / name, TAGGER).processed_now == 1 + ROWS - 6
     if name == "out.jsonl":
         rows = [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
     else:
@@ -132,14 +132,14 @@ def test_files_that_a_list_of_rows_names(clips: Path, tmp_path: Path, streaming:
     lines.append({"videos": []})
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     source = open_source(tmp_path / "rows.jsonl", streaming=streaming)
-    assert tag_dataset(source, tmp_path / "out", TAGGER, shard_rows=SHARD).heard_now == 7
+    assert tag_dataset(source, tmp_path / "out", TAGGER, shard_rows=SHARD).processed_now == 7
     write_clip(clip_path(clips, 2), 7)
     watcher = Seeing()
     summary = tag_dataset(source, tmp_path / "out", TAGGER, watcher=watcher)
-    assert (summary.heard_now, watcher.plans[0].done_rows) == (1, 6)
+    assert (summary.processed_now, watcher.plans[0].done_rows) == (1, 6)
     assert rows_of(tmp_path / "out")[2]["video_audio_tags"] == [TAGGER.tag(clip_path(clips, 2))]
     clip_path(clips, 0).unlink()  # what is gone keeps the tags that it was given
-    assert tag_dataset(source, tmp_path / "out", TAGGER).heard_now == 0
+    assert tag_dataset(source, tmp_path / "out", TAGGER).processed_now == 0
 
 
 def test_a_changed_file_in_the_last_rows_of_a_stream(clips: Path, tmp_path: Path) -> None:
@@ -150,15 +150,15 @@ def test_a_changed_file_in_the_last_rows_of_a_stream(clips: Path, tmp_path: Path
     tag_dataset(source, dest, TAGGER, shard_rows=SHARD, limit=7)
     write_clip(clip_path(clips, 6), 9)
     watcher = Seeing()
-    assert tag_dataset(source, dest, TAGGER, limit=7, watcher=watcher).heard_now == 1
+    assert tag_dataset(source, dest, TAGGER, limit=7, watcher=watcher).processed_now == 1
     assert (watcher.plans[0].done_rows, watcher.plans[0].total_rows) == (6, 7)
     write_clip(clip_path(clips, 4), 7)
-    assert tag_dataset(source, dest, TAGGER).heard_now == 1 + ROWS - 7
+    assert tag_dataset(source, dest, TAGGER).processed_now == 1 + ROWS - 7
     write_clip(clip_path(clips, 9), 7)
     write_clip(clip_path(clips, 0), 7)
-    assert tag_dataset(source, dest, TAGGER).heard_now == 2
+    assert tag_dataset(source, dest, TAGGER).processed_now == 2
     assert tags(rows_of(dest)) == expected(clips)
-    assert tag_dataset(source, dest, TAGGER).heard_now == 0
+    assert tag_dataset(source, dest, TAGGER).processed_now == 0
 
 
 def test_media_in_cells_are_not_read_to_see_whether_files_changed(clips: Path, tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_media_in_cells_are_not_read_to_see_whether_files_changed(clips: Path, t
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
     tag_dataset(tmp_path / "rows.parquet", tmp_path / "out", TAGGER)
     write_clip(clip_path(clips, 0), 5)  # nobody hears this file
-    assert tag_dataset(tmp_path / "rows.parquet", tmp_path / "out", TAGGER).heard_now == 0
+    assert tag_dataset(tmp_path / "rows.parquet", tmp_path / "out", TAGGER).processed_now == 0
 
 
 @pytest.mark.parametrize("order", [("path", "bytes"), ("bytes", "path")])
@@ -183,8 +183,8 @@ def test_files_that_cells_with_a_path_name(
     pq.write_table(pa.table({"video": column}), tmp_path / "rows.parquet")
     tag_dataset(tmp_path / "rows.parquet", tmp_path / "out", TAGGER)
     write_clip(clip_path(clips, 0), 5)
-    assert tag_dataset(tmp_path / "rows.parquet", tmp_path / "out", TAGGER).heard_now == 1
-    assert tag_dataset(tmp_path / "rows.parquet", tmp_path / "out", TAGGER).heard_now == 0
+    assert tag_dataset(tmp_path / "rows.parquet", tmp_path / "out", TAGGER).processed_now == 1
+    assert tag_dataset(tmp_path / "rows.parquet", tmp_path / "out", TAGGER).processed_now == 0
 
 
 def test_shards_of_an_earlier_version_are_gone_on_from(clips: Path, tmp_path: Path) -> None:
@@ -201,10 +201,10 @@ def test_shards_of_an_earlier_version_are_gone_on_from(clips: Path, tmp_path: Pa
     (dest / ".hf_audio_tagger" / "shards.jsonl").unlink()
     write_clip(clip_path(clips, 0), 7)
     watcher = Seeing()
-    assert tag_dataset(clips, dest, TAGGER, watcher=watcher).heard_now == ROWS - 6
+    assert tag_dataset(clips, dest, TAGGER, watcher=watcher).processed_now == ROWS - 6
     assert not watcher.notes
     write_clip(clip_path(clips, 9), 7)  # of a row that was heard now
-    assert tag_dataset(clips, dest, TAGGER).heard_now == 1
+    assert tag_dataset(clips, dest, TAGGER).processed_now == 1
 
 
 # DEST that is one file
@@ -244,7 +244,7 @@ def test_a_result_that_is_not_what_was_written_is_written_again(
     tag_dataset(clips, dest, TAGGER, shard_rows=SHARD)
     before = dest.read_bytes()
     damage(dest)
-    assert tag_dataset(clips, dest, TAGGER).heard_now == 0
+    assert tag_dataset(clips, dest, TAGGER).processed_now == 0
     assert dest.read_bytes() == before
     written = dest.stat()
     tag_dataset(clips, dest, TAGGER)
@@ -280,7 +280,7 @@ def test_a_run_that_ends_before_its_file_is_written(
     with pytest.raises(RunError, match="disk is full"):
         tag_dataset(clips, dest, TAGGER, watcher=Full())
     assert len(dest.read_text().splitlines()) == 3
-    assert tag_dataset(clips, dest, TAGGER).heard_now == 0
+    assert tag_dataset(clips, dest, TAGGER).processed_now == 0
     assert len(dest.read_text().splitlines()) == ROWS
 
 
@@ -323,5 +323,5 @@ def test_what_is_told_takes_as_long_for_many_jobs_as_for_few(clips: Path, tmp_pa
         tally.heard(JobProgress(index, 1, 0))
         tally.heard(JobProgress(index, 3, 1))
     tally.heard(JobProgress(7, 2, 0))  # a job that is done again counts from nothing again
-    assert tally.heard_now == 299
-    assert (watcher.seen[-1].heard_now, watcher.seen[-1].failed_rows) == (299, 99)
+    assert tally.processed_now == 299
+    assert (watcher.seen[-1].processed_now, watcher.seen[-1].failed_rows) == (299, 99)

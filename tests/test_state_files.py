@@ -50,7 +50,7 @@ def test_a_record_of_other_types_is_told(wrong: dict[str, Any], tmp_path: Path) 
         tag_dataset(MISSING, tmp_path / "out", TAGGER, limit=3)
     with pytest.raises(RunError, match=r"run\.json is damaged"):
         load_result(tmp_path / "out")
-    assert tag_dataset(MISSING, tmp_path / "out", TAGGER, overwrite=True).heard_now == 3
+    assert tag_dataset(MISSING, tmp_path / "out", TAGGER, overwrite=True).processed_now == 3
     assert json.loads(record.read_bytes()) == whole
 
 
@@ -71,7 +71,7 @@ def test_a_ledger_of_other_types_costs_a_reading(line: str, tmp_path: Path) -> N
     ledger = tmp_path / "out" / ".hf_audio_tagger" / "shards.jsonl"
     whole = ledger.read_text()
     ledger.write_text(f"{line}\n")
-    assert tag_dataset(MISSING, tmp_path / "out", TAGGER).heard_now == 0
+    assert tag_dataset(MISSING, tmp_path / "out", TAGGER).processed_now == 0
     assert ledger.read_text() == f"{line}\n{whole}"
 
 
@@ -87,7 +87,7 @@ def test_a_footer_of_other_types_is_damage(wrong: dict[str, Any], tmp_path: Path
         writer.write_table(table)
         writer.add_key_value_metadata({shards.FOOTER_KEY: json.dumps({**said, **wrong}).encode()})
     watcher = Seeing()
-    assert tag_dataset(MISSING, tmp_path / "out", TAGGER, watcher=watcher).heard_now == 3
+    assert tag_dataset(MISSING, tmp_path / "out", TAGGER, watcher=watcher).processed_now == 3
     assert "shard-00000.parquet is damaged" in watcher.notes[0]
 
 
@@ -135,14 +135,14 @@ def test_lines_of_other_types_are_told_and_heard_again(sounds: Path, tmp_path: P
     journal.write_text("".join(json.dumps(one) + "\n" for one in [*lines, 5, [], "name"]))
     watcher = Seeing()
     again = export_predictions(sounds, tmp_path / "out", tagger=tagger, watcher=watcher)
-    assert (again.heard_now, again.patches) == (1, first.patches)
+    assert (again.processed_now, again.patches) == (1, first.patches)
     assert watcher.notes == [
         f"{journal} is damaged (lines: {len(lines) + 3}); the clips named there are heard again."
     ]
     watcher = Seeing()
-    assert export_predictions(sounds, tmp_path / "out", tagger=tagger, overwrite=True).heard_now == 1
+    assert export_predictions(sounds, tmp_path / "out", tagger=tagger, overwrite=True).processed_now == 1
     assert victim.read_text() == "mine"
-    assert export_predictions(sounds, tmp_path / "out", tagger=tagger, watcher=watcher).heard_now == 0
+    assert export_predictions(sounds, tmp_path / "out", tagger=tagger, watcher=watcher).processed_now == 0
     assert not watcher.notes
 
 

@@ -64,7 +64,7 @@ def given(videos: list[str], column: list[Any]) -> Dataset:
 
 class Impatient(Watcher):
     def progressed(self, progress: Progress) -> None:
-        if progress.heard_now == 2:
+        if progress.processed_now == 2:
             raise KeyboardInterrupt
 
 
@@ -80,10 +80,10 @@ def test_rows_that_keep_their_tags_are_counted_as_kept(
     summary = tag_dataset(rows, tmp_path / "out", TAGGER, shard_rows=4)
     assert tags(tmp_path / "out") == [["mine"], *said[1:4], ["mine"], ["mine"]]
     assert (summary.rows, summary.tagged, summary.kept) == (6, 6, 3)
-    assert summary.heard_now == 2  # of four; two were heard before, with the one that was kept
+    assert summary.processed_now == 2  # of four; two were heard before, with the one that was kept
     assert summary.notes == ("3 rows came with tags of unknown origin and were kept (redo hears them).",)
     again = tag_dataset(rows, tmp_path / "out", TAGGER, shard_rows=4)
-    assert (again.kept, again.heard_now) == (3, 0)
+    assert (again.kept, again.processed_now) == (3, 0)
     assert again.as_dict()["kept"] == 3
 
 
@@ -112,7 +112,7 @@ def test_kept_rows_stay_as_they_are_when_their_files_change(
     for heard in (2, 1, 0):
         source = open_source(tmp_path / "rows.parquet", streaming=streaming)
         summary = tag_dataset(source, tmp_path / "out", TAGGER, shard_rows=4)
-        assert (summary.kept, summary.heard_now) == (2, heard)
+        assert (summary.kept, summary.processed_now) == (2, heard)
         assert tags(tmp_path / "out")[:2] == [["mine"], ["mine"]]
         if heard == 2:
             shutil.copy(videos[4], copies[0])
@@ -167,7 +167,7 @@ def test_tags_of_another_tagger_are_refused(
         preview(open_source(source), OTHER)
     assert not (tmp_path / "other").exists()
     same = tag_dataset(source, tmp_path / "same", TAGGER)
-    assert (same.kept, same.heard_now, same.notes) == (same.rows, 0, ())
+    assert (same.kept, same.processed_now, same.notes) == (same.rows, 0, ())
 
 
 def test_another_column_or_a_bare_map_keeps_both(made: Path, tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_more_columns_of_the_same_tagger_are_no_other_tagger(
 ) -> None:
     more = replace(TAGGER, top_k=2, segments=True, on_error="raise", token="hf_x", batch_size=7)
     summary = tag_dataset(load_result(made), tmp_path / "more", more)
-    assert (summary.kept, summary.heard_now) == (0, ROWS)  # rows without these columns are done again
+    assert (summary.kept, summary.processed_now) == (0, ROWS)  # rows without these columns are done again
     assert tags(tmp_path / "more") == said
 
 
@@ -215,7 +215,7 @@ def test_redo_replaces_all_that_another_tagger_said(
     )
     again = replace(TAGGER, redo=True)
     summary = tag_dataset(rows, tmp_path / "again", again)
-    assert (summary.kept, summary.heard_now) == (0, ROWS)
+    assert (summary.kept, summary.processed_now) == (0, ROWS)
     result = load_result(tmp_path / "again")
     assert result["video_audio_tags"][:] == said
     assert result["video_audio_top"][:] == [[None]] * ROWS  # it told of the former tags
@@ -233,9 +233,9 @@ def test_redo_that_was_cut_goes_on(videos: list[str], said: list[list[str]], tmp
     with pytest.raises(KeyboardInterrupt):
         tag_dataset(rows, tmp_path / "out", again, shard_rows=4, watcher=Impatient())
     summary = tag_dataset(rows, tmp_path / "out", again, shard_rows=4)
-    assert (summary.heard_now, summary.rows, summary.kept) == (4, 6, 0)
+    assert (summary.processed_now, summary.rows, summary.kept) == (4, 6, 0)
     assert tags(tmp_path / "out") == said
-    assert tag_dataset(rows, tmp_path / "out", again).heard_now == 0
+    assert tag_dataset(rows, tmp_path / "out", again).processed_now == 0
 
 
 def test_retried_rows_of_a_redo_are_those_that_failed(

@@ -31,7 +31,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..runs import Plan
+    from ..runs import RunPlan
     from ..runs.label import LabelSummary
     from ..sources.source import Source
     from ..tagger import Tagger
@@ -137,7 +137,7 @@ def label(
         raise typer.Exit(SOME_FAILED)
 
 
-def settings_table(source: "Source", tagger: "Tagger", plan: "Plan") -> Table:
+def settings_table(source: "Source", tagger: "Tagger", plan: "RunPlan") -> Table:
     """What is labelled with what. The source and the folder are as a person named them."""
     from ..runs.run_folder import settings_of
 

@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from ..runs import Plan, Watcher
 from ..runs import Progress as Reached
+from ..runs import RunPlan, Watcher
 
 LINE_SECONDS = 60  # between two lines where there is no terminal to draw on, as in a job's log
 
@@ -17,7 +17,7 @@ LINE_SECONDS = 60  # between two lines where there is no terminal to draw on, as
 class Bar(Watcher):
     """Shows the settings when the plan stands, then how far the run is."""
 
-    def __init__(self, console: Console, settings: Callable[[Plan], RenderableType]) -> None:
+    def __init__(self, console: Console, settings: Callable[[RunPlan], RenderableType]) -> None:
         self.console, self.settings = console, settings
         self.progress = Progress(
             SpinnerColumn(),
@@ -39,7 +39,7 @@ class Bar(Watcher):
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         self.progress.stop()
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, plan: RunPlan) -> None:
         self.console.print(self.settings(plan))
         self.task = self.progress.add_task(
             "Tagging", total=plan.total_rows, completed=plan.done_rows, rate="", left="", failed="", rows=""

@@ -37,7 +37,7 @@ class Summary:
     empty: int
     without_videos: int
     failed: int
-    heard_now: int  # rows of this run; the others were there
+    processed_now: int  # rows of this run; the others were there
     seconds: float  # of this run
     clips_per_second: float  # in this run, from its first row to its last
     most_frequent: tuple[tuple[str, int], ...]  # tags of videos, without EMPTY
@@ -62,7 +62,7 @@ def summarize(
     folder: RunFolder,
     tagger: Tagger,
     shard_rows: int,
-    heard_now: int = 0,
+    processed_now: int = 0,
     seconds: float = 0.0,
     rate: float = 0.0,
 ) -> Summary:
@@ -92,7 +92,7 @@ def summarize(
         empty=kinds["empty"],
         without_videos=kinds["without_videos"],
         failed=kinds["failed"],
-        heard_now=heard_now,
+        processed_now=processed_now,
         seconds=round(seconds, 3),
         clips_per_second=round(rate, 3),
         most_frequent=tuple(sorted(tags.items(), key=lambda one: (-one[1], one[0]))[:MOST_TAGS]),

@@ -50,7 +50,7 @@ from ..sources.source import Source
 from ..tagger import Tagger, build_tagger
 from .jobs import ShardTagger, tag_rows
 from .plain_rows import plain_features, plain_table
-from .plan import Plan, make_plan, shards_of
+from .plan import RunPlan, make_plan, shards_of
 from .run_folder import RunFolder, begin, folder_for, is_joined, join_shards, locked, read_record, record_of
 from .shards import remove_leftovers, shard_paths
 
@@ -64,7 +64,7 @@ class Progress:
 
     done_rows: int
     failed_rows: int
-    heard_now: int
+    processed_now: int
     total_rows: int | None
     rows_per_second: float  # of this run
 
@@ -72,7 +72,7 @@ class Progress:
 class Watcher:
     """What a run tells while it goes. Subclass it to draw; this one is silent."""
 
-    def planned(self, plan: Plan) -> None: ...
+    def planned(self, plan: RunPlan) -> None: ...
     def noted(self, text: str) -> None: ...
     def progressed(self, progress: Progress) -> None: ...
     def stopping(self) -> None: ...
@@ -160,9 +160,9 @@ def tag_dataset(
             watcher.finishing(f"Writing {folder.dest}")
             join_shards(folder)
         seconds = time.monotonic() - begun
-        summary = summarize(folder, tagger, record.shard_rows, tally.heard_now, seconds, tally.rate)
+        summary = summarize(folder, tagger, record.shard_rows, tally.processed_now, seconds, tally.rate)
         kept_now = summary.kept - plan.kept_rows
-        summary = replace(summary, heard_now=tally.heard_now - kept_now)
+        summary = replace(summary, processed_now=tally.processed_now - kept_now)
         if summary.kept and None in makers[tagger.tag_column]:
             note = f"{summary.kept:,} rows came with tags of unknown origin and were kept (redo hears them)."
             summary = replace(summary, notes=(note,))
@@ -228,11 +228,11 @@ class RunCounter:
     A job that is done again counts from nothing again.
     """
 
-    plan: Plan
+    plan: RunPlan
     allowance: Allowance
     watcher: Watcher
     by_job: dict[int, JobProgress] = field(default_factory=dict)
-    heard_now: int = 0
+    processed_now: int = 0
     failed_now: int = 0
     first: tuple[float, int] | None = None  # when the first batch was heard, and its rows
     last_seconds: float = 0.0
@@ -241,14 +241,14 @@ class RunCounter:
     def heard(self, heard: JobProgress) -> None:
         before = self.by_job.get(heard.index, JobProgress(heard.index, 0, 0))
         self.by_job[heard.index] = heard
-        self.heard_now += heard.rows - before.rows
+        self.processed_now += heard.rows - before.rows
         self.failed_now += heard.failed - before.failed
         now = time.monotonic()
-        self.first = self.first or (now, self.heard_now)
+        self.first = self.first or (now, self.processed_now)
         self.last_seconds = now
         failed = self.plan.failed_rows + self.failed_now
-        done = self.plan.done_rows + self.heard_now
-        self.watcher.progressed(Progress(done, failed, self.heard_now, self.plan.total_rows, self.rate))
+        done = self.plan.done_rows + self.processed_now
+        self.watcher.progressed(Progress(done, failed, self.processed_now, self.plan.total_rows, self.rate))
         self.allowance.check(failed, done, self.plan.total_rows)
 
     @property
@@ -256,9 +256,9 @@ class RunCounter:
         """Rows a second, without the time that the model took to load where more than one batch tells."""
         if self.first is None:
             return 0.0
-        seconds, rows = self.last_seconds - self.first[0], self.heard_now - self.first[1]
+        seconds, rows = self.last_seconds - self.first[0], self.processed_now - self.first[1]
         if rows <= 0 or seconds <= 0:
-            seconds, rows = self.last_seconds - self.begun, self.heard_now
+            seconds, rows = self.last_seconds - self.begun, self.processed_now
         return rows / seconds if seconds > 0 else 0.0
 
 

@@ -38,7 +38,7 @@ from ..sources import open_source
 from ..sources.clips import Collection
 from ..sources.source import Source
 from ..tagger import TAG_COLUMN, Tagger, build_tagger
-from . import Allowance, Plan, RunCounter, Watcher, check_counts, disk_errors
+from . import Allowance, RunCounter, RunPlan, Watcher, check_counts, disk_errors
 from .journal import Entry, append_line, content_of, is_local_file, read_journal
 from .run_folder import RunFolder, differences, fingerprint_of, folder_for, locked, record_of, settings_of
 from .shards import remove_leftovers, write_file
@@ -64,7 +64,7 @@ class LabelSummary:
     failed: int
     patches: int
     sound_seconds: float
-    heard_now: int  # clips of this run
+    processed_now: int  # clips of this run
     seconds: float  # that it took
     failures: str | None  # the file that lists them
 
@@ -128,7 +128,7 @@ def export_predictions(
         done = done_rows(home, collection, len(classes), entries, journal)
         todo = tuple(row for row in range(len(collection)) if row not in done)
         work = Labeller(collection, listening, home, journal, todo)
-        plan = Plan(
+        plan = RunPlan(
             place,
             record_of(collection.source, listening, 1, None),
             tuple(shares(len(todo), num_proc)),
@@ -145,7 +145,7 @@ def export_predictions(
         remove_leftovers(home / ARRAYS_NAME)  # of workers that were lost
         watcher.finishing(f"Writing {home / INDEX_NAME}")
         entries, _ = read_journal(journal)
-        return finish(home, collection, tagger.model, classes, entries, tally.heard_now, begun)
+        return finish(home, collection, tagger.model, classes, entries, tally.processed_now, begun)
 
 
 @dataclass(frozen=True, eq=False)
@@ -333,7 +333,7 @@ def finish(
     model: str,
     classes: Sequence[str],
     entries: Mapping[str, Entry],
-    heard_now: int,
+    processed_now: int,
     begun: float,
 ) -> LabelSummary:
     """Write what was said of all clips together, and count."""
@@ -355,7 +355,7 @@ def finish(
         failed=len(failed),
         patches=sum(entry.patches for entry in heard),
         sound_seconds=round(sum(entry.end_seconds for entry in heard), 3),
-        heard_now=heard_now,
+        processed_now=processed_now,
         seconds=round(time.monotonic() - begun, 3),
         failures=list_failures(
             home / FAILURES_NAME, [{"id": entry.id, "error": entry.error} for entry in failed]

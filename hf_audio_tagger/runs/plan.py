@@ -32,7 +32,7 @@ Again = Mapping[int, tuple[int, ...]]  # rows of shards that are there and to be
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """What is to be done, and what is there."""
 
     folder: RunFolder
@@ -45,7 +45,9 @@ class Plan:
     notes: tuple[str, ...] = ()  # what a person should know, a line each
 
 
-def make_plan(folder: RunFolder, record: Record, source: Source, tagger: Tagger, retry_failed: bool) -> Plan:
+def make_plan(
+    folder: RunFolder, record: Record, source: Source, tagger: Tagger, retry_failed: bool
+) -> RunPlan:
     """The jobs that are left, and what stands in their way moved out of it."""
     total = total_of(record)
     refuse_strays(folder.shards, shards_of(record))
@@ -61,7 +63,7 @@ def make_plan(folder: RunFolder, record: Record, source: Source, tagger: Tagger,
         total = told_rows(source, record.limit)
     else:
         jobs = jobs_of_rows(footers, record, total, again)
-    return Plan(
+    return RunPlan(
         folder,
         record,
         tuple(jobs),
