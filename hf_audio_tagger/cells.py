@@ -195,7 +195,7 @@ def media_of_value(value: Any) -> Media:
         return samples_media(value)
     struct = value if is_file_struct(value) else encoded_struct(value)
     if struct is not None and struct.get("refused"):
-        return RefusedMedia(str(struct.get("path")), str(struct["refused"]))  # as `Source.hearable` says it
+        return RefusedMedia(str(struct.get("path")), str(struct["refused"]))
     if struct is not None:
         return file_or_bytes(struct.get("path"), struct.get("bytes"))
     if hasattr(value, "get_samples_played_in_range"):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from datasets import Dataset, IterableDataset
 
-from ..digests import digest_of
+from ..digests import digest_values
 from ..provenance import makers_of
 from .data_files import KINDS, data_files, open_files
 from .hub import is_hub_id, open_hub
@@ -49,7 +49,9 @@ def open_source(
         return Source("<dataset>", source, str(source._fingerprint), makers=makers_of(source))
     if isinstance(source, IterableDataset):
         stream = with_features(source)
-        return Source("<stream>", stream, digest_of("stream", identity_of(stream)), makers=makers_of(source))
+        return Source(
+            "<stream>", stream, digest_values("stream", identity_of(stream)), makers=makers_of(source)
+        )
     name = os.fspath(source)
     path = Path(name).expanduser()
     if path.is_dir() and not is_saved(path):
