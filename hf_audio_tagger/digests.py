@@ -7,14 +7,14 @@ from pathlib import Path
 DIGESTED_BYTES = 8 << 20  # of each end of a data file: all of a file up to twice this size
 
 
-def digest_of(*parts: object) -> str:
+def digest_values(*parts: object) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         digest.update(repr(part).encode() + b"\0")
     return digest.hexdigest()
 
 
-def digest_of_file(path: Path) -> str:
+def digest_file(path: Path) -> str:
     """A data file's size and both its ends: a Parquet file's footer says where everything lies."""
     digest = hashlib.blake2b(digest_size=16)
     with open(path, "rb") as file:

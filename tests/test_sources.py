@@ -39,7 +39,7 @@ def rows(source: Source) -> list[dict[str, Any]]:
 def heard(source: Source, column: str) -> list[Any]:
     """What the tagger is given of a column."""
     assert source.row_count is not None
-    return source.hearable(source.rows(0, source.row_count)[column], 0).to_pylist()
+    return source.tagger_cells(source.rows(0, source.row_count)[column], 0).to_pylist()
 
 
 def test_folder_gives_its_media_in_order_and_nothing_else(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_glob_over_folders_keeps_each_files_own_base(tmp_path: Path) -> None:
         for number in range(3)
     ]
     assert heard(source, "video") == expected
-    middle = source.hearable(source.rows(5, 8)["video"], 5).to_pylist()
+    middle = source.tagger_cells(source.rows(5, 8)["video"], 5).to_pylist()
     assert middle == expected[5:8]
 
 
@@ -232,7 +232,7 @@ def test_stream_gives_the_same_rows_and_goes_on_where_it_was(tmp_path: Path) -> 
     again = open_source(str(tmp_path / "*.jsonl"), streaming=True).stream(state)
     assert taken + again.take(100).to_pylist() == table
     first = source.stream().take(1)
-    assert source.hearable(first["videos"], 0).to_pylist() == [[str(tmp_path / "0.mp4")]]
+    assert source.tagger_cells(first["videos"], 0).to_pylist() == [[str(tmp_path / "0.mp4")]]
 
 
 @pytest.mark.parametrize(

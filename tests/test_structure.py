@@ -14,9 +14,9 @@ NAME = PACKAGE.name
 LAYERS = (
     "_version errors text digests demo",
     "checks compat scores cells",
-    "audioset columns memo",
+    "columns memo",
     "rows process",
-    "media",
+    "media audioset",
     "models",
     "windows pipeline",
     "settings",

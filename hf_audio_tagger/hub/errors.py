@@ -19,7 +19,7 @@ class HubError(TaggerError, RuntimeError):
 
 @contextmanager
 def explain_errors(repo_id: str, token: str | bool | None) -> Iterator[None]:
-    """Raise a `HubError` for errors of the Hub, of the network, of missing files, and where the token shows."""
+    """Raise a `HubError` for errors of the Hub, of the network, of missing files and where a token shows."""
     try:
         yield
     except TaggerError:

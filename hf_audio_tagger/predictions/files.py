@@ -21,7 +21,7 @@ from datasets import ClassLabel, Dataset, Features, Json, List, Value
 from datasets.exceptions import DatasetGenerationError
 
 from ..audioset.ontology import ontology
-from ..digests import digest_of
+from ..digests import digest_values
 from ..errors import SettingsError
 from ..runs.shards import replace_file, sync, temporary_path
 from ..scores import compute_scores
@@ -201,7 +201,7 @@ def load_predictions(folder: str | Path) -> Dataset:
             features=features_of(index),
             gen_kwargs={
                 "folder": str(folder),
-                "state": digest_of(READER_VERSION, (folder / INDEX_NAME).read_bytes(), *files),
+                "state": digest_values(READER_VERSION, (folder / INDEX_NAME).read_bytes(), *files),
             },
             writer_batch_size=min(1_000, max(1, WRITTEN_BYTES // max(1, largest))),
         )

@@ -222,7 +222,7 @@ def tag_rows(
     column = pick_column(table.column_names, tagger.column)
     there = [name for name in tag_columns(tagger) if name in table.column_names and name != column]
     given = pa.table(
-        {column: source.hearable(table[column], first_row), **{name: table[name] for name in there}}
+        {column: source.tagger_cells(table[column], first_row), **{name: table[name] for name in there}}
     )
     if places is not None and len(places) < len(table):
         table, given = table.take(places), given.take(places)

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 
 from .._version import __version__
 from ..cells import is_url
-from ..digests import digest_of
+from ..digests import digest_values
 from ..errors import RunError, SettingsError
 from ..models.weights import cache_folder, without_secrets
 from ..sources.data_files import data_files
@@ -147,7 +147,7 @@ def settings_of(tagger: Tagger) -> dict[str, Any]:
 
 def fingerprint_of(tagger: Tagger) -> str:
     """The identity by which `map` caches too: local models count by content, not by place."""
-    return digest_of(tagger.identity())
+    return digest_values(tagger.identity())
 
 
 @contextmanager

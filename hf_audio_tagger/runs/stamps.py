@@ -25,7 +25,7 @@ STEP_ROWS = 100  # looked at together
 def stamps_of(source: Source, cells: pa.ChunkedArray, first_row: int) -> list[bytes]:
     """The stamp of each row's files as they are now. `cells` are of the rows from `first_row` on."""
     paths = pa.chunked_array([paths_of(chunk) for chunk in cells.chunks], type=path_type(cells.type))
-    whole = enumerate(source.with_whole_paths(paths, first_row).to_pylist(), first_row)
+    whole = enumerate(source.absolute_cells(paths, first_row).to_pylist(), first_row)
     return [stamp_of(cell, source.refused.get(row, {})) for row, cell in whole]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..digests import digest_of
+from ..digests import digest_values
 from .journal import append_line
 from .shards import read_groups, write_file
 
@@ -52,7 +52,7 @@ def result_state(file: Path, shards: Sequence[Path]) -> dict[str, Any]:
     info = file.stat()
     return {
         "file": [info.st_size, info.st_mtime_ns, info.st_ino],
-        "shards": digest_of(*map(identity_of, shards)),
+        "shards": digest_values(*map(identity_of, shards)),
     }
 
 

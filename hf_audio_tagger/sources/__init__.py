@@ -9,7 +9,7 @@ from pathlib import Path
 
 from datasets import Dataset, IterableDataset
 
-from ..digests import digest_of
+from ..digests import digest_values
 from ..provenance import read_provenance
 from .data_files import KINDS, data_files, open_files
 from .hub import is_hub_id, open_hub
@@ -50,7 +50,10 @@ def open_source(
     if isinstance(source, IterableDataset):
         stream = with_features(source)
         return Source(
-            "<stream>", stream, digest_of("stream", identity_of(stream)), provenance=read_provenance(source)
+            "<stream>",
+            stream,
+            digest_values("stream", identity_of(stream)),
+            provenance=read_provenance(source),
         )
     name = os.fspath(source)
     path = Path(name).expanduser()

@@ -11,7 +11,7 @@ from datasets import Dataset
 from datasets.features.features import decode_nested_example
 
 from ..cells import FileMedia, Media, parse_cell, read_cells
-from ..digests import digest_of
+from ..digests import digest_values
 from ..errors import ColumnError, SettingsError
 from ..hub.media_columns import paths_of
 from ..predictions.file_names import safe_names
@@ -97,7 +97,7 @@ class Collection:
         """What the rows are, without reading them: other rows have another state."""
         files = [str(file["filename"]) for file in self.dataset.cache_files]
         contents = [(file, content_of(FileMedia(file))) for file in files]
-        return digest_of(self.dataset._fingerprint, self.column, *contents)
+        return digest_values(self.dataset._fingerprint, self.column, *contents)
 
     @cached_property
     def rows_at_once(self) -> int:
@@ -111,7 +111,7 @@ class Collection:
         return self.dataset.select_columns([self.column]).with_format("arrow")
 
     def cells(self, start: int, stop: int) -> list[Any]:
-        return read_cells(self.source.hearable(self.clips[start:stop][self.column], start))
+        return read_cells(self.source.tagger_cells(self.clips[start:stop][self.column], start))
 
     def one_clip(self, cell: Any, row: int) -> Media | None:
         media = parse_cell(cell)

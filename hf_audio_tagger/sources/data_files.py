@@ -9,7 +9,7 @@ from typing import Any
 
 from datasets import Dataset, concatenate_datasets, load_dataset
 
-from ..digests import digest_of, digest_of_file
+from ..digests import digest_file, digest_values
 from ..provenance import read_file_provenance
 from ..text import one_line
 from .source import Base, Source, SourceError
@@ -60,9 +60,9 @@ def open_files(name: str, files: Sequence[Path], streaming: bool) -> Source:
     if streaming:
         dataset = with_features(dataset)
     top = os.path.commonpath([file.parent.absolute() for file in files])
-    digests = [(os.path.relpath(file.absolute(), top), digest_of_file(file)) for file in files]
+    digests = [(os.path.relpath(file.absolute(), top), digest_file(file)) for file in files]
     provenance = read_file_provenance(files) if builder == "parquet" else {}
-    return Source(name, dataset, digest_of(*digests), tuple(bases), provenance=provenance)
+    return Source(name, dataset, digest_values(*digests), tuple(bases), provenance=provenance)
 
 
 def load_files(builder: str, files: Sequence[Path], streaming: bool) -> Any:

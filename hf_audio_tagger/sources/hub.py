@@ -4,7 +4,7 @@ from pathlib import Path
 
 from datasets import load_dataset
 
-from ..digests import digest_of
+from ..digests import digest_values
 from ..provenance import read_hub_provenance
 from ..text import one_line
 from .data_files import BUILDERS
@@ -30,7 +30,9 @@ def open_hub(
         if split is None:
             split = one_split(name, get_dataset_split_names(name, config, token=token), None)
         dataset = load_dataset(name, config, split=split, streaming=streaming, token=token)
-        fingerprint = digest_of(hub_commit(name, token), config, split) if streaming else dataset._fingerprint
+        fingerprint = (
+            digest_values(hub_commit(name, token), config, split) if streaming else dataset._fingerprint
+        )
         dataset = with_features(dataset) if streaming else dataset
     except SourceError:
         raise

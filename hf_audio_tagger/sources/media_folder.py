@@ -9,7 +9,7 @@ from typing import Any
 from datasets import Audio, Dataset, List, Value, Video, concatenate_datasets
 
 from ..cells import UnreadableMedia, is_url
-from ..digests import digest_of, digest_of_file
+from ..digests import digest_file, digest_values
 from ..text import one_line, safe_text
 from .data_files import BUILDERS, KINDS, load_files
 from .folder_files import FOLLOW, FolderFiles, list_files
@@ -44,18 +44,18 @@ def open_media_folder(name: str, folder: Path, follow_links: bool = False) -> So
         raise SourceError(f"{name}: no media are in this folder or below it. {told}")
     if not metadata:
         dataset, refused = with_media(Dataset.from_dict({"file_name": media}), folder, files)
-        return Source(name, dataset, digest_of(*media), notes=notes, refused=refused)
+        return Source(name, dataset, digest_values(*media), notes=notes, refused=refused)
     refuse_metadata(folder, files, metadata)
     tables = [read_metadata(folder, file, files) for file in metadata]
     try:
         dataset, refused = with_media(concatenate_datasets(tables), folder, files)
     except ValueError as error:
         raise SourceError(f"{name}: its metadata files differ in columns ({one_line(error)}).") from error
-    digests = [(file, digest_of_file(folder / file)) for file in metadata]
+    digests = [(file, digest_file(folder / file)) for file in metadata]
     named = {one for cell in dataset[name_column(dataset)] for one in names_in(cell)}
     if unnamed := len(set(media) - named):
         notes = (*notes, f"{unnamed:,} media files are named in no metadata file and left out.")
-    return Source(name, dataset, digest_of(*digests), notes=notes, refused=refused)
+    return Source(name, dataset, digest_values(*digests), notes=notes, refused=refused)
 
 
 def notes_on(files: FolderFiles) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Rows to tag: a dataset or stream whose media are never decoded here.
 
 A relative media path is relative to the file that names it. The column keeps what its file says, so that
-the result can be joined with the source; `Source.hearable` makes the paths absolute for the tagger alone.
+the result can be joined with the source; `Source.tagger_cells` makes the paths absolute for the tagger alone.
 """
 
 import os
@@ -75,16 +75,16 @@ class Source:
         assert isinstance(self.dataset, IterableDataset)
         return Stream(self.dataset, state)
 
-    def hearable(self, cells: pa.ChunkedArray, first_row: int) -> pa.ChunkedArray:
+    def tagger_cells(self, cells: pa.ChunkedArray, first_row: int) -> pa.ChunkedArray:
         """Cells of the rows from `first_row` on, with paths that lead to the files from anywhere.
 
         A clip that is refused has the reason in its cell: that is what is then recorded of it.
         """
         if any(row in self.refused for row in range(first_row, first_row + len(cells))):
             return self.with_refusals(cells, first_row)
-        return self.with_whole_paths(cells, first_row)
+        return self.absolute_cells(cells, first_row)
 
-    def with_whole_paths(self, cells: pa.ChunkedArray, first_row: int) -> pa.ChunkedArray:
+    def absolute_cells(self, cells: pa.ChunkedArray, first_row: int) -> pa.ChunkedArray:
         """The same, without a word of what is refused."""
         if not self.bases:
             return cells
