@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from .compat.datasets_calls import encoded_file
 from .errors import ColumnError
 
 MOST_SHOWN = 100  # characters of a cell in its error
@@ -168,7 +169,7 @@ def is_samples_struct(value: Any) -> bool:
 
 def encoded_struct(value: Any) -> Mapping[str, Any] | None:
     """What a decoder made by `datasets` remembers that it was made of: no frame of it is decoded here."""
-    encoded = None if isinstance(value, Mapping) else getattr(value, "_hf_encoded", None)
+    encoded = None if isinstance(value, Mapping) else encoded_file(value)
     return encoded if encoded and isinstance(encoded, Mapping) else None
 
 

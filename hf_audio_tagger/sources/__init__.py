@@ -9,6 +9,7 @@ from pathlib import Path
 
 from datasets import Dataset, IterableDataset
 
+from ..compat.datasets_internals import get_fingerprint
 from ..digests import digest_of
 from ..provenance import makers_of
 from .data_files import KINDS, data_files, open_files
@@ -46,7 +47,7 @@ def open_source(
     1234
     """
     if isinstance(source, Dataset):
-        return Source("<dataset>", source, str(source._fingerprint), makers=makers_of(source))
+        return Source("<dataset>", source, get_fingerprint(source), makers=makers_of(source))
     if isinstance(source, IterableDataset):
         stream = with_features(source)
         return Source("<stream>", stream, digest_of("stream", identity_of(stream)), makers=makers_of(source))
