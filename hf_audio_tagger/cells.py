@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from .compat.datasets_calls import encoded_file
 from .errors import ColumnError, MediaError
 
 MOST_SHOWN = 100  # characters of a cell in its error
@@ -157,7 +158,7 @@ def is_samples_struct(value: Any) -> bool:
 
 def find_encoded(value: Any) -> Mapping[str, Any] | None:
     """The struct from which `datasets` made a decoder object; reading it decodes no frame."""
-    encoded = None if isinstance(value, Mapping) else getattr(value, "_hf_encoded", None)
+    encoded = None if isinstance(value, Mapping) else encoded_file(value)
     return encoded if encoded and isinstance(encoded, Mapping) else None
 
 

@@ -18,7 +18,9 @@ from numbers import Integral
 from pathlib import Path
 from typing import TypeVar
 
-from .compat.caller import called_with_indices
+from .compat.datasets_calls import called_with_indices
+from .compat.multiprocess_internals import worker_identity
+from .compat.torch_internals import is_in_bad_fork, library_path
 from .errors import ProcessError, SettingsError
 
 Part = TypeVar("Part")
@@ -69,8 +71,8 @@ def current_worker() -> tuple[str, tuple[int, ...]]:
     for module in modules:
         if module is not None:
             process = module.current_process()
-            if process._identity:
-                return process.name, process._identity
+            if identity := worker_identity(process):
+                return process.name, identity
     return "MainProcess", ()
 
 
@@ -201,7 +203,7 @@ def own_count_setters() -> tuple[Callable[[int], object], ...]:
 
     names = ["omp_set_num_threads", *["MKL_Set_Num_Threads_Local"] * torch.backends.mkl.is_available()]
     try:
-        libraries = ctypes.CDLL(torch._C.__file__)
+        libraries = ctypes.CDLL(library_path())
         return tuple(getattr(libraries, name) for name in names)
     except (OSError, AttributeError):
         return ()
@@ -228,7 +230,7 @@ def pick_device(device: str | None, rank: int | None) -> str:
         return device
     # Not is_available(): it opens a CUDA context, and no process forked after that could use CUDA.
     count = torch.cuda.device_count()
-    if count and torch.cuda._is_in_bad_fork():
+    if count and is_in_bad_fork():
         raise ProcessError(
             "CUDA was used in the parent process, and forked workers cannot use it after that. Tag only in "
             "the workers, or start them afresh: import multiprocess; multiprocess.set_start_method('spawn')."

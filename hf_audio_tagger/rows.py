@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from datasets.formatting.formatting import LazyBatch, LazyDict, LazyRow
 
 from .cells import COLUMNS, is_file_struct, is_list_cell, is_samples_struct, read_cells
 from .columns import typed_batch, typed_row, with_columns
-from .compat.caller import called_by_arrow_map
+from .compat.datasets_calls import called_by_arrow_map
+from .compat.datasets_internals import is_lazy_batch, is_lazy_row, stored_column
 from .errors import ColumnError, SettingsError
 
 Columns = Mapping[str, Sequence[Any]]  # a value a row
@@ -44,7 +44,7 @@ class Rows:
             return with_columns(self.given, columns, types)
         if self.is_batch:
             return typed_batch(columns, types)
-        if isinstance(self.given, LazyRow) or called_by_arrow_map():
+        if is_lazy_row(self.given) or called_by_arrow_map():
             return typed_row(columns, types)
         return {name: values[0] for name, values in columns.items()}
 
@@ -53,8 +53,8 @@ def read_rows(given: Any, column: str | None, batched: bool | None) -> Rows:
     """Tell what was handed over, and find the cells of the column to hear."""
     if isinstance(given, pa.Table):
         return Rows(given, True, read_cells(given[pick_column(given.column_names, column)]))
-    if isinstance(given, LazyDict):
-        is_batch = isinstance(given, LazyBatch)
+    if is_lazy_row(given) or is_lazy_batch(given):
+        is_batch = is_lazy_batch(given)
         return Rows(given, is_batch, lazy_cells(given, pick_column(list(given), column), is_batch))
     if type(given).__name__ == "DataFrame":
         raise SettingsError(
@@ -69,13 +69,13 @@ def read_rows(given: Any, column: str | None, batched: bool | None) -> Rows:
     return Rows(given, bool(batched), list(given) if batched else [given])
 
 
-def lazy_cells(given: LazyDict, name: str, is_batch: bool) -> list[Any]:
+def lazy_cells(given: Mapping[str, Any], name: str, is_batch: bool) -> list[Any]:
     """Cells as Arrow stores them: path and bytes of a `Video()`, nothing decoded.
 
     A column that an earlier function edited is no longer in the table, and counts as edited.
     """
-    if name in given.keys_to_format:
-        return read_cells(given.pa_table[name])
+    if (stored := stored_column(given, name)) is not None:
+        return read_cells(stored)
     return list(given[name]) if is_batch else [given[name]]
 
 

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from datasets import Features
-from datasets.features.features import generate_from_arrow_type
-from datasets.utils._dill import pklregister
 
 from . import memo
 from .cells import Media, is_list_cell, parse_cell, parse_cells
@@ -22,6 +20,7 @@ from .columns import (
     tag_column,
     top_column,
 )
+from .compat.datasets_internals import feature_from_arrow, set_hash_key
 from .errors import ModelError, transportable
 from .models.spec import ModelSpec
 from .process import check_rank, core_share
@@ -138,7 +137,7 @@ class Tagger:
         >>> list(build_tagger("demo").features(Features({"video": Value("string")})))
         ['video', 'video_audio_tags']
         """
-        added = {column.name: generate_from_arrow_type(column.type) for column in self.columns}
+        added = {column.name: feature_from_arrow(column.type) for column in self.columns}
         return Features({**features, **added})
 
     def identity(self, leaving_out: frozenset[str] = frozenset()) -> tuple[Hashable, ...]:
@@ -279,10 +278,7 @@ def is_done(existing: dict[str, list[Any] | None], errors: str, place: int) -> b
     return all(error is None for error in recorded) and all(value is not None for value in values.values())
 
 
-@pklregister(Tagger)
-def _save_identity(pickler: Any, tagger: Tagger) -> None:
-    """How `datasets` sees a tagger when it hashes it: what can change an output. Pickle carries all."""
-    pickler.save_reduce(tuple, (tagger.identity(),), obj=tagger)
+set_hash_key(Tagger, Tagger.identity)  # a map's fingerprint depends on what can change an output alone
 
 
 def build_tagger(

@@ -1,6 +1,7 @@
-"""Shared ground of the tests: small generated clips, and no state left over from one test to the next."""
+"""Fixtures that all tests share: small generated clips, and no state left over from one test to the next."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,12 +10,25 @@ import pytest
 os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "0")
 os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
-for colours in (
+for variable in (
     "PY_COLORS",
     "FORCE_COLOR",
     "GITHUB_ACTIONS",
-):  # typer draws in colour where one is set, even to 0
-    os.environ.pop(colours, None)
+):  # each turns on the colours of typer
+    os.environ.pop(variable, None)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """How many workers `-n auto` starts: none for one test, one file or a debugger; else xdist's number."""
+    is_debugging = (
+        config.getoption("usepdb")  # --pdb
+        or config.getoption("trace")
+        or config.getoption("capture") == "no"  # -s
+        or not {"debugpy", "pydevd"}.isdisjoint(sys.modules)
+    )
+    files = {argument.partition("::")[0] for argument in config.args}
+    is_one_file = len(files) == 1 and not Path(*files).is_dir()
+    return 0 if is_debugging or is_one_file else None
 
 
 def folder_from(variable: str) -> Path:

@@ -29,6 +29,7 @@ from hub_server import serve
 from huggingface_hub import HfApi, hf_file_system
 
 from hf_audio_tagger.cells import FileMedia
+from hf_audio_tagger.compat.datasets_internals import prepare_url
 from hf_audio_tagger.errors import MediaError, ResourceError
 from hf_audio_tagger.media import layers, open_sound, remote, web, why_not
 from hf_audio_tagger.media.remote import open_url
@@ -817,11 +818,11 @@ def test_a_private_clip_on_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_options_reach_every_hop(tmp_path: Path) -> None:
     """hf:// and s3:// keep what `datasets` gives them; only HTTP is ours."""
-    url, options = layers.prepared("hf://datasets/me/clips/a.mp4", web.http_limits())
+    url, options = prepare_url("hf://datasets/me/clips/a.mp4", web.http_limits())
     assert url == "hf://datasets/me/clips/a.mp4"
     assert set(options) == {"hf"}
     assert set(options["hf"]) == {"endpoint", "token"}
-    _, options = layers.prepared("simplecache::https://x.test/a.mp4", web.http_limits())
+    _, options = prepare_url("simplecache::https://x.test/a.mp4", web.http_limits())
     assert options["https"]["get_client"] is web.open_session
     assert options["https"]["client_kwargs"]["trust_env"] is True
 
@@ -833,5 +834,5 @@ def test_connections_are_shared() -> None:
 
 
 def open_system(url: str) -> Any:
-    url, options = layers.prepared(url, web.http_limits())
+    url, options = prepare_url(url, web.http_limits())
     return fsspec.core.url_to_fs(url, **options)[0]

@@ -12,8 +12,8 @@ NAME = PACKAGE.name
 
 # Each room may import from those in the lines above its own, and from itself.
 LAYERS = (
-    "_version errors text digests demo",
-    "checks compat scores cells",
+    "_version errors text digests demo compat",
+    "checks scores cells",
     "columns memo",
     "rows process",
     "media audioset",

@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from datasets.formatting.formatting import LazyBatch, LazyRow
 
 from ..columns import typed_batch, typed_row
+from ..compat.datasets_calls import called_by_arrow_map
+from ..compat.datasets_internals import is_lazy_batch, is_lazy_row
 from ..errors import ColumnError, SettingsError
-from ..rows import called_by_arrow_map
 from ..scores import EMPTY
 from .ontology import Category, UnknownCategoryError, ontology
 
@@ -204,8 +204,8 @@ def _read(rows: Any, column: str, depth: int, batched: bool | None) -> tuple[Any
         found = rows[column]  # and nothing else: to look at a video is to decode it
     else:
         raise ColumnError(f"no column {column!r} among {', '.join(map(repr, rows))}")
-    if isinstance(rows, LazyRow | LazyBatch):
-        batched = isinstance(rows, LazyBatch)
+    if is_lazy_row(rows) or is_lazy_batch(rows):
+        batched = is_lazy_batch(rows)
     elif batched is None:
         batched = _is_batch(found, depth)
     return found, batched

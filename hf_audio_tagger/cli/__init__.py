@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from .._version import __version__
+from ..compat.typer_internals import set_usage_error_exit_code
 from ..errors import TaggerError
 from . import demo, doctor, label, run, tag
 from .console import fail, note, stderr
@@ -29,7 +30,7 @@ TRACEBACK_VARIABLE = "HF_AUDIO_TAGGER_TRACEBACK"
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 WRONG_USE = 1  # also for a mistyped option, where click says 2; here 2 is a run that could not go on
 
-typer.BadParameter.__base__.exit_code = WRONG_USE  # type: ignore[union-attr]  # click's UsageError
+set_usage_error_exit_code(WRONG_USE)
 
 
 class Commands(TyperGroup):

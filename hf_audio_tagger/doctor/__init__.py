@@ -18,6 +18,7 @@ from typing import Literal
 from packaging.specifiers import SpecifierSet
 
 from .._version import __version__
+from ..compat.torch_internals import has_amx, has_avx512_bf16
 from . import model_files
 from .libraries import brief, import_trouble, install, installed_version, requirements
 
@@ -244,8 +245,8 @@ def processor() -> Finding:
     native = [
         name
         for name, is_there in (
-            ("amx", torch.cpu._is_amx_tile_supported()),
-            ("avx512_bf16", torch.cpu._is_avx512_bf16_supported()),
+            ("amx", has_amx()),
+            ("avx512_bf16", has_avx512_bf16()),
         )
         if is_there
     ]

@@ -6,9 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 from datasets import Audio, Dataset, LargeList, List, Value, Video
-from datasets.features.features import require_decoding
 
 from ..cells import COLUMNS
+from ..compat.datasets_internals import is_decodable
 from ..errors import ColumnError, SettingsError
 
 Splits = dict[str, Dataset]
@@ -29,7 +29,7 @@ def holds_media(feature: Any) -> bool:
     >>> holds_media(Value("string"))
     False
     """
-    if require_decoding(feature, ignore_decode_attribute=True):
+    if is_decodable(feature):
         return True
     if isinstance(feature, Value):
         return feature.dtype in ("binary", "large_binary")

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
+from ..compat.fsspec_internals import find_cached_copy
 from ..errors import MediaError
 from .container import regular_file
 
@@ -236,9 +237,10 @@ def open_file(url: str, stop: Stop, resources: ExitStack) -> Layer:
     from fsspec.implementations.http import HTTPFile, HTTPStreamFile
     from fsspec.implementations.local import LocalFileSystem
 
+    from ..compat.datasets_internals import prepare_url
     from .web import http_limits
 
-    url, options = prepared(url, http_limits())
+    url, options = prepare_url(url, http_limits())
     system, path = url_to_fs(url, **options)
     if isinstance(system, LocalFileSystem):
         regular_file(path, path)
@@ -253,15 +255,6 @@ def open_file(url: str, stop: Stop, resources: ExitStack) -> Layer:
     if isinstance(file, HTTPStreamFile):
         return resources.enter_context(Kept(file, stop))
     return WebRanges(file, stop, stream) if isinstance(file, HTTPFile) else Ranges(file, stop)
-
-
-def prepared(url: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """fsspec's options for each hop. `datasets` has no public way to ask; its open() sleeps 20 times 5 s."""
-    from datasets import DownloadConfig
-    from datasets.utils.file_utils import _prepare_path_and_storage_options
-
-    url, prepared_options = _prepare_path_and_storage_options(url, DownloadConfig(storage_options=options))
-    return url, prepared_options
 
 
 def open_whole(system: Any, path: str, url: str) -> Any:
@@ -281,7 +274,7 @@ def open_whole(system: Any, path: str, url: str) -> Any:
 
 def drop_copy(system: Any, path: str) -> None:
     """A copy that broke off would be taken for the file by whoever opens it next."""
-    found = system._check_file(path)
+    found = find_cached_copy(system, path)
     if isinstance(found, str) and os.path.exists(found):
         os.remove(found)
     elif found:

@@ -4,6 +4,8 @@ import ctypes
 import sys
 from typing import TYPE_CHECKING
 
+from ..compat.torch_internals import has_amx, has_avx512_bf16
+
 if TYPE_CHECKING:
     import torch
 
@@ -23,8 +25,7 @@ def has_native_bfloat16(device: "torch.device") -> bool:
         capabilities = nvidia_capabilities()
         return bool(capabilities) and min(capabilities) >= FIRST_CAPABILITY
     if device.type == "cpu":
-        cpu = torch.cpu
-        return bool(cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported())
+        return has_avx512_bf16() or has_amx()
     return False
 
 

@@ -14,7 +14,8 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 from datasets import Features
-from datasets.features.features import generate_from_arrow_type
+
+from ..compat.datasets_internals import feature_from_arrow
 
 
 def is_bytes(kind: pa.DataType) -> bool:
@@ -46,7 +47,7 @@ def plain_features(features: Features) -> Features:
     for name, field in zip(features, features.arrow_schema, strict=True):
         if not is_bytes(field.type):
             plain = plain_type(field.type)
-            kept[name] = features[name] if plain == field.type else generate_from_arrow_type(plain)
+            kept[name] = features[name] if plain == field.type else feature_from_arrow(plain)
     return Features(kept)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from datasets import Dataset, IterableDataset
 
+from ..compat.datasets_internals import get_fingerprint
 from ..digests import digest_values
 from ..provenance import read_provenance
 from .data_files import KINDS, data_files, open_files
@@ -46,7 +47,7 @@ def open_source(
     1234
     """
     if isinstance(source, Dataset):
-        return Source("<dataset>", source, str(source._fingerprint), provenance=read_provenance(source))
+        return Source("<dataset>", source, get_fingerprint(source), provenance=read_provenance(source))
     if isinstance(source, IterableDataset):
         stream = with_features(source)
         return Source(

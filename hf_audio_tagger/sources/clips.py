@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 from datasets import Dataset
-from datasets.features.features import decode_nested_example
 
 from ..cells import FileMedia, Media, parse_cell, read_cells
+from ..compat.datasets_internals import decode_cell, get_fingerprint
 from ..digests import digest_values
 from ..errors import ColumnError, SettingsError
 from ..hub.media_columns import paths_of
@@ -97,7 +97,7 @@ class Collection:
         """What the rows are, without reading them: other rows have another state."""
         files = [str(file["filename"]) for file in self.dataset.cache_files]
         contents = [(file, content_of(FileMedia(file))) for file in files]
-        return digest_values(self.dataset._fingerprint, self.column, *contents)
+        return digest_values(get_fingerprint(self.dataset), self.column, *contents)
 
     @cached_property
     def rows_at_once(self) -> int:
@@ -141,7 +141,7 @@ class Collection:
         feature = self.source.features[self.meta_column]
         for table in self.tables(self.meta_column):
             for cell in table[self.meta_column].to_pylist():
-                yield decode_nested_example(feature, cell)
+                yield decode_cell(feature, cell)
 
 
 def only_one(path: Any) -> str | None:

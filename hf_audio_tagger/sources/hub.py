@@ -4,6 +4,7 @@ from pathlib import Path
 
 from datasets import load_dataset
 
+from ..compat.datasets_internals import get_fingerprint
 from ..digests import digest_values
 from ..provenance import read_hub_provenance
 from ..text import one_line
@@ -31,7 +32,7 @@ def open_hub(
             split = one_split(name, get_dataset_split_names(name, config, token=token), None)
         dataset = load_dataset(name, config, split=split, streaming=streaming, token=token)
         fingerprint = (
-            digest_values(hub_commit(name, token), config, split) if streaming else dataset._fingerprint
+            digest_values(hub_commit(name, token), config, split) if streaming else get_fingerprint(dataset)
         )
         dataset = with_features(dataset) if streaming else dataset
     except SourceError:

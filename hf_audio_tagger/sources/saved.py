@@ -5,6 +5,7 @@ from pathlib import Path
 
 from datasets import DatasetDict, load_from_disk
 
+from ..compat.datasets_internals import get_fingerprint
 from ..provenance import read_provenance
 from .source import Base, Source, SourceError
 
@@ -25,7 +26,7 @@ def open_saved(name: str, path: Path, split: str | None) -> Source:
     elif split is not None:
         raise SourceError(f"{name}: it is one dataset without splits; leave split={split!r} out.")
     bases = (Base(0, str(folder.absolute())),)
-    return Source(name, saved, str(saved._fingerprint), bases, provenance=read_provenance(saved))
+    return Source(name, saved, get_fingerprint(saved), bases, provenance=read_provenance(saved))
 
 
 def one_split(name: str, there: Sequence[str], asked: str | None) -> str:

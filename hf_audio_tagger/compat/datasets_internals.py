@@ -1,0 +1,114 @@
+"""What `datasets` has no public name for: fingerprints, rows as `map` hands them over, steps of a stream."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import pyarrow as pa
+from datasets import Dataset, DownloadConfig, IterableDataset
+from datasets.features import features as feature_module
+from datasets.formatting.formatting import LazyBatch, LazyDict, LazyRow
+from datasets.iterable_dataset import _BaseExamplesIterable
+from datasets.utils._dill import pklregister
+from datasets.utils.file_utils import _prepare_path_and_storage_options
+
+T = TypeVar("T")
+
+
+# Fingerprints
+
+
+def get_fingerprint(dataset: Dataset) -> str:
+    """What `datasets` names the cache files of a dataset by. No public attribute has it."""
+    return str(dataset._fingerprint)
+
+
+def set_hash_key(cls: type[T], get_key: Callable[[T], tuple[Any, ...]]) -> None:
+    """Let the fingerprint of `map` depend on `get_key(instance)` instead of the whole pickled instance.
+
+    `datasets` hashes a function by its pickle, and the public hooks (`__reduce__`, `__getstate__`) would
+    change what worker processes receive as well.
+    """
+
+    @pklregister(cls)
+    def save_key(pickler: Any, instance: T) -> None:
+        pickler.save_reduce(tuple, (get_key(instance),), obj=instance)
+
+
+# What `map` hands over
+
+
+def is_lazy_row(rows: object) -> bool:
+    """True for a row of an unformatted `Dataset`. Its class is not exported."""
+    return isinstance(rows, LazyRow)
+
+
+def is_lazy_batch(rows: object) -> bool:
+    """True for a batch of an unformatted `Dataset`. Its class is not exported."""
+    return isinstance(rows, LazyBatch)
+
+
+def stored_column(rows: Mapping[str, Any], name: str) -> pa.ChunkedArray | None:
+    """A column of a lazy row or batch as Arrow stores it; None once a function has replaced its values.
+
+    The public way, `rows[name]`, decodes a `Video()` or `Audio()`.
+    """
+    assert isinstance(rows, LazyDict)
+    return rows.pa_table[name] if name in rows.keys_to_format else None
+
+
+# Features
+
+
+def feature_from_arrow(kind: pa.DataType) -> Any:
+    """The feature of an Arrow type. Publicly only `Features.from_arrow_schema` gives it, for whole tables."""
+    return feature_module.generate_from_arrow_type(kind)
+
+
+def is_decodable(feature: Any) -> bool:
+    """True for `Video()`, `Audio()`, `Image()` and the like, also inside of lists; `decode=False` counts too.
+
+    Publicly only `Features.decode_example` goes down to them, and it decodes.
+    """
+    return bool(feature_module.require_decoding(feature, ignore_decode_attribute=True))
+
+
+def decode_cell(feature: Any, cell: Any) -> Any:
+    """A stored value as Python users see it. Publicly only whole rows can be decoded."""
+    return feature_module.decode_nested_example(feature, cell)
+
+
+# Streams
+
+
+def resolve_features(stream: IterableDataset) -> IterableDataset:
+    """The same stream with its columns known, for which the first rows are read. No public method does it."""
+    return stream._resolve_features()
+
+
+def get_steps(stream: IterableDataset) -> Any:
+    """The last step of a stream, which holds the steps before it. No public attribute has it."""
+    return stream._ex_iterable
+
+
+def is_step(value: object) -> bool:
+    """True for a step of a stream: its files or generator, or a map, filter, shuffle, ... behind them."""
+    return isinstance(value, _BaseExamplesIterable)
+
+
+def get_node_share(stream: IterableDataset) -> tuple[int, int] | None:
+    """Rank and world size that `split_dataset_by_node` gave a stream. Only this attribute keeps them."""
+    share = stream._distributed
+    return None if share is None else (share.rank, share.world_size)
+
+
+# Remote files
+
+
+def prepare_url(url: str, storage_options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """URL and fsspec options of each hop, with the Hub's token and headers, as `datasets` opens files.
+
+    The public functions that open a URL sleep 20 times 5 s where a server fails.
+    """
+    config = DownloadConfig(storage_options=storage_options)
+    url, options = _prepare_path_and_storage_options(url, config)
+    return url, options
