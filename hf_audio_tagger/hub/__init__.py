@@ -32,7 +32,8 @@ from ..provenance import (
     record_tagger,
 )
 from ..results.card import Pushed, count_tags, describe
-from ..tagger import TAG_COLUMN, Tagger
+from ..settings import TAG_COLUMN
+from ..tagger import Tagger
 from .media_columns import Splits, keys_and_tags, kind_of_media, with_typed_paths
 
 CARD = "README.md"

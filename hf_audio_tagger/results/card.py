@@ -5,12 +5,10 @@ tells of the machine (the token, signed URLs, folders) is left out.
 """
 
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from pathlib import PurePath
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -19,13 +17,12 @@ from datasets import Dataset
 from huggingface_hub import CardData, DatasetCard
 
 from .._version import __version__
-from ..cells import is_url
 from ..columns import error_column
 from ..errors import ColumnError
-from ..models.weights import without_secrets
 from ..provenance import KEY, TaggerRecord, known_records, to_plain
 from ..scores import EMPTY
-from ..tagger import DEFAULT_MODEL, WITHOUT_EFFECT, Tagger
+from ..settings import DEFAULT_MODEL, is_hub_id, public_name, public_settings
+from ..tagger import Tagger
 from ..text import safe_text
 
 MOST_FREQUENT = 20
@@ -33,7 +30,6 @@ COUNTED_AT_ONCE = 10_000  # rows
 TASK_CATEGORIES = ("audio-classification",)
 TAGS = ("audio-tagging", "hf-audio-tagger")
 BOUNDS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")  # of the Hub's size categories
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -190,7 +186,7 @@ def section_of(pushed: Pushed) -> str:
         rows = [(escape(tag), f"{times:,}", f"{times / total.videos:.1%}") for tag, times in frequent]
         parts += ["### Most frequent tags", table(("Tag", "Videos", "Share"), rows)]
     if pushed.tagger is not None:
-        values = [(f"`{name}`", code(value)) for name, value in settings(pushed.tagger)]
+        values = [(f"`{name}`", code(value)) for name, value in public_settings(pushed.tagger).items()]
         python = reproducing_code(pushed, pushed.tagger)
         parts += ["### Settings", table(("Setting", "Value"), values)]
         parts += ["### The code that makes these tags", f"```python\n{python}\n```"]
@@ -232,20 +228,10 @@ def counts_rows(counts: Mapping[str, TagCounts]) -> list[tuple[str, ...]]:
     ]
 
 
-def settings(tagger: Tagger) -> list[tuple[str, Any]]:
-    """What can change a tag, by name. Never a token, nor a folder of this machine."""
-    told = [setting.name for setting in fields(Tagger) if setting.repr and setting.name not in WITHOUT_EFFECT]
-    values = {name: getattr(tagger, name) for name in told}
-    values["model"] = public_name(tagger.model)
-    if tagger.weights is not None:
-        values["weights"] = public_name(tagger.weights)
-    return list(values.items())
-
-
 def reproducing_code(pushed: Pushed, tagger: Tagger) -> str:
     """Python that makes the same tags from the same videos."""
-    defaults = {setting.name: setting.default for setting in fields(Tagger)}
-    changed = {name: value for name, value in settings(tagger) if value != defaults[name]}
+    settings = public_settings(tagger)
+    changed = {name: value for name, value in settings.items() if value != getattr(Tagger, name)}
     model = changed.pop("model", DEFAULT_MODEL)
     arguments = [] if model == DEFAULT_MODEL else [repr_double(model)]
     arguments += [f"{name}={repr_double(value)}" for name, value in changed.items()]
@@ -269,25 +255,6 @@ def loading_call(pushed: Pushed) -> str:
     config = [] if pushed.config_name == "default" else [repr_double(pushed.config_name)]
     revision = [] if pushed.revision is None else [f"revision={repr_double(pushed.revision)}"]
     return f"load_dataset({', '.join([repr_double(pushed.repo_id), *config, *split, *revision])})"
-
-
-def is_hub_id(model: str) -> bool:
-    return bool(HUB_ID.fullmatch(model)) and not os.path.exists(os.path.expanduser(model))
-
-
-def public_name(source: str) -> str:
-    """A Hub id as it is, a URL without what may be secret in it, a local path without its folders.
-
-    >>> public_name("https://user:word@example.org/yamnet.h5?signature=abc")
-    'https://example.org/yamnet.h5'
-    >>> public_name("/home/me/checkpoints/mine")
-    'path/to/mine'
-    """
-    if is_url(source):
-        return without_secrets(source)
-    if is_hub_id(source) or not PurePath(source).parent.name:
-        return source
-    return f"path/to/{PurePath(source).name}"
 
 
 def rows_of(dataset_info: Any) -> int:
