@@ -39,9 +39,9 @@ def one_of(*choices: str) -> Check:
     return Check("one of " + ", ".join(map(repr, choices)), lambda value: value in choices)
 
 
-NAME = Check("a name", lambda value: isinstance(value, str) and value != "")
-FLAG = Check("True or False", lambda value: isinstance(value, bool))
-A_COUNT = Check(COUNT, is_count)
+IS_NAME = Check("a name", lambda value: isinstance(value, str) and value != "")
+IS_FLAG = Check("True or False", lambda value: isinstance(value, bool))
+IS_COUNT = Check(COUNT, is_count)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Settings:
         'a Hub id or local folder of any audio classification model of transformers, "yamnet", "vggish", or '
         '"demo" (packaged, works offline, not for real data).',
         panel="Model",
-        check=NAME,
+        check=IS_NAME,
         is_path=True,
     )
     _: KW_ONLY
@@ -78,7 +78,7 @@ class Settings:
         None, "branch, tag or commit of a Hub model.", panel="Model", none="the newest"
     )
     trust_remote_code: bool = setting(
-        False, "run code that comes with a Hub model.", panel="Model", check=FLAG
+        False, "run code that comes with a Hub model.", panel="Model", check=IS_FLAG
     )
     token: str | bool | None = setting(
         None,
@@ -106,7 +106,7 @@ class Settings:
         TAG_COLUMN,
         "the column to add; the names of the others begin like it.",
         panel="Columns",
-        check=NAME,
+        check=IS_NAME,
         changes="columns",
     )
     windows: str | int | None = setting(
@@ -130,7 +130,7 @@ class Settings:
         None,
         "add the k best labels with their scores.",
         panel="Columns",
-        check=A_COUNT,
+        check=IS_COUNT,
         none="off",
         changes="columns",
     )
@@ -143,10 +143,14 @@ class Settings:
         changes="columns",
     )
     segments: bool = setting(
-        False, "add which label leads from when to when.", panel="Columns", check=FLAG, changes="columns"
+        False, "add which label leads from when to when.", panel="Columns", check=IS_FLAG, changes="columns"
     )
     embeddings: bool = setting(
-        False, "add the pooled state before the classifier.", panel="Columns", check=FLAG, changes="columns"
+        False,
+        "add the pooled state before the classifier.",
+        panel="Columns",
+        check=IS_FLAG,
+        changes="columns",
     )
     channels: str = setting(
         "mean", '"mean" of all channels, or the "first".', panel="Sound", check=one_of("mean", "first")
@@ -181,13 +185,13 @@ class Settings:
         16,
         "stretches of about ten seconds that the model processes at once.",
         panel="Model",
-        check=A_COUNT,
+        check=IS_COUNT,
         changes="nothing",
     )
     batched: bool | None = setting(
         None,
         "whether `map` passes batches; needed only where its rows do not show it.",
-        check=FLAG,
+        check=IS_FLAG,
         none="detected",
         changes="nothing",
     )
@@ -202,7 +206,7 @@ class Settings:
         False,
         "tag rows anew that have tags, and replace all columns of these.",
         panel="Columns",
-        check=FLAG,
+        check=IS_FLAG,
         changes="columns",
     )
 
