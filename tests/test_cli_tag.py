@@ -131,7 +131,7 @@ def test_ctrl_c_on_a_terminal_ends_cleanly(clips: Path, tmp_path: Path) -> None:
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen[0].decode())
     assert re.search(r"model +demo", text)
     assert re.search(r"Tagging .* \d+/60 rows", text)
-    assert f"Interrupted. What was heard is kept in {dest}; the same command goes on from there." in text
+    assert f"Interrupted. What is done is kept in {dest}; the same command continues from there." in text
     assert "Traceback" not in text
     assert "Warning" not in text
     assert TOKEN not in text
@@ -203,7 +203,7 @@ def test_dry_run_tags_one_row_and_writes_nothing(few: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (["--out", "{tmp}/out", "--decoder", "vlc"], 1, "decoder='vlc' cannot be"),
+        (["--out", "{tmp}/out", "--decoder", "vlc"], 1, "decoder must be one of"),
         (["--out", "{tmp}/out", "--no-such-option"], 1, "No such option"),
         (["--out", "{tmp}/out", "--batch-size", "0"], 1, "Invalid value"),
         (["--out", "{tmp}/out", "--column", "sound"], 1, "no column 'sound'"),
@@ -267,7 +267,7 @@ def test_help_names_every_option_of_build_tagger_in_panels(monkeypatch: pytest.M
     for name in inspect.signature(build_tagger).parameters:
         if name != "batched":  # the command knows that it hands over batches
             assert f"--{name.replace('_', '-')} " in text, name
-    for panel in ("Source", "Model", "What is heard", "Columns", "The run", "The Hub"):
+    for panel in ("Source", "Model", "Sound", "Columns", "The run", "The Hub"):
         assert f"─ {panel} ─" in text
     assert "one for each GPU, or one" in text
 

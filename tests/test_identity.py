@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from datasets.fingerprint import Hasher
 from random_weights import write_yamnet
 
 from hf_audio_tagger import ModelError, SettingsError, Tagger, build_tagger
-from hf_audio_tagger.cli import label
+from hf_audio_tagger.cli.report import settings_table
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.models import dtypes as bfloat16
 from hf_audio_tagger.models import weights
@@ -200,9 +199,7 @@ def test_a_map_with_weights_that_are_not_there_fails(server: WeightsServer) -> N
 def test_what_may_be_secret_in_a_url_is_told_nowhere(server: WeightsServer) -> None:
     server.files = {"/a.pth": b"one"}
     tagger = build_tagger("yamnet", weights=f"{server.url}/a.pth?signature=secret", token="hf_secret")
-    record = SimpleNamespace(source="clips")
-    plan = SimpleNamespace(record=record, folder=SimpleNamespace(dest="out"), total_rows=1, done_rows=0)
-    table = label.settings_table(SimpleNamespace(notes=()), tagger, plan)
+    table = settings_table({"out": "scores"}, tagger, notes=())
     shown = [str(cell) for column in table.columns for cell in column.cells]
     told = json.dumps([repr(tagger.identity()), settings_of(tagger), shown])
     assert "secret" not in told

@@ -90,7 +90,7 @@ def test_json_of_a_run_keeps_the_names(monkeypatch: pytest.MonkeyPatch, folder: 
     from hf_audio_tagger.runs import Summary
 
     told = Summary("\x9b2J\udce9.jsonl", 0, 0, 0, 0, 0, 0, 0.0, 0.0, (), None)
-    monkeypatch.setattr("hf_audio_tagger.cli.tag.run", lambda *_, **__: told)
+    monkeypatch.setattr("hf_audio_tagger.runs.tag_dataset", lambda *_, **__: told)
     done = invoke(monkeypatch, "tag", folder, "--out", tmp_path / "o", "--model", "demo", "--json")
     assert (done.exit_code, json.loads(done.stdout)["dest"]) == (0, told.dest)
     assert not UNSAFE.search(done.stdout)

@@ -75,7 +75,7 @@ def tag(videos: "list[DemoVideo]", num_proc: int | None) -> list[Row]:
     """
     from datasets import Dataset, Video
 
-    from .. import build_tagger
+    from ..tagger import build_tagger
 
     ds = Dataset.from_dict({"video": [str(video.path) for video in videos]}).cast_column("video", Video())
     ds = ds.map(build_tagger("demo", on_error="record"), num_proc=num_proc, desc="Tagging")

@@ -1,4 +1,4 @@
-"""`hf-audio-tagger label`: a collection's scores, patch by patch, as files."""
+"""`hf-audio-tagger label`: the scores of a collection, window by window, as files."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,29 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from ..text import safe_json
-from .console import note, quiet_libraries, stderr, stdout
-from .ends import INTERRUPTED, SOME_FAILED, exit_codes, terminated_like_ctrl_c
-from .options import (
-    HEARING,
-    MODEL,
-    RUN,
-    AsJson,
-    BatchSize,
-    Channels,
-    Decoder,
-    Device,
-    Dtype,
-    Engine,
-    FollowLinks,
-    Processes,
-    Revision,
-    Weights,
-    option,
-)
+from .console import stdout
+from .options import RUN, SOURCES, AsJson, FollowLinks, Processes, option, takes_tagger
+from .report import finish, run_with_bar, settings_table, show_counts
 
 if TYPE_CHECKING:
     from ..runs import RunPlan
@@ -36,9 +18,22 @@ if TYPE_CHECKING:
     from ..sources.source import Source
     from ..tagger import Tagger
 
+# Predictions hold all windows and all scores, and none of these columns.
+WITHOUT = (
+    "trust_remote_code",
+    "token",
+    "windows",
+    "tag_column",
+    "top_k",
+    "threshold",
+    "segments",
+    "embeddings",
+    "redo",
+)
 
+
+@takes_tagger(*WITHOUT, model="yamnet", on_error="record")
 def label(
-    context: typer.Context,
     folder: Annotated[
         str,
         typer.Argument(
@@ -48,32 +43,12 @@ def label(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the scores go.")],
     follow_links: FollowLinks = False,
-    model: Annotated[
-        str, option(MODEL, help="yamnet, vggish, a Hub id, a local folder, or demo (packaged, offline).")
-    ] = "yamnet",
-    weights: Weights = None,
-    revision: Revision = None,
-    engine: Engine = "torch",
-    device: Device = None,
-    dtype: Dtype = "float32",
-    batch_size: BatchSize = 16,
-    hop_seconds: Annotated[
-        float | None,
-        option(HEARING, help="From patch to patch.", show_default="the model's, 0.48 for yamnet"),
-    ] = None,
-    channels: Channels = "mean",
-    decoder: Decoder = "auto",
-    column: Annotated[
-        str | None,
-        option(HEARING, help="Where a table has its media.", show_default="video, videos or audio"),
-    ] = None,
     id_column: Annotated[
         str | None,
-        option(HEARING, help="What clips are called.", show_default="id, file_name, or their path"),
+        option(SOURCES, help="What clips are called.", show_default="id, file_name, or their path"),
     ] = None,
-    on_error: Annotated[
-        str, option(RUN, help='"record" a file that cannot be read and go on, or "raise".')
-    ] = "record",
+    *,
+    tagger: "Tagger",
     num_proc: Processes = None,
     overwrite: Annotated[
         bool, option(RUN, "--overwrite", help="Label all anew, also with other settings.")
@@ -86,95 +61,53 @@ def label(
     write and read them; load_predictions and top_moments read them in Python.
     The same command again labels what is new or has changed.
 
-    Exit codes: 0 all well, 1 wrong use or settings, 2 the run could not go
-    on, 3 done and some files failed, 130 interrupted.
+    Exit codes: 0 all well, 1 wrong use or settings, 2 the run could not
+    continue, 3 done and some files failed, 130 interrupted.
     """
-    quiet_libraries(hub_bars=True)
-    with exit_codes(context):
-        from .. import build_tagger, export_predictions
-        from ..executors.processes import default_num_proc
-        from ..sources import open_source
-        from .progress import Bar
+    from ..executors.processes import default_num_proc
+    from ..runs.label import export_predictions
+    from ..sources import open_source
 
-        tagger = build_tagger(
-            model,
-            weights=weights,
-            revision=revision,
-            device=device,
-            dtype=dtype,
-            engine=engine,
-            batch_size=batch_size,
-            hop_seconds=hop_seconds,
-            channels=channels,
-            decoder=decoder,
-            column=column,
-            on_error=on_error,
-        )
-        source = open_source(folder, follow_links=follow_links)
-        num_proc = num_proc or default_num_proc(device)
-        try:
-            with (
-                Bar(stderr(), lambda plan: settings_table(source, tagger, plan)) as bar,
-                terminated_like_ctrl_c(),
-            ):
-                summary = export_predictions(
-                    source,
-                    out,
-                    tagger=tagger,
-                    id_column=id_column,
-                    num_proc=num_proc,
-                    overwrite=overwrite,
-                    watcher=bar,
-                )
-        except KeyboardInterrupt:
-            note(f"Interrupted. What was heard is kept in {out}; the same command goes on from there.")
-            raise typer.Exit(INTERRUPTED) from None
-    if as_json:
-        typer.echo(safe_json(asdict(summary)))
-    else:
-        show_summary(summary, stdout())
-    if summary.failed:
-        raise typer.Exit(SOME_FAILED)
+    source = open_source(folder, follow_links=follow_links)
+    summary = run_with_bar(
+        out,
+        lambda plan: describe_run(source, tagger, plan),
+        lambda bar: export_predictions(
+            source,
+            out,
+            tagger=tagger,
+            id_column=id_column,
+            num_proc=num_proc or default_num_proc(tagger.device),
+            overwrite=overwrite,
+            watcher=bar,
+        ),
+    )
+    finish(asdict(summary), summary.failed, as_json, lambda: show_summary(summary, stdout()))
 
 
-def settings_table(source: "Source", tagger: "Tagger", plan: "RunPlan") -> Table:
-    """What is labelled with what. The source and the folder are as a person named them."""
-    from ..runs.run_folder import settings_of
-
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    hop = "the model's own" if tagger.hop_seconds is None else f"{tagger.hop_seconds} s"
-    for name, value in (
-        ("folder", plan.record.source),
-        ("out", plan.folder.dest),
-        ("model", tagger.model),
-        ("weights", settings_of(tagger)["weights"] or "the model's own"),
-        ("hop", hop),
-        ("files", f"{plan.total_rows:,}"),
-        ("done before", f"{plan.done_rows:,}"),
-        *(("note", line) for line in source.notes),
-    ):
-        table.add_row(name, escape(value))
-    return table
+def describe_run(source: "Source", tagger: "Tagger", plan: "RunPlan") -> Table:
+    """The settings; the source and the folder as the user named them."""
+    facts = {
+        "folder": plan.record.source,
+        "out": plan.folder.dest,
+        "files": f"{plan.total_rows:,}",
+        "done before": f"{plan.done_rows:,}",
+    }
+    return settings_table(facts, tagger, source.notes, WITHOUT)
 
 
 def show_summary(summary: "LabelSummary", console: Console) -> None:
-    """Counts, and where things are."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column(justify="right")
-    for name, value in (
-        ("files", f"{summary.clips:,}"),
-        ("labelled", f"{summary.labelled:,}"),
-        ("without sound", f"{summary.without_sound:,}"),
-        ("failed", f"{summary.failed:,}"),
-        ("hours of sound", f"{summary.sound_seconds / 3600:,.2f}"),
-        ("patches", f"{summary.patches:,}"),
-        ("seconds", f"{summary.seconds:,.1f}"),
-    ):
-        table.add_row(name, value, style="red" if name == "failed" and summary.failed else None)
-    console.print(table)
+    """Counts, and where the files are."""
+    counts = {
+        "files": f"{summary.clips:,}",
+        "labelled": f"{summary.labelled:,}",
+        "without sound": f"{summary.without_sound:,}",
+        "failed": f"{summary.failed:,}",
+        "hours of sound": f"{summary.sound_seconds / 3600:,.2f}",
+        "patches": f"{summary.patches:,}",
+        "seconds": f"{summary.seconds:,.1f}",
+    }
+    show_counts(counts, summary.failed, console)
     console.print(f"\nThe scores are in {summary.folder}", markup=False, soft_wrap=True)
     if summary.failures is not None:
         console.print(f"Failures are listed in {summary.failures}", markup=False, soft_wrap=True)

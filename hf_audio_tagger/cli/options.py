@@ -1,13 +1,22 @@
-"""Options that several commands share: the same name, the same words of help."""
+"""Options that several commands share, and those that are made of a tagger's settings."""
 
-from typing import Annotated, Any
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
+from functools import wraps
+from types import UnionType
+from typing import Annotated, Any, get_args
 
 import typer
 
-SOURCES, MODEL, HEARING, COLUMNS, RUN, HUB = (
+from ..settings import ABOUT, IS_COUNT, Settings
+from .console import quiet_libraries
+from .exits import exit_codes
+
+PANELS = SOURCES, MODEL, SOUND, COLUMNS, RUN, HUB = (
     "Source",
     "Model",
-    "What is heard",
+    "Sound",
     "Columns",
     "The run",
     "The Hub",
@@ -18,28 +27,81 @@ def option(panel: str, *names: str, **more: Any) -> Any:
     return typer.Option(*names, rich_help_panel=panel, **more)
 
 
-Revision = Annotated[str | None, option(MODEL, help="Branch, tag or commit of a Hub model.")]
-Weights = Annotated[
-    str | None,
-    option(MODEL, help="File or URL for yamnet or vggish.", show_default="that in the cache folder"),
-]
-Engine = Annotated[str, option(MODEL, help='"torch", or "openvino" for CPUs.')]
-Device = Annotated[
-    str | None, option(MODEL, help='Such as "cpu" or "cuda:1".', show_default="CUDA, else CPU")
-]
-Dtype = Annotated[str, option(MODEL, help="float32, bfloat16, float16 or auto.")]
-BatchSize = Annotated[
-    int, option(MODEL, min=1, help="Stretches of ten seconds that the model hears at once.")
-]
-Channels = Annotated[str, option(HEARING, help='"mean" of all channels, or the "first".')]
-Decoder = Annotated[str, option(HEARING, help="auto, torchcodec, pyav or decord.")]
 Processes = Annotated[
     int | None,
     option(RUN, "--num-proc", min=1, metavar="N", help="Processes.", show_default="one for each GPU, or one"),
 ]
 FollowLinks = Annotated[
-    bool, option(SOURCES, "--follow-links", help="Read also what links in a folder name outside of it.")
+    bool, option(SOURCES, "--follow-links", help="Read also files outside of a folder that links in it name.")
 ]
 AsJson = Annotated[
     bool, option(RUN, "--json", help="Print the summary as JSON on standard output, for scripts.")
 ]
+
+
+def takes_tagger(*without: str, **defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Replace a command's parameter `tagger` by an option for each setting.
+
+    Args:
+        without: settings that the command has no option for.
+        defaults: of settings where the command's differ from those of Python.
+    """
+    names = [name for name in setting_names() if name not in without]
+
+    def expand(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def build_and_call(context: typer.Context, **given: Any) -> None:
+            quiet_libraries(hub_bars=True)  # a dataset or model may take long to download
+            settings = {name: parse_value(name, given.pop(name)) for name in names}
+            with exit_codes(context):
+                from ..tagger import build_tagger
+
+                command(tagger=build_tagger(**settings), **given)
+
+        context = make_parameter("context", typer.Context)
+        parameters = dict(inspect.signature(command).parameters)
+        options = {name: setting_option(name, defaults) for name in names}
+        expanded = [context]
+        for name, parameter in parameters.items():
+            one = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            expanded += options.values() if name == "tagger" else [one]
+        build_and_call.__signature__ = inspect.Signature(expanded)  # type: ignore[attr-defined]
+        build_and_call.__annotations__ = {one.name: one.annotation for one in expanded}
+        return build_and_call
+
+    return expand
+
+
+def setting_names() -> list[str]:
+    """The settings that have an option, panel by panel."""
+    with_option = [name for name, about in ABOUT.items() if about.panel is not None]
+    return sorted(with_option, key=lambda name: PANELS.index(str(ABOUT[name].panel)))
+
+
+def setting_option(name: str, defaults: dict[str, Any]) -> inspect.Parameter:
+    about = ABOUT[name]
+    default = defaults.get(name, getattr(Settings, name))
+    types = value_types(name)
+    kind: Any = str if str in types else next(one for one in types if one is not type(None))
+    flag = ["--" + name.replace("_", "-")] if kind is bool else []
+    more: dict[str, Any] = {"min": 1} if about.check is IS_COUNT else {}
+    if default is None:
+        kind |= None
+        more["show_default"] = about.none
+    words = about.help[0].upper() + about.help[1:]
+    return make_parameter(name, Annotated[kind, option(str(about.panel), *flag, help=words, **more)], default)
+
+
+def make_parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+
+
+def value_types(name: str) -> tuple[Any, ...]:
+    (declared,) = (one.type for one in fields(Settings) if one.name == name)
+    return get_args(declared) if isinstance(declared, UnionType) else (declared,)
+
+
+def parse_value(name: str, given: Any) -> Any:
+    """The value of an option; a number where the setting takes text and whole numbers."""
+    is_number = isinstance(given, str) and given.isdigit() and int in value_types(name)
+    return int(given) if is_number else given

@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import ColumnError, SettingsError, TaggerError
-from ..text import safe_json
-from .console import fail, note, quiet_libraries, stdout
-from .ends import SOME_FAILED, STOPPED
+from .console import note, quiet_libraries, stdout
+from .exits import exit_codes
+from .report import finish
 
 if TYPE_CHECKING:
     from ..recipes import Report
 
 
 def run(
+    context: typer.Context,
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A Data-Juicer recipe, .yaml or .json.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an export that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -26,28 +26,18 @@ def run(
     ignored, with a line each. An export that is there is replaced with
     --overwrite only.
 
-    Exits with 0 if all went well, 1 for wrong settings, 2 if the run could not
-    go on, 3 if some samples failed.
+    Exit codes: 0 all well, 1 wrong use or settings, 2 the run could not
+    continue, 3 done and some samples failed.
     """
     quiet_libraries(map_bar=not as_json)
     from ..recipes import run_recipe
 
-    try:
+    with exit_codes(context, OSError):
         report = run_recipe(recipe, note, overwrite=overwrite)
-    except (SettingsError, ColumnError):
-        raise  # told by the app, with exit code 1
-    except (TaggerError, OSError) as error:
-        fail(str(error))
-        raise typer.Exit(STOPPED) from None
-    if as_json:
-        typer.echo(safe_json(summary_of(report)))
-    else:
-        print_summary(report)
-    if report.failures:
-        raise typer.Exit(SOME_FAILED)
+    finish(summarize(report), len(report.failures), as_json, lambda: print_summary(report))
 
 
-def summary_of(report: "Report") -> dict[str, Any]:
+def summarize(report: "Report") -> dict[str, Any]:
     return {
         "samples": report.samples,
         **report.counts,

@@ -8,51 +8,22 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..errors import SettingsError
-from ..text import safe_json, safe_text
-from .console import note, quiet_libraries, stderr, stdout
-from .ends import INTERRUPTED, SOME_FAILED, exit_codes, terminated_like_ctrl_c
-from .options import (
-    COLUMNS,
-    HEARING,
-    HUB,
-    MODEL,
-    RUN,
-    SOURCES,
-    AsJson,
-    BatchSize,
-    Channels,
-    Decoder,
-    Device,
-    Dtype,
-    Engine,
-    FollowLinks,
-    Processes,
-    Revision,
-    Weights,
-    option,
-)
+from ..text import safe_text
+from .console import stderr, stdout
+from .options import HUB, RUN, SOURCES, AsJson, FollowLinks, Processes, option, takes_tagger
+from .report import finish, run_with_bar, settings_table, show_counts
 
 if TYPE_CHECKING:
-    from ..runs import Summary
+    from ..runs import RunPlan, Summary
     from ..sources.source import Source
     from ..tagger import Tagger
 
 BAR_WIDTH = 30  # of the most frequent tag
 LONGEST_VALUE = 300  # characters of a cell in a dry run
-DEFAULT_WORDS = {  # what a setting of None stands for
-    "revision": "the newest",
-    "column": "video, videos or audio",
-    "windows": "the model's own",
-    "hop_seconds": "the model's own",
-    "top_k": "off",
-    "threshold": "off",
-    "weights": "the model's own",
-    "device": "CUDA if there is any, else CPU",
-}
 
 
+@takes_tagger(on_error="record")
 def tag(
-    context: typer.Context,
     source: Annotated[
         str,
         typer.Argument(
@@ -77,50 +48,8 @@ def tag(
     ] = False,
     follow_links: FollowLinks = False,
     limit: Annotated[int | None, option(SOURCES, min=1, metavar="N", help="Only the first N rows.")] = None,
-    model: Annotated[
-        str,
-        option(MODEL, help="A Hub id, a local folder, yamnet, vggish, or demo (packaged, offline)."),
-    ] = "MIT/ast-finetuned-audioset-10-10-0.4593",
-    revision: Revision = None,
-    trust_remote_code: Annotated[
-        bool, option(MODEL, "--trust-remote-code", help="Run code that comes with a Hub model.")
-    ] = False,
-    token: Annotated[
-        str | None,
-        option(
-            MODEL, help="For private data or models.", show_default="HF_TOKEN, or that of `hf auth login`"
-        ),
-    ] = None,
-    weights: Weights = None,
-    engine: Engine = "torch",
-    device: Device = None,
-    dtype: Dtype = "float32",
-    batch_size: BatchSize = 16,
-    windows: Annotated[
-        str | None,
-        option(HEARING, help="first, all, or how many, spread evenly.", show_default="the model's"),
-    ] = None,
-    hop_seconds: Annotated[float | None, option(HEARING, help='From window to window with "all".')] = None,
-    channels: Channels = "mean",
-    decoder: Decoder = "auto",
-    column: Annotated[
-        str | None, option(COLUMNS, help="Where the media are.", show_default="video, videos or audio")
-    ] = None,
-    tag_column: Annotated[
-        str, option(COLUMNS, help="The column to add; the others' names begin like it.")
-    ] = "video_audio_tags",
-    top_k: Annotated[int | None, option(COLUMNS, min=1, help="Add the best labels and their scores.")] = None,
-    threshold: Annotated[float | None, option(COLUMNS, help="Least score of a label in top-k.")] = None,
-    segments: Annotated[bool, option(COLUMNS, "--segments", help="Add which label leads when.")] = False,
-    embeddings: Annotated[
-        bool, option(COLUMNS, "--embeddings", help="Add the state before the classifier.")
-    ] = False,
-    on_error: Annotated[
-        str, option(COLUMNS, help='"record" the reason in a column and go on, or "raise".')
-    ] = "record",
-    redo: Annotated[
-        bool, option(COLUMNS, "--redo", help="Hear rows again that come with tags, and replace these.")
-    ] = False,
+    *,
+    tagger: "Tagger",
     num_proc: Processes = None,
     shard_rows: Annotated[
         int | None, option(RUN, min=1, metavar="N", help="Rows that are saved at once.", show_default="1000")
@@ -145,70 +74,52 @@ def tag(
         bool, option(HUB, "--only-tags", help="Push keys and tags without the media.")
     ] = False,
 ) -> None:
-    """Tag SOURCE into DEST. The same command again goes on where it was, whatever ended it.
+    """Tag SOURCE into DEST. The same command continues a run that was interrupted.
 
-    Exit codes: 0 all well, 1 wrong use or settings, 2 the run could not go on, 3 done and some rows
-    failed, 130 interrupted.
+    Exit codes: 0 all well, 1 wrong use or settings, 2 the run could not
+    continue, 3 done and some rows failed, 130 interrupted.
     """
-    quiet_libraries(hub_bars=True)  # a dataset or model may take long to fetch; workers print to a log
-    with exit_codes(context):
-        from .. import build_tagger
-        from ..sources import open_source
+    from ..executors.processes import default_num_proc
+    from ..runs import tag_dataset
+    from ..sources import open_source
 
-        tagger = build_tagger(
-            model,
-            revision=revision,
-            trust_remote_code=trust_remote_code,
-            token=token,
-            weights=weights,
-            column=column,
-            tag_column=tag_column,
-            windows=int(windows) if windows is not None and windows.isdigit() else windows,
-            hop_seconds=hop_seconds,
-            top_k=top_k,
-            threshold=threshold,
-            segments=segments,
-            embeddings=embeddings,
-            channels=channels,
-            decoder=decoder,
-            device=device,
-            dtype=dtype,
-            engine=engine,
-            batch_size=batch_size,
-            on_error=on_error,
-            redo=redo,
-        )
-        if out is None and not dry_run:
-            raise SettingsError("--out DEST says where the result goes; --dry-run looks without one.")
-        pushed = push_options(push, out, private, push_revision, only_tags)
-        opened = open_source(
-            source, config=config, split=split, streaming=streaming, token=token, follow_links=follow_links
-        )
-        if dry_run:
-            show_preview(opened, tagger, out, limit)
-            return
-        assert out is not None
-        summary = run(
+    if out is None and not dry_run:
+        raise SettingsError("--out DEST says where the result goes; --dry-run looks without one.")
+    push_how = make_push_options(push, out, private, push_revision, only_tags)
+    opened = open_source(
+        source,
+        config=config,
+        split=split,
+        streaming=streaming,
+        token=tagger.token,
+        follow_links=follow_links,
+    )
+    if dry_run:
+        show_preview(opened, tagger, out, limit)
+        return
+    assert out is not None
+    processes = num_proc or (1 if opened.is_stream else default_num_proc(tagger.device))
+    summary = run_with_bar(
+        out,
+        lambda plan: describe_run(opened, tagger, out, plan, processes),
+        lambda bar: tag_dataset(
             opened,
             out,
             tagger,
-            num_proc=num_proc,
+            num_proc=processes,
             shard_rows=shard_rows,
             limit=limit,
             overwrite=overwrite,
             retry_failed=retry_failed,
             max_failures=max_failures,
-            push=pushed,
-        )
-        if as_json:
-            typer.echo(safe_json(summary.as_dict()))
-        else:
-            show_summary(summary, stdout())
-    if summary.failed:
-        raise typer.Exit(SOME_FAILED)
+            push=push_how,
+            watcher=bar,
+        ),
+    )
+    finish(summary.as_dict(), summary.failed, as_json, lambda: show_summary(summary, stdout()))
 
 
-def push_options(
+def make_push_options(
     push: str | None, out: str | None, private: bool, revision: str | None, only_tags: bool
 ) -> dict[str, Any] | None:
     """How to push, where that is asked for; a DEST on the Hub is such a wish too."""
@@ -223,53 +134,29 @@ def push_options(
     return options if push is None else {"repo_id": push, **options}
 
 
-def run(source: "Source", out: str, tagger: "Tagger", *, num_proc: int | None, **how: Any) -> "Summary":
-    """The run, with a bar. Ctrl-C and SIGTERM end it alike, and what was heard is kept."""
-    from ..executors.processes import default_num_proc
-    from ..runs import tag_dataset
-    from .progress import Bar
-
-    if num_proc is None:
-        num_proc = 1 if source.is_stream else default_num_proc(tagger.device)
-    bar = Bar(stderr(), lambda plan: settings_table(source, tagger, out, num_proc, plan))
-    try:
-        with bar, terminated_like_ctrl_c():
-            return tag_dataset(source, out, tagger, num_proc=num_proc, watcher=bar, **how)
-    except KeyboardInterrupt:
-        note(f"Interrupted. What was heard is kept in {out}; the same command goes on from there.")
-        raise typer.Exit(INTERRUPTED) from None
-
-
-def settings_table(
-    source: "Source", tagger: "Tagger", out: str | None, num_proc: int | None, plan: Any
+def describe_run(
+    source: "Source",
+    tagger: "Tagger",
+    out: str | None,
+    plan: "RunPlan | None" = None,
+    num_proc: int | None = None,
 ) -> Table:
-    """The resolved settings. A token is never among them."""
+    """The settings, resolved; of a dry run without a plan."""
     from ..rows import pick_column
-    from ..runs.run_folder import settings_of
 
-    settings = {**settings_of(tagger), "device": tagger.device, "batch_size": tagger.batch_size}
-    settings["column"] = pick_column(list(source.features), tagger.column)
-    rows = {"source": source.name, "rows": counted(source.row_count)}
+    facts = {"source": source.name, "rows": format_count(source.row_count)}
     if out is not None:
-        rows["out"] = out
+        facts["out"] = out
     if plan is not None:
-        rows["limit"] = counted(plan.record.limit, "none")
-        rows["shard_rows"] = counted(plan.record.shard_rows)
-        rows["num_proc"] = str(num_proc)
-        rows["done before"] = f"{plan.done_rows:,} rows"
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    for name, value in {**rows, **settings}.items():
-        word = DEFAULT_WORDS.get(name, "none") if value is None else value
-        shown = {True: "yes", False: "no"}[word] if isinstance(word, bool) else str(word)
-        table.add_row(name, escape(shown), style="dim" if value is None else None)
-    for line in source.notes:
-        table.add_row("note", escape(line))
-    return table
+        facts["limit"] = format_count(plan.record.limit, "none")
+        facts["shard_rows"] = format_count(plan.record.shard_rows)
+        facts["num_proc"] = str(num_proc)
+        facts["done before"] = f"{plan.done_rows:,} rows"
+    column = pick_column(list(source.features), tagger.column)
+    return settings_table(facts, tagger, source.notes, column=column)
 
 
-def counted(number: int | None, unknown: str = "not known before the end") -> str:
+def format_count(number: int | None, unknown: str = "not known before the end") -> str:
     return unknown if number is None else f"{number:,}"
 
 
@@ -279,11 +166,11 @@ def show_preview(source: "Source", tagger: "Tagger", out: str | None, limit: int
     from ..runs import preview
 
     console = stdout()
-    console.print(settings_table(source, tagger, out, None, None))
+    console.print(describe_run(source, tagger, out))
     with stderr().status("Tagging the first row"):
         row = preview(source, tagger)
     rows = source.row_count if limit is None or source.row_count is None else min(limit, source.row_count)
-    console.print(f"\n{counted(rows)} rows would be tagged. The first:")
+    console.print(f"\n{format_count(rows)} rows would be tagged. The first:")
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in row.items():
         style = "green" if name.startswith(find_prefix(tagger.tag_column)) else None
@@ -293,22 +180,21 @@ def show_preview(source: "Source", tagger: "Tagger", out: str | None, limit: int
 
 def show_summary(summary: "Summary", console: Console) -> None:
     """Counts, the ten most frequent tags as bars, and where failures are listed."""
-    counts = Table(show_header=False, box=None, pad_edge=False)
-    counts.add_column(style="bold")
-    counts.add_column(justify="right")
-    for name, number in (
-        ("rows", summary.rows),
-        ("tagged", summary.tagged),
-        ("kept tags", summary.kept),
-        ("EMPTY", summary.empty),
-        ("without videos", summary.without_videos),
-        ("failed", summary.failed),
-    ):
-        if number or name not in ("without videos", "kept tags"):
-            counts.add_row(name, f"{number:,}", style="red" if name == "failed" and number else None)
-    counts.add_row("seconds", f"{summary.seconds:,.1f}")
-    counts.add_row("clips/s", f"{summary.clips_per_second:,.2f}")
-    console.print(counts)
+    counts = {
+        "rows": summary.rows,
+        "tagged": summary.tagged,
+        "kept tags": summary.kept,
+        "EMPTY": summary.empty,
+        "without videos": summary.without_videos,
+        "failed": summary.failed,
+    }
+    shown = {
+        name: f"{number:,}"
+        for name, number in counts.items()
+        if number or name not in ("without videos", "kept tags")
+    }
+    shown |= {"seconds": f"{summary.seconds:,.1f}", "clips/s": f"{summary.clips_per_second:,.2f}"}
+    show_counts(shown, summary.failed, console)
     if summary.most_frequent:
         tags = Table(show_header=False, box=None, pad_edge=False)
         most = summary.most_frequent[0][1]

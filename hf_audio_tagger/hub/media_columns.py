@@ -6,9 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 from datasets import Audio, Dataset, LargeList, List, Value, Video
+from datasets.features.features import require_decoding
 
 from ..cells import COLUMNS
-from ..compat.datasets_internals import is_decodable
 from ..errors import ColumnError, SettingsError
 
 Splits = dict[str, Dataset]
@@ -29,7 +29,7 @@ def holds_media(feature: Any) -> bool:
     >>> holds_media(Value("string"))
     False
     """
-    if is_decodable(feature):
+    if require_decoding(feature, ignore_decode_attribute=True):
         return True
     if isinstance(feature, Value):
         return feature.dtype in ("binary", "large_binary")
@@ -41,7 +41,7 @@ def holds_media(feature: Any) -> bool:
 
 
 def cast_paths(dataset: Dataset, column: str | None) -> Dataset:
-    """Cast a column of paths to `Video()`, or `Audio()` if it is called so, for `push_to_hub` to embed."""
+    """Cast a column of paths to `Video()`, or `Audio()` if called "audio": `push_to_hub` embeds these."""
     if column is None:
         names = ", ".join(map(repr, dataset.column_names))
         raise ColumnError(f"embed_media=True finds no column of media. The dataset has: {names}.")
