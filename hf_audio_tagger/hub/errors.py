@@ -19,7 +19,7 @@ class HubError(TaggerError, RuntimeError):
 
 @contextmanager
 def explain_errors(repo_id: str, token: str | bool | None) -> Iterator[None]:
-    """Raise a `HubError` for errors of the Hub, the network and missing files, and where the token would show."""
+    """Turn errors of the Hub, of the network and of missing files into `HubError`."""
     try:
         yield
     except TaggerError:

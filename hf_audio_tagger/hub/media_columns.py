@@ -41,7 +41,7 @@ def holds_media(feature: Any) -> bool:
 
 
 def cast_paths(dataset: Dataset, column: str | None) -> Dataset:
-    """Cast a column of paths to `Video()`, or to `Audio()` if it is called "audio", for `push_to_hub` to embed."""
+    """Cast a column of paths to `Video()`, or `Audio()` if called "audio": `push_to_hub` embeds these."""
     if column is None:
         names = ", ".join(map(repr, dataset.column_names))
         raise ColumnError(f"embed_media=True finds no column of media. The dataset has: {names}.")
