@@ -25,13 +25,11 @@ from datasets import Dataset, IterableDataset
 from ._version import __version__
 from .errors import SettingsError, TaggerError
 from .models.weights import RELEASES, is_here
+from .settings import ABOUT, public_settings
 from .tagger import Tagger
 
 KEY = "hf_audio_tagger_provenance"
 DESCRIPTION_LINE = re.compile(rf"^{KEY}: (.*)\n?", re.MULTILINE)
-BESIDE_THE_TAG = frozenset(
-    {"column", "tag_column", "top_k", "threshold", "segments", "embeddings", "on_error", "redo"}
-)
 
 
 @dataclass(frozen=True)
@@ -51,12 +49,10 @@ Provenance = Mapping[
 
 def record_tagger(tagger: Tagger) -> TaggerRecord:
     """What is written about a tagger. No token, and no folder of this machine."""
-    from .results.card import settings
-
-    shown = dict(settings(tagger))
+    shown = public_settings(tagger)
     model = shown.pop("model")
     del shown["redo"]
-    identity = repr(tagger.identity(leaving_out=BESIDE_THE_TAG))
+    identity = repr(tagger.identity(tags_only=True))
     digest = hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()
     return TaggerRecord(model, shown, digest, __version__)
 
@@ -117,7 +113,7 @@ def describe_differences(before: TaggerRecord, now: TaggerRecord) -> str:
     changes = [
         f"{name} was {old.get(name)!r}, is now {new[name]!r}"
         for name in new
-        if name not in BESIDE_THE_TAG and old.get(name) != new[name]
+        if ABOUT[name].changes == "tags" and old.get(name) != new[name]
     ]
     return "; ".join(changes) or "the model's files or this package's algorithms have changed"
 

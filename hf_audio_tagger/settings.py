@@ -1,69 +1,246 @@
-"""What a tagger's settings may be. Wrong ones are told when the tagger is built."""
+"""A tagger's settings, each declared once, as a field of `Settings`.
 
+The signature and documentation of `build_tagger`, the checks, the fingerprint, the lists of settings in cards
+and run records, and the options of the shell are derived from these fields. To add a setting, add a field and
+use it. The module imports nothing heavy, since the shell's `--help` reads it.
+"""
+
+import inspect
 import os
 import re
-from numbers import Real
-from typing import TYPE_CHECKING, Any
+import textwrap
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field, fields
+from pathlib import PurePath
+from typing import Any, Literal, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
-from .cells import is_url
+from .checks import COUNT, invalid, is_count, is_number
 from .errors import SettingsError
-from .models.spec import DTYPES, ENGINES, WEIGHT_FAMILIES
-from .models.weights import URL_SCHEMES, without_secrets
 
-if TYPE_CHECKING:
-    from .tagger import Tagger
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
-CHOICES = {
-    "channels": ("mean", "first"),
-    "decoder": ("auto", "torchcodec", "pyav", "decord"),
-    "dtype": DTYPES,
-    "engine": ENGINES,
-    "on_error": ("raise", "record"),
-}
-WINDOWS = ("first", "all")
-DEVICE = r"cpu|mps|(cuda|xpu)(:\d+)?"
+DEFAULT_MODEL = "MIT/ast-finetuned-audioset-10-10-0.4593"
+TAG_COLUMN = "video_audio_tags"
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+DEVICE = re.compile(r"cpu|mps|(cuda|xpu)(:\d+)?")
 
 
-def check_settings(tagger: "Tagger") -> None:
-    """Raise a SettingsError that names the setting, its value and what it may be."""
-    for name, choices in CHOICES.items():
-        if getattr(tagger, name) not in choices:
-            raise wrong(name, getattr(tagger, name), "one of " + ", ".join(map(repr, choices)))
-    for name in ("model", "tag_column"):
-        require(isinstance(getattr(tagger, name), str) and getattr(tagger, name), name, tagger, "a name")
-    for name in ("trust_remote_code", "segments", "embeddings", "redo"):
-        require(isinstance(getattr(tagger, name), bool), name, tagger, "True or False")
-    require(tagger.batched in (None, True, False), "batched", tagger, "None, True or False")
-    require(is_count(tagger.batch_size), "batch_size", tagger, "a whole number from 1 on")
-    require(
-        tagger.top_k is None or is_count(tagger.top_k), "top_k", tagger, "None or a whole number from 1 on"
+@dataclass(frozen=True)
+class Check:
+    """What values a setting may have, and how an error describes them."""
+
+    expected: str
+    is_valid: Callable[[Any], bool]
+
+
+def one_of(*choices: str) -> Check:
+    return Check("one of " + ", ".join(map(repr, choices)), lambda value: value in choices)
+
+
+NAME = Check("a name", lambda value: isinstance(value, str) and value != "")
+FLAG = Check("True or False", lambda value: isinstance(value, bool))
+A_COUNT = Check(COUNT, is_count)
+
+
+@dataclass(frozen=True)
+class About:
+    """What is declared of a setting beside its name, type and default."""
+
+    help: str
+    panel: str | None = None  # of the shell's help that shows its option; None: no option
+    check: Check | None = None
+    none: str | None = None  # what None stands for, in words
+    changes: Literal["tags", "columns", "nothing"] = "tags"  # "columns": only those beside the tags
+    is_secret: bool = False  # never printed, stored or hashed
+    is_path: bool = False  # may name a file: any path is accepted, and folders are not made public
+
+
+def setting(default: Any, help: str, **about: Any) -> Any:
+    return field(default=default, repr="is_secret" not in about, metadata={"about": About(help, **about)})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of a tagger, checked."""
+
+    model: str | os.PathLike[str] = setting(  # noqa: RUF009
+        DEFAULT_MODEL,
+        'a Hub id or local folder of any audio classification model of transformers, "yamnet", "vggish", or '
+        '"demo" (packaged, works offline, not for real data).',
+        panel="Model",
+        check=NAME,
+        is_path=True,
     )
-    windows_fit = tagger.windows is None or tagger.windows in WINDOWS or is_count(tagger.windows)
-    require(windows_fit, "windows", tagger, 'None, "first", "all" or how many to spread over the clip')
-    hop_fits = tagger.hop_seconds is None or (is_number(tagger.hop_seconds) and tagger.hop_seconds > 0)
-    require(hop_fits, "hop_seconds", tagger, "None or a number above 0")
-    require(tagger.threshold is None or is_number(tagger.threshold), "threshold", tagger, "None or a score")
-    device_fits = tagger.device is None or re.fullmatch(DEVICE, str(tagger.device))
-    require(device_fits, "device", tagger, 'None or such as "cpu", "cuda", "cuda:1", "mps"')
-    check_combinations(tagger)
+    _: KW_ONLY
+    revision: str | None = setting(
+        None, "branch, tag or commit of a Hub model.", panel="Model", none="the newest"
+    )
+    trust_remote_code: bool = setting(
+        False, "run code that comes with a Hub model.", panel="Model", check=FLAG
+    )
+    token: str | bool | None = setting(
+        None,
+        "for private or gated data and models; never printed, stored or hashed.",
+        panel="Model",
+        none="HF_TOKEN, or that of `hf auth login`",
+        changes="nothing",
+        is_secret=True,
+    )
+    weights: str | os.PathLike[str] | None = setting(  # noqa: RUF009
+        None,
+        'file or URL of the weights of "yamnet" or "vggish".',
+        panel="Model",
+        none="the model's own",
+        is_path=True,
+    )
+    column: str | None = setting(
+        None,
+        "where the videos are.",
+        panel="Columns",
+        none="the first of video, videos, audio",
+        changes="columns",
+    )
+    tag_column: str = setting(
+        TAG_COLUMN,
+        "the column to add; the names of the others begin like it.",
+        panel="Columns",
+        check=NAME,
+        changes="columns",
+    )
+    windows: str | int | None = setting(
+        None,
+        'which parts of a clip: the "first" window, "all" windows, or a number of them spread evenly.',
+        panel="Sound",
+        check=Check(
+            "'first', 'all' or a whole number of at least 1",
+            lambda value: value in ("first", "all") or is_count(value),
+        ),
+        none="the model's own",
+    )
+    hop_seconds: float | None = setting(
+        None,
+        'from one window to the next with "all".',
+        panel="Sound",
+        check=Check("a number above 0", lambda value: is_number(value) and value > 0),
+        none="the model's own",
+    )
+    top_k: int | None = setting(
+        None,
+        "add the k best labels with their scores.",
+        panel="Columns",
+        check=A_COUNT,
+        none="off",
+        changes="columns",
+    )
+    threshold: float | None = setting(
+        None,
+        "keep only labels of at least this score in the top_k column.",
+        panel="Columns",
+        check=Check("a score", is_number),
+        none="off",
+        changes="columns",
+    )
+    segments: bool = setting(
+        False, "add which label leads from when to when.", panel="Columns", check=FLAG, changes="columns"
+    )
+    embeddings: bool = setting(
+        False, "add the pooled state before the classifier.", panel="Columns", check=FLAG, changes="columns"
+    )
+    channels: str = setting(
+        "mean", '"mean" of all channels, or the "first".', panel="Sound", check=one_of("mean", "first")
+    )
+    decoder: str = setting(
+        "auto",
+        '"auto", "torchcodec", "pyav" or "decord".',
+        panel="Sound",
+        check=one_of("auto", "torchcodec", "pyav", "decord"),
+    )
+    device: str | None = setting(
+        None,
+        'such as "cpu" or "cuda:1".',
+        panel="Model",
+        check=Check(
+            "such as 'cpu', 'cuda', 'cuda:1', 'mps'",
+            lambda value: isinstance(value, str) and DEVICE.fullmatch(value) is not None,
+        ),
+        none="a CUDA device by the worker's rank, else the CPU",
+        changes="nothing",
+    )
+    dtype: str = setting(
+        "float32",
+        '"float32", "bfloat16", "float16", or "auto" (bfloat16 where the hardware has it).',
+        panel="Model",
+        check=one_of("float32", "bfloat16", "float16", "auto"),
+    )
+    engine: str = setting(
+        "torch", '"torch", or "openvino" for CPUs.', panel="Model", check=one_of("torch", "openvino")
+    )
+    batch_size: int = setting(
+        16,
+        "stretches of about ten seconds that the model processes at once.",
+        panel="Model",
+        check=A_COUNT,
+        changes="nothing",
+    )
+    batched: bool | None = setting(
+        None,
+        "whether `map` passes batches; needed only where its rows do not show it.",
+        check=FLAG,
+        none="detected",
+        changes="nothing",
+    )
+    on_error: str = setting(
+        "raise",
+        '"raise", or "record" the reason in a column and continue.',
+        panel="Columns",
+        check=one_of("raise", "record"),
+        changes="columns",
+    )
+    redo: bool = setting(
+        False,
+        "tag rows anew that have tags, and replace all columns of these.",
+        panel="Columns",
+        check=FLAG,
+        changes="columns",
+    )
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value, check = getattr(self, one.name), ABOUT[one.name].check
+            if ABOUT[one.name].is_path and isinstance(value, os.PathLike):
+                value = os.fspath(value)
+                object.__setattr__(self, one.name, value)
+            is_optional = one.default is None
+            if check is None or (is_optional and value is None) or check.is_valid(value):
+                continue
+            raise invalid(one.name, value, "None or " * is_optional + check.expected)
+        check_combinations(self)
 
 
-def check_combinations(tagger: "Tagger") -> None:
-    """Settings that are fine alone and make no sense together."""
-    if tagger.threshold is not None and tagger.top_k is None:
+ABOUT: dict[str, About] = {one.name: one.metadata["about"] for one in fields(Settings)}
+
+
+def check_combinations(settings: Settings) -> None:
+    """Settings that are valid alone and do not fit together."""
+    if settings.threshold is not None and settings.top_k is None:
         raise SettingsError("threshold= trims the column that top_k= adds; pass top_k too, as in top_k=10.")
-    if tagger.hop_seconds is not None and tagger.windows in ("first",):
+    if settings.hop_seconds is not None and settings.windows == "first":
         raise SettingsError('hop_seconds= is the step from window to window; it needs windows="all".')
-    if tagger.weights is not None:
-        if tagger.model not in WEIGHT_FAMILIES:
-            families = " and ".join(map(repr, WEIGHT_FAMILIES))
-            raise SettingsError(f"weights= goes with model={families}; {tagger.model!r} brings its own.")
-        check_weights(tagger.weights)
+    if settings.weights is not None:
+        check_weights(str(settings.model), str(settings.weights))
 
 
-def check_weights(weights: str) -> None:
-    """Refuse a path without a file, and a URL that cannot be downloaded; its secrets are not told."""
+def check_weights(model: str, weights: str) -> None:
+    """Refuse weights that the model does not take, paths without a file, URLs that cannot be downloaded."""
+    from .cells import is_url
+    from .models.spec import WEIGHT_FAMILIES
+    from .models.weights import URL_SCHEMES, without_secrets
+
+    if model not in WEIGHT_FAMILIES:
+        families = " and ".join(map(repr, WEIGHT_FAMILIES))
+        raise SettingsError(f"weights= goes with model={families}; {model!r} brings its own.")
     if not is_url(weights):
         if not os.path.isfile(os.path.expanduser(weights)):
             raise SettingsError(f"weights={weights!r}: there is no such file.")
@@ -71,23 +248,80 @@ def check_weights(weights: str) -> None:
     url = urlsplit(weights)
     if url.scheme not in URL_SCHEMES or "@" in url.netloc:
         raise SettingsError(
-            f"weights={without_secrets(weights)!r}: they come from a path, or an http, https or file URL "
-            "without a user's name and password."
+            f"weights={without_secrets(weights)!r} must be a path, or an http, https or file URL without a "
+            "user's name and password."
         )
 
 
-def require(fits: Any, name: str, tagger: "Tagger", what: str) -> None:
-    if not fits:
-        raise wrong(name, getattr(tagger, name), what)
+# What is derived from the declarations
 
 
-def wrong(name: str, value: Any, what: str) -> SettingsError:
-    return SettingsError(f"{name}={value!r} cannot be; it is {what}.")
+def takes_settings(
+    settings: Callable[Parameters, Settings],
+) -> Callable[[Callable[..., Result]], Callable[Parameters, Result]]:
+    """Give a function the signature of `Settings`, and its documentation a list of them."""
+
+    def derive(function: Callable[..., Result]) -> Callable[Parameters, Result]:
+        made = inspect.signature(function).return_annotation
+        signature = inspect.signature(settings).replace(return_annotation=made)
+        function.__signature__ = signature  # type: ignore[attr-defined]
+        function.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\nArgs:\n{document_settings()}"
+        return function
+
+    return derive
 
 
-def is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+def document_settings() -> str:
+    """The settings as the "Args" of a docstring."""
+    return "\n".join(
+        textwrap.fill(
+            f"{name}: {about.help}" + (f" Default: {about.none}." if about.none else ""),
+            100,
+            initial_indent=" " * 4,
+            subsequent_indent=" " * 8,
+        )
+        for name, about in ABOUT.items()
+    )
 
 
-def is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
+def shown_settings(settings: Settings, *, folders: bool = True) -> dict[str, Any]:
+    """The settings that can change a column, without secrets: for people on this machine."""
+    show_path = hide_secrets if folders else public_name
+    shown = {}
+    for name, about in ABOUT.items():
+        if about.changes != "nothing" and not about.is_secret:
+            value = getattr(settings, name)
+            shown[name] = show_path(value) if about.is_path and value is not None else value
+    return shown
+
+
+def public_settings(settings: Settings) -> dict[str, Any]:
+    """The same without the folders of this machine: for cards and metadata."""
+    return shown_settings(settings, folders=False)
+
+
+def hide_secrets(source: str) -> str:
+    """A URL without the parts that may be secret; any other name as it is."""
+    from .cells import is_url
+    from .models.weights import without_secrets
+
+    return without_secrets(source) if is_url(source) else source
+
+
+def public_name(source: str) -> str:
+    """A Hub id as it is, a URL without the parts that may be secret, a local path without its folders.
+
+    >>> public_name("https://user:word@example.org/yamnet.h5?signature=abc")
+    'https://example.org/yamnet.h5'
+    >>> public_name("/home/me/checkpoints/mine")
+    'path/to/mine'
+    """
+    from .cells import is_url
+
+    if is_url(source) or is_hub_id(source) or not PurePath(source).parent.name:
+        return hide_secrets(source)
+    return f"path/to/{PurePath(source).name}"
+
+
+def is_hub_id(model: str) -> bool:
+    return bool(HUB_ID.fullmatch(model)) and not os.path.exists(os.path.expanduser(model))

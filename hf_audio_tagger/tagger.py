@@ -1,11 +1,11 @@
 """`build_tagger` and `Tagger`: rows in, columns out."""
 
-import os
 from collections.abc import Hashable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
+import numpy as np
 import pyarrow as pa
 from datasets import Features
 from datasets.features.features import generate_from_arrow_type
@@ -27,70 +27,46 @@ from .models.spec import ModelSpec
 from .process import check_rank, core_share
 from .rows import Rows, read_rows
 from .scores import EMPTY, ClipResult, ScoreSum
-from .settings import check_settings
+from .settings import ABOUT, DEFAULT_MODEL, Settings, takes_settings
 
 if TYPE_CHECKING:
     from .models.model import AudioModel
     from .pipeline import ClipEnd, Plan
 
-DEFAULT_MODEL = "MIT/ast-finetuned-audioset-10-10-0.4593"
-TAG_COLUMN = "video_audio_tags"
-
 # Raised by one when the same settings would no longer give the same columns: cached maps are then redone.
 ALGORITHMS_VERSION = 1
-
-# These reach the workers but cannot change what a column holds, so they are no part of a fingerprint.
-WITHOUT_EFFECT = frozenset({"token", "batched", "batch_size", "device"})
 
 MOST_DECODE_THREADS = 16
 
 
 @dataclass(frozen=True)
-class Tagger:
-    """What `map` calls. Holds settings only; the model is loaded once in each process.
-
-    Made by `build_tagger`, whose arguments these are.
+class Tagger(Settings):
+    """A callable for `map`, made by `build_tagger`. Holds settings only; each process loads the model once.
 
     >>> tagger = build_tagger("demo")
     >>> tagger.tag("clip.mp4")  # doctest: +SKIP
     'Siren'
     """
 
-    model: str = DEFAULT_MODEL
-    revision: str | None = None
-    trust_remote_code: bool = False
-    token: str | bool | None = field(default=None, repr=False)
-    weights: str | None = None
-    column: str | None = None
-    tag_column: str = TAG_COLUMN
-    windows: str | int | None = None
-    hop_seconds: float | None = None
-    top_k: int | None = None
-    threshold: float | None = None
-    segments: bool = False
-    embeddings: bool = False
-    channels: str = "mean"
-    decoder: str = "auto"
-    device: str | None = None
-    dtype: str = "float32"
-    engine: str = "torch"
-    batch_size: int = 16
-    batched: bool | None = None
-    on_error: str = "raise"
-    redo: bool = False
-
-    def __post_init__(self) -> None:
-        check_settings(self)
+    if TYPE_CHECKING:  # `Settings` accepts any path here and keeps it as text
+        model: str = DEFAULT_MODEL
+        weights: str | None = field(default=None, kw_only=True)
 
     def __call__(self, rows: Any, rank: int | None = None) -> Any:
-        """What `map` calls with a row or a batch; gives back the new columns."""
+        """Tag a row or a batch, as `map` passes them; returns the new columns."""
         try:
             check_rank(rank)
             return self._tag_rows(read_rows(rows, self.column, self.batched), rank)
         except Exception as error:
             raise transportable(error) from error.__cause__
 
-    def tag(self, video: Any) -> Any:
+    @overload
+    def tag(self, video: list[Any] | tuple[Any, ...] | np.ndarray | None) -> list[str | None]: ...
+
+    @overload
+    def tag(self, video: Any) -> str | None: ...
+
+    def tag(self, video: Any) -> str | list[str | None] | None:
         """The tag of one video, or of each of a list: a path, URL, bytes, samples, a decoder object.
 
         >>> build_tagger("demo").tag(["a.mp4", "b.mp4"])  # doctest: +SKIP
@@ -100,12 +76,12 @@ class Tagger:
         return tags if is_list_cell(video) or not tags else tags[0]
 
     def classify(self, video: Any) -> list[ClipResult]:
-        """All that was asked for, of one video or of each of a list: tag, top, segments, embedding.
+        """The result of one video, or of each of a list: tag, and top, segments, embedding if asked for.
 
         >>> build_tagger("demo", top_k=2).classify("a.mp4")[0].top  # doctest: +SKIP
         (('Siren', 0.98), ('Chirp tone', 0.04))
         """
-        return self._hear(parse_cell(video), None)
+        return self._classify(parse_cell(video), None)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -141,46 +117,46 @@ class Tagger:
         added = {column.name: generate_from_arrow_type(column.type) for column in self.columns}
         return Features({**features, **added})
 
-    def identity(self, leaving_out: frozenset[str] = frozenset()) -> tuple[Hashable, ...]:
-        """What can change a column's content, and nothing else: the fingerprint is made of this.
+    def identity(self, *, tags_only: bool = False) -> tuple[Hashable, ...]:
+        """Everything that can change the content of a column, or only that of the tags.
 
-        Args:
-            leaving_out: settings that make no difference to the caller.
+        The fingerprint of a map is made of this.
         """
-        other = WITHOUT_EFFECT | {setting.name for setting in fields(ModelSpec)} | leaving_out
+        kinds = ("tags",) if tags_only else ("tags", "columns")
+        in_spec = {one.name for one in fields(ModelSpec)}
         settings = tuple(
-            (setting.name, getattr(self, setting.name))
-            for setting in fields(self)
-            if setting.name not in other and (setting.name != "redo" or self.redo)
+            (name, getattr(self, name))
+            for name, about in ABOUT.items()
+            if about.changes in kinds and name not in in_spec and (name != "redo" or self.redo)
         )
         return ("hf_audio_tagger", ALGORITHMS_VERSION, self.spec.identity(self.device), settings)
 
+    def find_kept_rows(self, table: pa.Table) -> list[bool]:
+        """Which rows of a table have tags that they keep."""
+        return self._find_done(self._find_existing(Rows(table, True, [])), len(table))
+
     def _tag_rows(self, rows: Rows, rank: int | None) -> Any:
-        """Hear the rows that are not tagged yet, and answer with the columns of all."""
-        existing = self._existing(rows)
+        """The columns of all rows; those that are tagged already keep their values."""
+        existing = self._find_existing(rows)
         columns = [column for column in all_columns(self.tag_column) if column.name in existing]
-        done = self._done(existing, len(rows.cells))
+        done = self._find_done(existing, len(rows.cells))
         media = parse_cells(
             [None if is_kept else cell for is_kept, cell in zip(done, rows.cells, strict=True)]
         )
-        results = iter(self._hear([one for of_row in media for one in of_row], rank))
-        by_row = [[next(results) for _ in of_row] for of_row in media]
+        results = iter(self._classify([one for row_media in media for one in row_media], rank))
+        row_results = [[next(results) for _ in row_media] for row_media in media]
         values = {column.name: list(existing[column.name] or [None] * len(done)) for column in columns}
         for column in columns:
-            for place, row_results in enumerate(by_row):
-                if not done[place]:
-                    values[column.name][place] = [column.entry(result) for result in row_results]
+            for row, its_results in enumerate(row_results):
+                if not done[row]:
+                    values[column.name][row] = [column.entry(result) for result in its_results]
         return rows.answer(values, {column.name: column.type for column in columns})
 
-    def find_kept_rows(self, table: pa.Table) -> list[bool]:
-        """Which rows of a table are tagged, and keep what they have."""
-        return self._done(self._existing(Rows(table, True, [])), len(table))
+    def _find_existing(self, rows: Rows) -> dict[str, list[Any] | None]:
+        """The values that rows have in each column of the answer.
 
-    def _existing(self, rows: Rows) -> dict[str, list[Any] | None]:
-        """What rows have in each column of the answer.
-
-        One that is not asked for is among these where it would tell of tags that are replaced: the error of
-        a row that now succeeds and, where all is done again, all columns of the former tags.
+        Columns that are not asked for are included where they describe tags that are replaced: the error of a
+        row that now succeeds and, with `redo`, all columns of the former tags.
         """
         existing = {column.name: rows.existing(column.name) for column in self.columns}
         others = all_columns(self.tag_column) if self.redo else [error_column(self.tag_column)]
@@ -189,30 +165,30 @@ class Tagger:
                 existing[column.name] = values
         return existing
 
-    def _done(self, existing: dict[str, list[Any] | None], count: int) -> list[bool]:
+    def _find_done(self, existing: dict[str, list[Any] | None], count: int) -> list[bool]:
         errors = error_column(self.tag_column).name
-        return [not self.redo and is_done(existing, errors, place) for place in range(count)]
+        return [not self.redo and is_done(existing, errors, row) for row in range(count)]
 
-    def _hear(self, media: Sequence[Media], rank: int | None) -> list[ClipResult]:
-        """A result for each, in order. A clip that was heard before, or stands twice, is heard once."""
+    def _classify(self, media: Sequence[Media], rank: int | None) -> list[ClipResult]:
+        """A result for each, in order. A clip whose result is cached, or that occurs twice, is read once."""
         if not media:
             return []
         identity = self.identity()
         keys = [memo.make_key(one, identity) for one in media]
-        clips = [place if key is None else key for place, key in enumerate(keys)]  # without a key, its own
+        clips = [place if key is None else key for place, key in enumerate(keys)]  # without a key, its place
         known = {clip: result for clip, key in zip(clips, keys, strict=True) if (result := memo.get(key))}
         missing: dict[Hashable, int] = {}  # each clip's first place
         for place, clip in enumerate(clips):
             if clip not in known:
                 missing.setdefault(clip, place)
-        new = self._hear_new([media[place] for place in missing.values()], rank)
+        new = self._classify_new([media[place] for place in missing.values()], rank)
         for (clip, place), result in zip(missing.items(), new, strict=True):
             known[clip] = result
             memo.put(keys[place], result)
         return [known[clip] for clip in clips]
 
-    def _hear_new(self, media: list[Media], rank: int | None) -> list[ClipResult]:
-        """Run the pipeline over clips and fold what it says into a result each."""
+    def _classify_new(self, media: list[Media], rank: int | None) -> list[ClipResult]:
+        """Run the pipeline over clips and sum the scores of each one's windows to a result."""
         if not media:
             return []
         from .models import get_model
@@ -242,7 +218,7 @@ class Tagger:
         return results
 
     def _close(self, event: "ClipEnd", scores: ScoreSum) -> ClipResult:
-        """The result on a clip whose windows are all heard."""
+        """The result of a clip after its last window."""
         if event.error is not None:
             return ClipResult(None, error=str(event.error))
         if event.silent:
@@ -254,7 +230,7 @@ class Tagger:
         return scores.result(self.top_k, self.threshold)
 
     def pipeline_options(self, model: "AudioModel") -> "Plan":
-        """How this tagger listens with a loaded model: its settings, or the model's own where it has none."""
+        """The options of a pipeline with a loaded model: the settings, or the model's own defaults."""
         from .pipeline import Plan
 
         hop_samples = model.hop_samples
@@ -270,81 +246,28 @@ class Tagger:
         )
 
 
-def is_done(existing: dict[str, list[Any] | None], errors: str, place: int) -> bool:
-    """A row is tagged: every column that is asked for is there with a value, and no error is recorded."""
+def is_done(existing: dict[str, list[Any] | None], errors: str, row: int) -> bool:
+    """True for a row that has a value in every requested column, and no error in the column of errors."""
     if any(column is None for column in existing.values()):
         return False
-    values = {name: column[place] for name, column in existing.items() if column is not None}
+    values = {name: column[row] for name, column in existing.items() if column is not None}
     recorded = values.pop(errors, None) or []
     return all(error is None for error in recorded) and all(value is not None for value in values.values())
 
 
 @pklregister(Tagger)
 def _save_identity(pickler: Any, tagger: Tagger) -> None:
-    """How `datasets` sees a tagger when it hashes it: what can change an output. Pickle carries all."""
+    """How `datasets` hashes a tagger: by what can change an output. Pickle carries everything."""
     pickler.save_reduce(tuple, (tagger.identity(),), obj=tagger)
 
 
-def build_tagger(
-    model: str | os.PathLike[str] = DEFAULT_MODEL,
-    *,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    token: str | bool | None = None,
-    weights: str | os.PathLike[str] | None = None,
-    column: str | None = None,
-    tag_column: str = TAG_COLUMN,
-    windows: str | int | None = None,
-    hop_seconds: float | None = None,
-    top_k: int | None = None,
-    threshold: float | None = None,
-    segments: bool = False,
-    embeddings: bool = False,
-    channels: str = "mean",
-    decoder: str = "auto",
-    device: str | None = None,
-    dtype: str = "float32",
-    engine: str = "torch",
-    batch_size: int = 16,
-    batched: bool | None = None,
-    on_error: str = "raise",
-    redo: bool = False,
-) -> Tagger:
+@takes_settings(Settings)
+def build_tagger(*model: Any, **settings: Any) -> Tagger:
     """A callable for `datasets.map` that adds what each video sounds like.
-
-    Args:
-        model: a Hub id or local folder of any audio classification model of transformers, "yamnet",
-            "vggish", or "demo" (packaged, works offline, not for real data).
-        revision: the branch, tag or commit of a Hub model.
-        trust_remote_code: run code that comes with a Hub model.
-        token: for private or gated models; never printed, stored or hashed.
-        weights: file or URL of the weights of "yamnet" or "vggish".
-        column: where the videos are; by default the first of "video", "videos", "audio" that a row has.
-        tag_column: the column to add; the names of the others begin like it.
-        windows: what to hear: "first" window, "all" windows, or n spread evenly. Default: the model's own.
-        hop_seconds: from window to window with "all". Default: the model's own.
-        top_k: add the k best labels with their scores.
-        threshold: keep only labels of at least this score in the top_k column.
-        segments: add which label leads from when to when.
-        embeddings: add the pooled state before the classifier.
-        channels: "mean" of all channels, or the "first".
-        decoder: "auto", "torchcodec", "pyav" or "decord".
-        device: such as "cpu" or "cuda:1". Default: a CUDA device by the worker's rank, else the CPU.
-        dtype: "float32", "bfloat16", "float16", or "auto" (bfloat16 where the hardware has it).
-        engine: "torch", or "openvino" for CPUs.
-        batch_size: stretches of about ten seconds that the model hears at once.
-        batched: whether `map` hands over batches; needed only where it cannot be told.
-        on_error: "raise", or "record" the reason in a column and go on.
-        redo: hear rows again that are tagged, and replace all that a tagger has said of them.
 
     >>> tagger = build_tagger("demo")
     >>> ds = ds.map(tagger, num_proc=4)  # doctest: +SKIP
     >>> ds["video_audio_tags"][0]  # doctest: +SKIP
     ['Siren']
     """
-    settings = {
-        **locals(),
-        "model": os.fspath(model),
-        "weights": None if weights is None else os.fspath(weights),
-    }
-    return Tagger(**settings)
+    return Tagger(*model, **settings)

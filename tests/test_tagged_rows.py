@@ -248,11 +248,11 @@ def test_retried_rows_of_a_redo_are_those_that_failed(
     assert tag_dataset(rows, tmp_path / "out", again).failed == 1
     late.write_bytes(Path(videos[3]).read_bytes())
     heard: list[int] = []
-    hear = type(again)._hear_new
+    classify = type(again)._classify_new
     monkeypatch.setattr(
         type(again),
-        "_hear_new",
-        lambda self, media, rank: heard.append(len(media)) or hear(self, media, rank),
+        "_classify_new",
+        lambda self, media, rank: heard.append(len(media)) or classify(self, media, rank),
     )
     summary = tag_dataset(rows, tmp_path / "out", again, retry_failed=True)
     assert (heard, summary.failed) == ([1], 0)

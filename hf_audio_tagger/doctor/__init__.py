@@ -342,7 +342,7 @@ def wanted_model(model: str | None, revision: str | None = None) -> Finding:
     """Whether a model is at hand, or can be had from the Hub."""
     try:
         from ..models.spec import WEIGHT_FAMILIES
-        from ..tagger import DEFAULT_MODEL
+        from ..settings import DEFAULT_MODEL
     except Exception as error:  # the libraries do not load
         return Finding("model", "error", f"unknown: {brief(error)}", FIRST_THINGS_FIRST)
     model = model or DEFAULT_MODEL

@@ -32,7 +32,8 @@ from ..provenance import (
 )
 from ..results.card import PushedDataset, update_card
 from ..results.facts import count_tags
-from ..tagger import TAG_COLUMN, Tagger
+from ..settings import TAG_COLUMN
+from ..tagger import Tagger
 from .errors import HubError as HubError
 from .errors import explain_errors
 from .media_columns import Splits, cast_paths, find_media_column, holds_media, select_tags

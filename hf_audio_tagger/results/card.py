@@ -4,21 +4,18 @@ Pure: text in, text out. What could be secret or tells of the machine (the token
 left out.
 """
 
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from pathlib import PurePath
+from dataclasses import dataclass
 from typing import Any
 
 from huggingface_hub import CardData, DatasetCard
 
 from .._version import __version__
-from ..cells import is_url
 from ..columns import error_column
-from ..models.weights import without_secrets
 from ..provenance import KEY, TaggerRecord, known_records, to_plain
-from ..tagger import DEFAULT_MODEL, WITHOUT_EFFECT, Tagger
+from ..settings import DEFAULT_MODEL, is_hub_id, public_settings
+from ..tagger import Tagger
 from .facts import TagFacts
 from .markdown import TEMPLATES, format_call
 
@@ -26,7 +23,6 @@ MOST_FREQUENT = 20
 TASK_CATEGORIES = ("audio-classification",)
 TAGS = ("audio-tagging", "hf-audio-tagger")
 BOUNDS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")  # of the Hub's size categories
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,7 @@ def render_section(pushed: PushedDataset) -> str:
     section = TEMPLATES.get_template("card.md").render(
         pushed=pushed,
         version=__version__,
-        settings=dict(settings(pushed.tagger)) if pushed.tagger else {},
+        settings=public_settings(pushed.tagger) if pushed.tagger else {},
         is_hub_id=pushed.tagger is not None and is_hub_id(pushed.tagger.model),
         keeps_unknown_tags=known_records(pushed.records) and None in pushed.records,
         errors=errors if errors in pushed.added_columns else None,
@@ -127,39 +123,10 @@ def load_call(pushed: PushedDataset) -> str:
 
 def build_call(tagger: Tagger) -> str:
     """Python that builds a tagger with the same settings."""
-    defaults = {setting.name: setting.default for setting in fields(Tagger)}
-    changed = {name: value for name, value in settings(tagger) if value != defaults[name]}
+    settings = public_settings(tagger)
+    changed = {name: value for name, value in settings.items() if value != getattr(Tagger, name)}
     model = changed.pop("model", DEFAULT_MODEL)
     return format_call("build_tagger", *([] if model == DEFAULT_MODEL else [model]), **changed)
-
-
-def settings(tagger: Tagger) -> list[tuple[str, Any]]:
-    """What can change a tag, by name. Never a token, nor a folder of this machine."""
-    told = [setting.name for setting in fields(Tagger) if setting.repr and setting.name not in WITHOUT_EFFECT]
-    values = {name: getattr(tagger, name) for name in told}
-    values["model"] = public_name(tagger.model)
-    if tagger.weights is not None:
-        values["weights"] = public_name(tagger.weights)
-    return list(values.items())
-
-
-def is_hub_id(model: str) -> bool:
-    return bool(HUB_ID.fullmatch(model)) and not os.path.exists(os.path.expanduser(model))
-
-
-def public_name(source: str) -> str:
-    """A Hub id as it is, a URL without what may be secret in it, a local path without its folders.
-
-    >>> public_name("https://user:word@example.org/yamnet.h5?signature=abc")
-    'https://example.org/yamnet.h5'
-    >>> public_name("/home/me/checkpoints/mine")
-    'path/to/mine'
-    """
-    if is_url(source):
-        return without_secrets(source)
-    if is_hub_id(source) or not PurePath(source).parent.name:
-        return source
-    return f"path/to/{PurePath(source).name}"
 
 
 def count_rows(dataset_info: Any) -> int:

@@ -33,10 +33,11 @@ from ..predictions.files import (
     log_odds,
     write_index,
 )
+from ..settings import TAG_COLUMN
 from ..sources import open_source
 from ..sources.clips import Collection
 from ..sources.source import Source
-from ..tagger import TAG_COLUMN, Tagger, build_tagger
+from ..tagger import Tagger, build_tagger
 from . import Allowance, RunCounter, RunPlan, Watcher, check_counts, disk_errors
 from .journal import Entry, append_line, content_of, is_local_file, read_journal
 from .run_folder import RunFolder, differences, fingerprint_of, folder_for, locked, record_of, settings_of

@@ -19,20 +19,20 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from .._version import __version__
-from ..cells import is_url
 from ..digests import digest_of
 from ..errors import RunError, SettingsError
-from ..models.weights import cache_folder, without_secrets
+from ..models.weights import cache_folder
+from ..settings import shown_settings
 from ..sources.data_files import data_files
 from ..sources.source import Source
-from ..tagger import WITHOUT_EFFECT, Tagger
+from ..tagger import Tagger
 from .plain_rows import write_lines
 from .shards import (
     DAMAGED_SUFFIX,
@@ -137,9 +137,7 @@ def settings_of(tagger: Tagger) -> dict[str, Any]:
 
     An "auto" dtype is told by what it comes to.
     """
-    named = {one.name: getattr(tagger, one.name) for one in fields(tagger) if one.name not in WITHOUT_EFFECT}
-    if tagger.weights is not None and is_url(tagger.weights):
-        named["weights"] = without_secrets(tagger.weights)
+    named = shown_settings(tagger)
     if tagger.dtype == "auto":
         named["dtype"] = tagger.spec.dtype_on(tagger.device)
     return named

@@ -16,7 +16,8 @@ from datasets import Dataset, Features, Json, List, Value
 from ...cells import CELL_NAME, is_list_cell, parse_cell
 from ...errors import ColumnError, SettingsError
 from ...scores import EMPTY
-from ...tagger import DEFAULT_MODEL, TAG_COLUMN, Tagger, build_tagger
+from ...settings import DEFAULT_MODEL, TAG_COLUMN
+from ...tagger import Tagger, build_tagger
 from ..contract import META, Failure, Note, Operator, Outcome, check_options
 from ..recipe import Recipe, flag_of, name_of
 
