@@ -299,9 +299,9 @@ def test_token_of_the_environment_and_one_with_a_newline(session: Session) -> No
 def test_token_is_nowhere(session: Session) -> None:
     """Not in what was sent, but for the header it belongs in, nor kept, printed, raised or written."""
     secret = TOKEN.encode()
-    assert session.hub.heard
+    assert session.hub.raw_requests
     assert session.hub.stored
-    assert not [request[:200] for request in session.hub.heard if secret in request]
+    assert not [request[:200] for request in session.hub.raw_requests if secret in request]
     assert not [content[:200] for content in session.hub.stored if secret in content]
     assert "Traceback" in session.printed, "the refusals' tracebacks were printed"
     assert TOKEN not in session.printed

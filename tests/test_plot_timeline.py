@@ -50,7 +50,7 @@ def segment(start: float, end: float, label: str = "Dog", score: float = 0.5) ->
     return {"start": start, "end": end, "label": label, "score": score}
 
 
-def mel_of(figure: Figure) -> np.ndarray:
+def read_mel(figure: Figure) -> np.ndarray:
     """The log-mel in decibels, (bands, columns)."""
     image: Any = figure.axes[1].images[0]
     return np.array(image.get_array())
@@ -100,7 +100,7 @@ def test_all_three_share_the_time(timeline: Figure) -> None:
 
 def test_the_change_is_drawn_at_its_time(timeline: Figure) -> None:
     """Much of a siren lies above 2 kHz, and next to nothing of a bell."""
-    power = 10 ** (mel_of(timeline) / 10)
+    power = 10 ** (read_mel(timeline) / 10)
     _, end, _, _ = timeline.axes[1].images[0].get_extent()
     seconds = (np.arange(power.shape[1]) + 0.5) * end / power.shape[1]
     high = power[45:].sum(axis=0) / power.sum(axis=0)
@@ -161,7 +161,7 @@ def test_log_mel_is_kaldi_s(tmp_path: Path) -> None:
         samples = np.frombuffer(file.readframes(-1), "<i2").astype(np.float32) / 32_768
     waveform = torch.from_numpy(samples)[None]
     expected = fbank(waveform, sample_frequency=RATE_HZ, num_mel_bins=80, window_type="hanning", dither=0.0)
-    shown = mel_of(figure)[:, : len(expected)]
+    shown = read_mel(figure)[:, : len(expected)]
     np.testing.assert_allclose(shown.T, expected.numpy() * 10 / np.log(10), atol=0.02)
     low, high = figure.axes[1].images[0].get_clim()
     assert shown.max() <= high
@@ -174,7 +174,7 @@ def test_a_tone_lies_at_its_pitch(tmp_path: Path) -> None:
         tone = 0.5 * np.sin(2 * np.pi * hz * np.arange(RATE_HZ) / RATE_HZ)
         path = write_wav(tmp_path / f"{hz}.wav", tone)
         figure = plot_timeline({"audio": str(path), "video_audio_segments": [[]]})
-        loudest = mel_of(figure).mean(axis=1).argmax() + 0.5
+        loudest = read_mel(figure).mean(axis=1).argmax() + 0.5
         labels = figure.axes[1].get_yticklabels()
         [place] = [label.get_position()[1] for label in labels if label.get_text() == tick]
         assert abs(loudest - place) < 1
@@ -187,7 +187,7 @@ def test_a_long_clip_is_averaged(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "minute.wav", sound)
     figure = plot_timeline({"audio": str(path), "video_audio_segments": [[]]})
     samples = (sound * 32_767).astype("<i2").astype(np.float32) / 32_768
-    image = mel_of(figure)
+    image = read_mel(figure)
     columns = image.shape[1]
     assert 750 <= columns <= 1500
     width = 60 * RATE_HZ // columns
@@ -269,7 +269,7 @@ def test_silence_is_drawn_flat_and_dark() -> None:
     figure = plot_timeline(row)
     assert figure.axes[0].get_ylim()[1] > 20 * 1e-4
     darkest, brightest = figure.axes[1].images[0].get_clim()
-    assert (mel_of(figure).max() - darkest) / (brightest - darkest) < 0.5
+    assert (read_mel(figure).max() - darkest) / (brightest - darkest) < 0.5
 
 
 def test_many_labels_share_a_lane(pair: Path) -> None:

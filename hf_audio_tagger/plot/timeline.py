@@ -81,7 +81,7 @@ def plot_timeline(
 
 
 def find_clip(tagged: Any, video: int, column: str | None, segments_name: str) -> tuple[Any, Segments | None]:
-    """The video, as its cell holds it, and its recorded segments, if there are any."""
+    """The video, as its cell holds it, and its recorded segments, or None."""
     if hasattr(tagged, "select_columns"):
         raise SettingsError(
             "plot_timeline draws one clip, not a dataset: pass a row of it, as in ds[0], or in "
