@@ -56,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
             for line in self.headers.as_string().splitlines()
             if not line.lower().startswith("authorization:")
         ]
-        self.hub.heard.append("\n".join([self.requestline, *headers, ""]).encode() + self.body)
+        self.hub.raw_requests.append("\n".join([self.requestline, *headers, ""]).encode() + self.body)
         self.hub.requests.append(request)
         fault = self.hub.fault
         if fault is not None and fault.strikes(request):

@@ -91,7 +91,7 @@ class Hub:
         self.repos: dict[str, Repo] = {}
         self.requests: list[str] = []  # "PUT /lfs/..."
         self.received = 0  # LFS objects
-        self.heard: list[bytes] = []  # every request as it came, without its Authorization header
+        self.raw_requests: list[bytes] = []  # every request as it came, without its Authorization header
         self.fault: Fault | None = None
         self.lock = threading.RLock()
         self.url = ""

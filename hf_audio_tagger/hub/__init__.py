@@ -1,7 +1,7 @@
 """Push a tagged dataset to the Hub, with a card that says how it was tagged.
 
     push(ds, "me/clips-tagged", tagger=tagger)
-    push(ds, "me/clips-tags", tagger=tagger, only_tags=True)  # keys and tags beside a large dataset
+    push(ds, "me/clips-tags", tagger=tagger, only_tags=True)  # keys and tags alone, of a large dataset
 
 Two commits, whatever the number of shards: the data, then the card. A push that was interrupted resumes when
 it is repeated, since the Hub says which files it has; one that changes nothing makes no commit.
@@ -77,7 +77,7 @@ def push(
         revision: the branch to push to; it is created if needed.
         token: default: the one of `hf auth login` or HF_TOKEN.
         config_name: the dataset's config (subset).
-        split: the name of a Dataset's split. Default: its own, else "train".
+        split: the name of a Dataset's split. Default: `ds.split`, else "train".
         only_tags: push keys and tags, and none of the media.
         key_columns: with only_tags, the columns that identify rows. Default: all without media, or, if there
             are none, the names of the media files.
@@ -233,6 +233,6 @@ def check_records(
     except SettingsError as error:
         raise SettingsError(
             f"push(..., tagger=...) names a tagger that the dataset does not: {error} Leave out tagger=, and "
-            "the card names the dataset's own."
+            "the card uses the one that the dataset names."
         ) from None
     return tagger, recorded

@@ -85,8 +85,7 @@ def missing_keys(reason: str) -> SettingsError:
 def replace_by_names(splits: Splits, column: str) -> Splits:
     """Replace a column of media by the names of their files.
 
-    A name is the path below the folder that all files share: that folder tells of a machine, and the rest
-    tells the files apart.
+    A name is the path below the folder that all files share, which says nothing about the files.
     """
     cells = {split: paths_of(dataset, column) for split, dataset in splits.items()}
     paths = [path for values in cells.values() for path in flatten(values) if path is not None]

@@ -5,19 +5,17 @@
     plot_tags(ds).savefig("tags.png")
     plot_timeline(ds.cast_column("video", Video(decode=False))[0])  # a notebook shows it
 
-Rows of a `Video()` or `Audio()` column are taken undecoded: `ds[0]` alone makes `datasets` open the file,
-with FFmpeg's libraries of the system.
+With `decode=False` the row holds the file's path or bytes; a plain `ds[0]` makes `datasets` open the file,
+which needs FFmpeg's libraries on the system.
 
-Both return a matplotlib `Figure` that is made without pyplot: no global state is touched, and no
-figure stays in memory once it is let go.
+Both return a matplotlib `Figure` that is made without pyplot: no global state changes, and a figure that is
+no longer used does not stay in memory.
 """
 
 try:
     import matplotlib  # noqa: F401
 except ImportError as error:
-    raise ImportError(
-        'hf_audio_tagger.plot draws with matplotlib, which is missing: pip install "hf-audio-tagger[plot]"'
-    ) from error
+    raise ImportError('hf_audio_tagger.plot needs matplotlib: pip install "hf-audio-tagger[plot]"') from error
 
 from .tags import plot_tags
 from .timeline import plot_timeline

@@ -1,4 +1,4 @@
-"""What the pictures have in common: colours by top category, their legend, and how a notebook shows them."""
+"""What the pictures share: colours by top category, their legend, and how a notebook shows them."""
 
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -19,9 +19,9 @@ CATEGORY_COLOURS = {
     "Sounds of things": "#88CCEE",
     "Source-ambiguous sounds": "#AA4499",
     "Channel, environment and background": "#44AA99",
+    "not AudioSet's": "#4477AA",
 }
 NOT_AUDIOSET = "not AudioSet's"
-NOT_AUDIOSET_COLOUR = "#4477AA"
 GREY = "#BBBBBB"
 
 LABEL_CHARACTERS = 40  # in a line; AudioSet's longest name has so many
@@ -39,10 +39,10 @@ class Picture(Figure):
         return file.getvalue()
 
 
-def category_of(label: str) -> str:
-    """The top category above a label, by its first parents; `NOT_AUDIOSET` where it has none.
+def find_category(label: str) -> str:
+    """The top category above a label, by its first parents; `NOT_AUDIOSET` if it has none.
 
-    >>> category_of("Bark")
+    >>> find_category("Bark")
     'Animal'
     """
     if label not in ontology:
@@ -53,26 +53,28 @@ def category_of(label: str) -> str:
     return category.name
 
 
-def colour_of(category: str) -> str:
-    return CATEGORY_COLOURS.get(category, NOT_AUDIOSET_COLOUR)
+def find_colour(label: str) -> str:
+    return CATEGORY_COLOURS[find_category(label)]
 
 
-def wrapped(label: str) -> str:
-    """A long label in several lines, so that none is cut."""
+def wrap_label(label: str) -> str:
+    """A long label in several lines, so that none is cut off."""
     return textwrap.fill(safe_text(label, keep="\n\t"), LABEL_CHARACTERS)
 
 
-def rows_inches(labels: Sequence[str], rows: float) -> float:
-    """The height of so many rows with these labels."""
-    lines = max((wrapped(label).count("\n") + 1 for label in labels), default=1)
+def measure_rows(labels: Sequence[str], rows: float) -> float:
+    """The height in inches of rows with these labels."""
+    lines = max((wrap_label(label).count("\n") + 1 for label in labels), default=1)
     return 0.2 + max(1, rows) * max(ROW_INCHES, LINE_INCHES * lines)
 
 
 def draw_legend(figure: Figure, labels: Iterable[str]) -> None:
-    """Below the axes: the categories of these labels. None where no label is AudioSet's."""
-    there = {category_of(label) for label in labels}
-    names = [name for name in (*CATEGORY_COLOURS, NOT_AUDIOSET) if name in there]
-    if names and names != [NOT_AUDIOSET]:
-        patches = [Patch(color=colour_of(name), label=name) for name in names]
-        columns = min(LEGEND_COLUMNS, len(patches))
-        figure.legend(handles=patches, loc="outside lower center", ncols=columns, frameon=False)
+    """The categories of these labels, below the axes. Nothing where no label is AudioSet's."""
+    categories = set(map(find_category, labels))
+    if categories <= {NOT_AUDIOSET}:
+        return
+    patches = [
+        Patch(color=colour, label=name) for name, colour in CATEGORY_COLOURS.items() if name in categories
+    ]
+    columns = min(LEGEND_COLUMNS, len(patches))
+    figure.legend(handles=patches, loc="outside lower center", ncols=columns, frameon=False)

@@ -1,7 +1,6 @@
 """The dataset card: one section that says how the tags were made; the rest of the card is kept.
 
-Pure: text in, text out. What could be secret or tells of the machine (the token, signed URLs, folders) is
-left out.
+Pure: text in, text out. Secrets and paths of this machine (the token, signed URLs, folders) are left out.
 """
 
 import re

@@ -1,7 +1,6 @@
 """Facts of a column of tags: counted here, once, for the summary, the card and the pictures.
 
-Counted over Arrow tables, some rows at a time, of which no other column is read than the tags and the errors
-beside them.
+They are counted over Arrow tables, some rows at a time. Only the columns of tags and of errors are read.
 """
 
 from collections import Counter
@@ -73,7 +72,7 @@ class Failure:
 
 
 def count_tags(ds: Dataset, column: str) -> TagFacts:
-    """The facts of a dataset's column of tags, with the errors in the column beside it.
+    """The facts of a dataset's column of tags and its column of errors.
 
     >>> count_tags(Dataset.from_dict({"t": [["Dog"], ["EMPTY"], [], ["Dog", None]]}), "t").tagged_videos
     2
@@ -152,7 +151,7 @@ def to_mask(values: pa.Array) -> np.ndarray:
 
 
 def find_failures(table: pa.Table, errors: str, media: str, first_row: int = 0) -> Iterator[Failure]:
-    """Each video with an error, by what its row calls it; `media` is the column of paths, if there is one."""
+    """Each video with an error. `media` is the column with its path, which the table may lack."""
     cells = table[media].to_pylist() if media in table.column_names else [None] * len(table)
     for row, (cell, row_errors) in enumerate(zip(cells, table[errors].to_pylist(), strict=True), first_row):
         for video, error in enumerate(row_errors or []):
@@ -162,8 +161,7 @@ def find_failures(table: pa.Table, errors: str, media: str, first_row: int = 0) 
 
 
 def missing_column(column: str, names: Sequence[str]) -> ColumnError:
-    there = ", ".join(map(repr, names)) or "none"
     return ColumnError(
-        f"The dataset has no column {column!r} of tags. It has: {there}. Tag it first, ds.map(tagger), or "
-        "name the column that holds its tags."
+        f"The dataset has no column {column!r} of tags; it has {', '.join(map(repr, names)) or 'none'}. "
+        "Tag it first, ds.map(tagger), or name the column that holds its tags."
     )
