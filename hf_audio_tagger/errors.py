@@ -5,6 +5,9 @@ whose ``__init__`` takes other arguments cannot be unpickled there: the parent w
 """
 
 import pickle
+from collections.abc import Iterator
+
+MOST_CAUSES = 16  # of one error that are followed
 
 
 class TaggerError(Exception):
@@ -52,3 +55,14 @@ def transportable(error: Exception) -> Exception:
     except Exception:
         return TaggerError(f"{type(error).__name__}: {error}")
     return error
+
+
+def iterate_causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, then those that it was raised from."""
+    cause: BaseException | None = error
+    for _ in range(MOST_CAUSES):
+        if cause is None:
+            return
+        yield cause
+        hidden = getattr(cause, "os_error", None)  # where aiohttp keeps the system's error
+        cause = cause.__cause__ or hidden or (None if cause.__suppress_context__ else cause.__context__)

@@ -245,7 +245,7 @@ class Tagger:
         """The result on a clip whose windows are all heard."""
         if event.error is not None:
             return ClipResult(None, error=str(event.error))
-        if event.silent:
+        if not event.has_sound:
             return ClipResult(
                 EMPTY,
                 top=None if self.top_k is None else (),

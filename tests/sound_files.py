@@ -9,10 +9,12 @@ import av
 import numpy as np
 import pytest
 
-from hf_audio_tagger.media import why_not
+from hf_audio_tagger.media.decoders import unavailable_reason
 
-needs_torchcodec = pytest.mark.skipif(bool(why_not("torchcodec")), reason="torchcodec does not load")
-needs_decord = pytest.mark.skipif(bool(why_not("decord")), reason="decord does not load")
+needs_torchcodec = pytest.mark.skipif(
+    bool(unavailable_reason("torchcodec")), reason="torchcodec does not load"
+)
+needs_decord = pytest.mark.skipif(bool(unavailable_reason("decord")), reason="decord does not load")
 
 FRAME = 2400  # samples: the longest priming of the codecs here is under this
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}

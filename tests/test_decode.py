@@ -28,7 +28,8 @@ from hf_audio_tagger.cells import BytesMedia, FileMedia, Media, media_of_cell
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import MediaError, SettingsError
-from hf_audio_tagger.media import open_sound, why_not
+from hf_audio_tagger.media.audio import open_sound
+from hf_audio_tagger.media.decoders import unavailable_reason
 
 MP4, WAV = KINDS["mp4-aac"], KINDS["wav-pcm_s16le"]
 OTHERS = [
@@ -269,7 +270,7 @@ def test_only_what_is_heard_is_read(
     path, rate_hz = long_clips(name)
     size = path.stat().st_size
     file = CountingFile(path.read_bytes())
-    monkeypatch.setattr("hf_audio_tagger.media.source_of", lambda media: file)
+    monkeypatch.setattr("hf_audio_tagger.media.audio.open_source", lambda media: file)
     with open_sound(FileMedia("counted"), "auto", only_start=True) as sound:
         assert sound is not None
         heard = sum(len(block) for block in sound.blocks(0, 2 * rate_hz))
@@ -313,7 +314,7 @@ def test_blocks_are_bounded(
     long_clips: Callable[[str], tuple[Path, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, _ = long_clips("mp4-aac")
-    monkeypatch.setattr("hf_audio_tagger.media.pyav.BLOCK_VALUES", 10_000)
+    monkeypatch.setattr("hf_audio_tagger.media.decoders.pyav.BLOCK_VALUES", 10_000)
     with open_sound(FileMedia(str(path)), "pyav") as sound:
         assert sound is not None
         blocks = list(sound.blocks())
@@ -387,7 +388,7 @@ def test_a_decoder_that_is_missing_is_told_with_the_remedy(
     path = write_sound(folder / "missing.wav", tones(0.1, 16_000), rate_hz=16_000, kind=WAV)
     for name in (decoder, f"{decoder}.decoders"):
         monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.setattr("hf_audio_tagger.media.why_not", why_not.__wrapped__)
+    monkeypatch.setattr("hf_audio_tagger.media.audio.unavailable_reason", unavailable_reason.__wrapped__)
     with pytest.raises(SettingsError) as caught:
         decode(path, decoder)
     assert str(caught.value) == (
@@ -444,5 +445,5 @@ def test_rates_that_are_read(rate_hz: int, is_taken: bool) -> None:
     if is_taken:
         np.testing.assert_array_equal(decode(media), samples)
     else:
-        with pytest.raises(MediaError, match=f"its sample rate is {rate_hz} Hz; 1000 to 768000 are read"):
+        with pytest.raises(MediaError, match=f"its sample rate must be 1000 to 768000 Hz; got {rate_hz}"):
             decode(media)

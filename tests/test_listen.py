@@ -26,18 +26,11 @@ from hf_audio_tagger.demo import CHECKPOINT
 from hf_audio_tagger.demo.sounds import LABELS, synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import ModelError
-from hf_audio_tagger.media import SamplesSound
+from hf_audio_tagger.media.decoders.samples import SamplesSound
 from hf_audio_tagger.models import ModelSpec, get_model
 from hf_audio_tagger.models.model import ModelOutput
-from hf_audio_tagger.pipeline import (
-    ClipEnd,
-    PipelineOptions,
-    Window,
-    run_pipeline,
-    sliding,
-    spread_starts,
-    windows_of,
-)
+from hf_audio_tagger.pipeline import ClipEnd, PipelineOptions, run_pipeline
+from hf_audio_tagger.windows import Window, cut_windows, slide_windows, spread_starts
 
 WINDOW, HOP = 164_080, 163_840  # AST: 1,024 frames at 16 kHz, and the next 1,024
 
@@ -165,7 +158,7 @@ def test_sliding_windows(
 ) -> None:
     clip = np.arange(1, length + 1, dtype=np.float32)
     blocks = [clip[start : start + block] for start in range(0, length, block)]
-    windows = list(sliding(blocks, size, hop, frame=2))
+    windows = list(slide_windows(blocks, size, hop, frame=2))
     assert [(window.start_sample, len(window.samples)) for window in windows] == expected
     for window in windows:
         there = clip[window.start_sample : window.start_sample + len(window.samples)]
@@ -199,7 +192,7 @@ def test_a_window_keeps_no_clip_alive(windows: str | int, is_writeable: bool) ->
     clip = np.zeros((2, 60 * 16_000), np.float32)
     clip.setflags(write=is_writeable)
     sound = SamplesSound(SamplesMedia(clip, 16_000, "a clip"), "first")
-    heard = list(windows_of(sound, model, PipelineOptions(windows, model.hop_samples, "first", "auto", 1, 1)))
+    heard = list(cut_windows(sound, "a clip", model, windows, model.hop_samples))
     assert heard
     for window in heard:
         assert window.samples.flags.writeable
@@ -216,7 +209,7 @@ def test_windows_are_cut_from_the_whole_clip_at_the_models_rate(rate_hz: int) ->
     sound = SamplesSound(SamplesMedia(waveform, rate_hz), "mean")
     model = get_model(ModelSpec("demo"))
     for windows in ("first", "all", 2):
-        heard: list[Window] = list(windows_of(sound, model, options(windows)))
+        heard: list[Window] = list(cut_windows(sound, "a clip", model, windows, HOP))
         assert len(heard) == {"first": 1, "all": 3, 2: 2}[windows]
         for window in heard:
             there = whole[window.start_sample : window.start_sample + WINDOW]
@@ -368,11 +361,11 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_only_what_is_heard_is_read(
     long_clip: Path, windows: str | int, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import hf_audio_tagger.media as decode
+    from hf_audio_tagger.media import audio
 
     size = long_clip.stat().st_size
     file = CountedFile(long_clip.read_bytes())
-    monkeypatch.setattr(decode, "source_of", lambda media: file)
+    monkeypatch.setattr(audio, "open_source", lambda media: file)
     result = build_tagger("demo", windows=windows, decoder="pyav").classify(long_clip)[0]
     assert result.tag == "Siren"
     assert 0 < file.read_bytes < share * size

@@ -27,13 +27,13 @@ from hf_audio_tagger.cells import FileMedia, media_of_cell
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import MediaError
-from hf_audio_tagger.media import container as safe
-from hf_audio_tagger.media import open_sound, why_not
+from hf_audio_tagger.media import container as guarded
+from hf_audio_tagger.media.audio import open_sound
+from hf_audio_tagger.media.decoders import unavailable_reason
+from hf_audio_tagger.media.source import open_source
 
 DECODERS = [
-    pytest.param(
-        name, marks=pytest.mark.skipif(bool(name not in ("auto", "pyav") and why_not(name)), reason=name)
-    )
+    pytest.param(name, marks=pytest.mark.skipif(bool(unavailable_reason(name)), reason=name))
     for name in ("auto", "pyav", "torchcodec", "decord")
 ]
 A_MOMENT_SECONDS = 1.0  # with room for a busy machine below: what hangs, hangs for ten
@@ -58,7 +58,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
     write_video(path, synthesize("Siren", 1.0, 16_000, 0), 16_000)
     for decoder in DECODERS:
         name = str(decoder.values[0])
-        if name in ("auto", "pyav") or not why_not(name):
+        if not unavailable_reason(name):
             build_tagger("demo", decoder=name).tag(path)
 
 
@@ -235,14 +235,39 @@ def test_a_title_that_is_no_utf8_is_passed_over() -> None:
 def test_no_video_decoder_sees_a_file(tmp_path: Path) -> None:
     """FFmpeg tells how pixels are stored only once a decoder has looked at them."""
     path = write_sound(tmp_path / "a.mp4", tones(1.0, 44_100), rate_hz=44_100, kind=H264)
-    open_to_all = {**safe.open_options(path.read_bytes()), "codec_whitelist": "aac,h264"}
+    open_to_all = {**guarded.open_options(path.read_bytes()), "codec_whitelist": "aac,h264"}
     with av.open(str(path), options=open_to_all) as container:
         assert container.streams.video[0].codec_context.pix_fmt == "yuv420p"
-    with safe.open_container(f"file:{path}", "a.mp4") as container:
+    with guarded.open_container(f"file:{path}", "a.mp4") as container:
         assert container.streams.video[0].codec_context.pix_fmt is None
-    names = safe.audio_decoders().split(",")
+    names = guarded.list_decoders("audio").split(",")
     assert {"aac", "opus", "mp3float", "pcm_s16le", "flac"} <= set(names)
     assert not {"h264", "png", "mjpeg", "srt"} & set(names)
+
+
+@pytest.mark.parametrize("form", ["path", "bytes"])
+@pytest.mark.parametrize("kind", [H264, KINDS["mp4-aac"], KINDS["mkv-ac3"]], ids=lambda kind: kind.name)
+def test_pictures_are_decoded_where_they_are_asked_for(tmp_path: Path, kind: Kind, form: str) -> None:
+    path = write_sound(tmp_path / f"a.{kind.extension}", tones(1.0, 48_000, 2), rate_hz=48_000, kind=kind)
+    source = path.read_bytes() if form == "bytes" else f"file:{path}"
+    with guarded.open_container(source, "a.mp4", "video") as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(frames) == 5
+    assert frames[0].shape == (48, 64, 3)
+    assert frames[0].mean() < 10
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_playlist_of_pictures_is_refused_just_the_same(trap: Path, name: str) -> None:
+    content = disguised(TEXTS[name], trap, "http://127.0.0.1:1")
+    untouched(trap / "secret.mp4")
+    with pytest.raises(MediaError, match="it is a playlist"):
+        guarded.open_container(content, "a.mp4", "video")
+    assert not touched(trap / "secret.mp4")
+    options = guarded.open_options(content, "video")
+    assert options["protocol_whitelist"] == "file"
+    assert options["format_whitelist"] == guarded.SELF_CONTAINED_FORMATS
+    assert not {"aac", "opus"} & set(options["codec_whitelist"].split(","))
 
 
 HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{target}\n#EXT-X-ENDLIST\n"
@@ -264,19 +289,19 @@ WALLS = {
 
 def leave_standing(wall: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Take every wall away but one: the look at the text, the list of formats, the list of protocols."""
-    options = safe.open_options
+    options = guarded.open_options
     if wall != "texts":
-        monkeypatch.setattr(safe, "refuse_playlist", lambda *_: None)
+        monkeypatch.setattr(guarded, "refuse_playlist", lambda *_: None)
 
-    def fewer(head: bytes) -> dict[str, str]:
-        left = options(head)
+    def fewer(*given: Any) -> dict[str, str]:
+        left = options(*given)
         if wall != "formats":
             del left["format_whitelist"]
         if wall != "protocols":
             left["protocol_whitelist"] = "file,http,tcp,crypto,data"
         return left
 
-    monkeypatch.setattr(safe, "open_options", fewer)
+    monkeypatch.setattr(guarded, "open_options", fewer)
 
 
 @pytest.fixture
@@ -514,7 +539,7 @@ def test_a_file_of_this_machine_is_opened_by_its_whole_path(
     monkeypatch.chdir(trap)
     path = f"{trap}/secret.mp4"
     for name in ("secret.mp4", path, f"file://{path}", f"local://{path}"):
-        assert safe.source_of(FileMedia(name)) == f"file:{path}"
+        assert open_source(FileMedia(name)) == f"file:{path}"
 
 
 def test_a_file_in_an_archive(tmp_path: Path, whole: bytes) -> None:

@@ -21,7 +21,7 @@ from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabl
 
 from .._version import __version__
 from ..columns import all_columns
-from ..errors import SettingsError, TaggerError
+from ..errors import SettingsError, TaggerError, iterate_causes
 from ..provenance import Maker, check_same, joined, known, maker_of, makers_of, tagger_of
 from ..results.card import Pushed, count_tags, describe
 from ..tagger import TAG_COLUMN, Tagger
@@ -243,7 +243,7 @@ def clear_errors(repo_id: str, token: str | bool | None) -> Iterator[None]:
         raise
     except Exception as error:
         secret = token if isinstance(token, str) else get_token()
-        chain = list(chain_of(error))
+        chain = list(iterate_causes(error))
         leaks = secret is not None and any(secret in f"{one} {one!r}" for one in chain)
         words = advice(chain, repo_id)
         if words is None and not leaks:
@@ -252,13 +252,6 @@ def clear_errors(repo_id: str, token: str | bool | None) -> Iterator[None]:
         if leaks and secret is not None:
             told = told.replace(secret, "<token>")
         raise HubError(told) from None if leaks else error
-
-
-def chain_of(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what led to it."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def advice(chain: Sequence[BaseException], repo_id: str) -> str | None:

@@ -1,0 +1,102 @@
+"""The file that a URL names, as fsspec opens it, with archives and compressions of a chained URL on top."""
+
+import os
+from contextlib import ExitStack
+from typing import Any
+
+from datasets import DownloadConfig
+from datasets.utils.file_utils import _prepare_path_and_storage_options
+from fsspec.core import url_to_fs
+from fsspec.implementations.http import HTTPFile, HTTPStreamFile
+from fsspec.implementations.local import LocalFileSystem
+
+from ...errors import MediaError
+from ..local_files import check_regular_file
+from .archives import ARCHIVES, COMPRESSIONS, open_member
+from .seekable import HttpRangeFile, RangeFile, SeekableFile, SpooledFile, Stop, check_stored_size, retry
+from .web import http_options
+
+WHOLE_FILE_CACHES = ("simplecache", "filecache")
+UNBOUNDED = ("libarchive",)  # it unpacks a member whole, into memory
+
+
+def open_chain(url: str, stop: Stop, resources: ExitStack) -> SeekableFile:
+    """Open what the last links of a chained URL name, then each archive and compression before them."""
+    links = [lower_scheme(link) for link in url.split("::")]
+    count = 0
+    while count < len(links) - 1 and parse_scheme(links[count]) in ARCHIVES + COMPRESSIONS:
+        count += 1
+    refuse_links(links[count:])
+    file = open_file("::".join(links[count:]), stop, resources)
+    for link in reversed(links[:count]):
+        file = open_member(link, file, stop, resources)
+    return file
+
+
+def lower_scheme(link: str) -> str:
+    """``HTTP://Host/Path`` → ``http://Host/Path``: fsspec knows schemes in lower case only."""
+    scheme, mark, rest = link.partition("://")
+    return scheme.lower() + mark + rest if mark else link
+
+
+def parse_scheme(link: str) -> str:
+    return link.partition("://")[0]
+
+
+def refuse_links(links: list[str]) -> None:
+    for link in links:
+        if parse_scheme(link) in UNBOUNDED:
+            raise MediaError(
+                f"{parse_scheme(link)}:// unpacks a file whole into memory; use zip:// or tar://"
+            )
+    for link in links[1:]:
+        if parse_scheme(link) in ARCHIVES + COMPRESSIONS:
+            raise MediaError(f"{link} follows {links[0]}; in a chained URL an archive comes first")
+
+
+def open_file(url: str, stop: Stop, resources: ExitStack) -> SeekableFile:
+    """Open with fsspec, with the tokens and headers that `datasets` gives it."""
+    url, options = prepare_url(url, http_options())
+    system, path = url_to_fs(url, **options)
+    if isinstance(system, LocalFileSystem):
+        check_regular_file(path, path)
+
+    def open_stream() -> SeekableFile:
+        file = getattr(system, "fs", system).open(path, "rb", block_size=0)
+        resources.callback(file.close)
+        return resources.enter_context(SpooledFile(file, stop))
+
+    file = retry(lambda: open_or_cache(system, path, url), stop)
+    resources.callback(file.close)
+    if isinstance(file, HTTPStreamFile):
+        return resources.enter_context(SpooledFile(file, stop))
+    return HttpRangeFile(file, stop, open_stream) if isinstance(file, HTTPFile) else RangeFile(file, stop)
+
+
+def prepare_url(url: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """fsspec's options for each link. The `open` of `datasets` would retry 20 times, after 5 s each."""
+    return _prepare_path_and_storage_options(url, DownloadConfig(storage_options=options))
+
+
+def open_or_cache(system: Any, path: str, url: str) -> Any:
+    """Open. A cache of whole files must know how much it copies, and keep no incomplete copy."""
+    if parse_scheme(url.partition("::")[0]) not in WHOLE_FILE_CACHES:
+        return system.open(path, "rb")
+    size = system.fs.info(path).get("size")
+    if size is None:
+        raise MediaError("the server does not state its size, which a cache of whole files needs")
+    check_stored_size(size)
+    try:
+        return system.open(path, "rb")
+    except BaseException:
+        remove_copy(system, path)
+        raise
+
+
+def remove_copy(system: Any, path: str) -> None:
+    """Remove an incomplete copy, which would be used as the file by whoever opens it next."""
+    found = system._check_file(path)
+    if isinstance(found, str) and os.path.exists(found):
+        os.remove(found)
+    elif found:
+        system.pop_from_cache(path)
