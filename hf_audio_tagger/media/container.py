@@ -50,11 +50,11 @@ def open_container(source: Source, name: str, streams: Streams = "audio") -> av.
     >>> with open_container("file:/clips/a.mp4", "a.mp4", "video") as container:  # doctest: +SKIP
     ...     frame = next(container.decode(video=0))
     """
+    source = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
         head = read_head(source)
         refuse_playlist(head, name)
-        file = io.BytesIO(source) if isinstance(source, bytes) else source
-        return av.open(file, "r", options=open_options(head, streams), metadata_errors="ignore")
+        return av.open(source, "r", options=open_options(head, streams), metadata_errors="ignore")
     except MediaError:
         raise
     except av.error.ArgumentError as error:
@@ -101,28 +101,19 @@ def refuse_playlist(head: bytes, name: str) -> None:
         )
 
 
-def read_head(source: Source) -> bytes:
+def read_head(source: Any) -> bytes:
     """The first bytes, after an ID3 tag where there is one: FFmpeg skips it too."""
-    if isinstance(source, bytes):
-        return read_probed_bytes(io.BytesIO(source))
     if isinstance(source, str):
         with open(source.removeprefix("file:"), "rb") as file:
-            return read_probed_bytes(file)
-    head = read_probed_bytes(source)
-    source.seek(0)
-    return head
-
-
-def read_probed_bytes(file: Any) -> bytes:
-    head = file.read(FIRST_PROBED_BYTES)
+            return read_head(file)
+    head = source.read(FIRST_PROBED_BYTES)
     if head[:3] == b"ID3" and len(head) >= 10:
-        tag_bytes = sum(
-            (byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True)
-        )
-        file.seek(10 + tag_bytes)
-        head = file.read(FIRST_PROBED_BYTES)
+        sizes = zip(head[6:10], (21, 14, 7, 0), strict=True)
+        source.seek(10 + sum((byte & 0x7F) << shift for byte, shift in sizes))
+        head = source.read(FIRST_PROBED_BYTES)
     if len(head) == FIRST_PROBED_BYTES and b"\0" not in head:
-        head += file.read(MOST_PROBED_BYTES - len(head))
+        head += source.read(MOST_PROBED_BYTES - len(head))
+    source.seek(0)
     return head
 
 

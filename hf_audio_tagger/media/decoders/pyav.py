@@ -51,15 +51,11 @@ class PyavSound:
         self.first_samples: int = first.samples
         # The source sample at which the frame that was read last begins; that frame and those after it.
         self.cursor: tuple[int, Iterator[Any]] = 0, chain([first], frames)
-        self.duration_seconds = self.find_duration()
-
-    def find_duration(self) -> float | None:
-        stream = self.stream
-        if stream.duration:
-            return stream.duration * self.tick_seconds
-        if self.container.duration:
-            return self.container.duration / av.time_base
-        return None
+        self.duration_seconds: float | None = None
+        if self.stream.duration:
+            self.duration_seconds = self.stream.duration * self.tick_seconds
+        elif container.duration:
+            self.duration_seconds = container.duration / av.time_base
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         held: list[Any] = []

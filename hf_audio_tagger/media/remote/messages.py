@@ -1,6 +1,5 @@
 """Errors of clients and servers in plain words, with what to do; and which of them are transient."""
 
-import asyncio
 import errno
 import socket
 import ssl
@@ -13,6 +12,22 @@ from . import web
 
 BROKEN_CONNECTION = (ConnectionResetError, aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError)
 TRANSIENT_STATUSES = (408, 425, 429, 500, 502, 503, 504)
+REFUSED = "the connection was refused; check the host and port, and that the server runs"
+KINDS = {  # of errors; the first that fits counts
+    (aiohttp.TooManyRedirects,): "the server redirects too many times (in a circle?); check the URL",
+    (aiohttp.RedirectClientError,): "the server redirects to what is not an http or https URL ({details})",
+    (aiohttp.InvalidURL,): "the URL is not valid ({details})",
+    (ssl.SSLError, ssl.CertificateError, aiohttp.ClientSSLError): (
+        "no secure connection could be made (TLS: {details}); check the server's certificate"
+    ),
+    (socket.gaierror, aiohttp.ClientConnectorDNSError): (
+        "the name of its host cannot be resolved (DNS); check the URL and the network"
+    ),
+    (ConnectionRefusedError,): REFUSED,
+    (TimeoutError,): "the server did not answer for {seconds:g} s (timed out); try again later",
+    BROKEN_CONNECTION: "the server closed the connection too early ({details}); try again later",
+    (PermissionError,): "access is denied ({details}); check the token or credentials",
+}
 STATUSES = {
     401: "the server requires a login (HTTP 401); pass a token, or check that it is valid",
     403: "access is forbidden (HTTP 403): it is private, gated or blocked; check the token's rights",
@@ -49,34 +64,17 @@ def explain_error(error: BaseException) -> str:
 
 
 def explain_cause(error: BaseException) -> str | None:
-    """One kind of error; None where it explains nothing by itself."""
-    details = describe_error(error)
+    """One error by itself; None where it explains nothing."""
     if isinstance(error, MediaError):
         return str(error).rstrip(".")
-    if isinstance(error, aiohttp.TooManyRedirects):
-        return "the server redirects too many times (in a circle?); check the URL"
-    if isinstance(error, aiohttp.RedirectClientError):
-        return f"the server redirects to something that is not an http or https URL ({details})"
-    if isinstance(error, aiohttp.InvalidURL):
-        return f"the URL is not valid ({details})"
-    if status := find_status(error):
-        return explain_status(status)
-    if isinstance(error, (ssl.SSLError, ssl.CertificateError, aiohttp.ClientSSLError)):
-        return f"no secure connection could be made (TLS: {details}); check the server's certificate"
-    if isinstance(error, (socket.gaierror, aiohttp.ClientConnectorDNSError)):
-        return "the name of its host cannot be resolved (DNS); check the URL and the network"
-    if isinstance(error, ConnectionRefusedError) or getattr(error, "errno", None) == errno.ECONNREFUSED:
-        return "the connection was refused; check the host and port, and that the server runs"
-    if isinstance(error, (asyncio.TimeoutError, socket.timeout)):
-        return f"the server did not answer for {web.SILENT_SECONDS:g} s (timed out); try again later"
-    if isinstance(error, BROKEN_CONNECTION):
-        return f"the server closed the connection too early ({details}); try again later"
-    if isinstance(error, PermissionError):
-        return f"access is denied ({details}); check the token or credentials"
-    return None
-
-
-def explain_status(status: int) -> str:
+    for kinds, text in KINDS.items():
+        if isinstance(error, kinds):
+            return text.format(details=describe_error(error), seconds=web.SILENT_SECONDS)
+    if getattr(error, "errno", None) == errno.ECONNREFUSED:
+        return REFUSED
+    status = find_status(error)
+    if status is None:
+        return None
     if status >= 500:
         return f"the server failed (HTTP {status}); try again later"
     return STATUSES.get(status, f"the server answers with HTTP {status}")

@@ -60,27 +60,20 @@ class SeekableFile(io.RawIOBase):
 
     def readall(self) -> bytes:
         parts = []
-        total = 0
         while part := self.read(CHUNK_BYTES):
             parts.append(part)
-            total += len(part)
-            check_stored_size(total)
+            check_stored_size(self.position)
         return b"".join(parts)
 
-    def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: lambda: 0, io.SEEK_CUR: self.tell, io.SEEK_END: self.length}[whence]()
-        if start + offset < 0:
+        if whence == io.SEEK_CUR:
+            offset += self.position
+        elif whence == io.SEEK_END:
+            offset += self.length()
+        if offset < 0:
             raise ValueError("a position before the file's beginning")
-        self.position = start + offset
-        return self.position
-
-    def tell(self) -> int:
-        return self.position
+        self.position = offset
+        return offset
 
     def readable(self) -> bool:
         return True

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import ExitStack
+from itertools import takewhile
 from typing import Any
 
 from datasets import DownloadConfig
@@ -23,13 +24,12 @@ UNBOUNDED = ("libarchive",)  # it unpacks a member whole, into memory
 def open_chain(url: str, stop: Stop, resources: ExitStack) -> SeekableFile:
     """Open what the last links of a chained URL name, then each archive and compression before them."""
     links = [lower_scheme(link) for link in url.split("::")]
-    count = 0
-    while count < len(links) - 1 and parse_scheme(links[count]) in ARCHIVES + COMPRESSIONS:
-        count += 1
-    refuse_links(links[count:])
-    file = open_file("::".join(links[count:]), stop, resources)
-    for link in reversed(links[:count]):
-        file = open_member(link, file, stop, resources)
+    members = list(takewhile(lambda link: parse_scheme(link) in ARCHIVES + COMPRESSIONS, links[:-1]))
+    links = links[len(members) :]
+    refuse_links(links)
+    file = open_file("::".join(links), stop, resources)
+    for member in reversed(members):
+        file = open_member(member, file, stop, resources)
     return file
 
 
