@@ -1,33 +1,28 @@
-"""Whose fault it is: what a decoder raises is its clip's, what runs out is nobody's and ends the run."""
+"""Errors while a clip is read: a decoder's are the clip's own, an exhausted resource ends the run."""
 
 import errno
-import itertools
 import os
 import pickle
 import shutil
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 import pytest
+import zero_model
 from sound_files import KINDS, Kind, tones, write_sound
+from zero_model import files_at_most, with_room_for
 
 from hf_audio_tagger import build_tagger
-from hf_audio_tagger.cells import FileMedia, Media, NullMedia, SamplesMedia
+from hf_audio_tagger.cells import Media
 from hf_audio_tagger.errors import MediaError, ResourceError, RunError, SettingsError
 from hf_audio_tagger.media import audio, failures
 from hf_audio_tagger.media.audio import open_sound
 from hf_audio_tagger.media.decoders import unavailable_reason
 from hf_audio_tagger.media.failures import convert_clip_errors
-from hf_audio_tagger.models.model import ModelOutput
-from hf_audio_tagger.pipeline import ClipEnd, PipelineOptions, ScoredWindows, limit_open_clips, run_pipeline
 
-resource = pytest.importorskip("resource")
+many = zero_model.many
 
 DECODERS = [
     pytest.param(name, marks=pytest.mark.skipif(bool(unavailable_reason(name)), reason=name))
@@ -38,9 +33,6 @@ DECODERS = [
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("failures")
-
-
-# Codecs without a decoder
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +106,6 @@ def test_the_codec_is_told_without_a_word_of_ffmpegs_log(
     assert capfd.readouterr().err == ""
 
 
-# Whatever else a decoder raises
-
-
 class Unforeseen(Exception):  # noqa: N818
     pass
 
@@ -148,149 +137,6 @@ def test_what_nobody_foresaw_is_the_clips_error(
 def test_what_is_no_clips_fault_passes(error: BaseException) -> None:
     with pytest.raises(type(error)), convert_clip_errors("a.mp4"):
         raise error
-
-
-def test_a_fault_of_the_model_is_no_clips_error(folder: Path) -> None:
-    class Broken(Zeros):
-        def predict(self, windows: Any) -> ModelOutput:
-            raise ZeroDivisionError
-
-    path = write_sound(folder / "model.wav", tones(0.5, 16_000), rate_hz=16_000, kind=KINDS["wav-pcm_s16le"])
-    with pytest.raises(ZeroDivisionError):
-        list(run_pipeline([FileMedia(str(path))], Broken(), options("first", 4)))
-
-
-# What runs out
-
-
-class Zeros:
-    """A model of one class that takes no time."""
-
-    labels, multi_label = ("x",), True
-    rate_hz = window_samples = hop_samples = 16_000
-    frame_samples, default_windows, embedding_size, device = 400, "first", None, None
-
-    def predict(self, windows: Any) -> ModelOutput:
-        return ModelOutput(np.zeros((len(windows), 1), np.float32), None)
-
-
-def options(windows: str | int, batch_size: int, threads: int = 2) -> PipelineOptions:
-    return PipelineOptions(windows, 16_000, "mean", "auto", batch_size, threads)
-
-
-@contextmanager
-def files_at_most(count: int) -> Iterator[None]:
-    """This process may have so many files open, as after `ulimit -n`."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (count, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
-def with_room_for(count: int) -> int:
-    """The limit under which so many files can be opened beside those that are open."""
-    taken = set(map(int, os.listdir("/proc/self/fd" if Path("/proc/self/fd").is_dir() else "/dev/fd")))
-    free = (number for number in itertools.count() if number not in taken)
-    return next(itertools.islice(free, count, None))
-
-
-@pytest.fixture(scope="module")
-def many(folder: Path) -> list[Media]:
-    """Eighty clips of twelve windows."""
-    path = write_sound(folder / "many.wav", tones(12, 16_000), rate_hz=16_000, kind=KINDS["wav-pcm_s16le"])
-    media: list[Media] = []
-    for place in range(80):
-        media.append(FileMedia(str(shutil.copy(path, folder / f"many{place}.wav"))))
-    return media
-
-
-@pytest.mark.parametrize("windows", ["first", "all", 11])
-def test_few_files_are_open_at_a_time_however_large_the_batch(many: list[Media], windows: str | int) -> None:
-    list(run_pipeline(many[:1], Zeros(), options(windows, 256)))  # what is loaded once is open from now on
-    with files_at_most(with_room_for(24)):
-        events = list(run_pipeline(many, Zeros(), options(windows, 256)))
-    endings = [event for event in events if isinstance(event, ClipEnd)]
-    assert [ending.clip for ending in endings] == list(range(len(many)))
-    assert not [ending.error for ending in endings if ending.error]
-    heard = sum(len(event.spans) for event in events if isinstance(event, ScoredWindows))
-    assert heard == len(many) * {"first": 1, "all": 12, 11: 11}[windows]
-
-
-def test_open_clips_are_few_and_within_the_limit() -> None:
-    assert 2 <= limit_open_clips(1) <= 8
-    assert limit_open_clips(16) <= 128
-    with files_at_most(256):
-        assert 16 <= limit_open_clips(16) <= 64
-    with files_at_most(4):
-        assert limit_open_clips(16) == 1
-
-
-@pytest.mark.timeout(60)
-@pytest.mark.parametrize("most_open", [1, 2, 5])
-@pytest.mark.parametrize("threads", [1, 4])
-@pytest.mark.parametrize("windows", ["first", "all", 3])
-def test_clips_of_all_lengths_come_in_order_however_few_may_be_open(
-    most_open: int, threads: int, windows: str | int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("hf_audio_tagger.pipeline.limit_open_clips", lambda _: most_open)
-    now_open, most_seen, lock = 0, 0, threading.Lock()
-    original = audio.open_sound
-
-    @contextmanager
-    def counted(*given: Any) -> Iterator[Any]:
-        nonlocal now_open, most_seen
-        with lock:
-            now_open += 1
-            most_seen = max(most_seen, now_open)
-        try:
-            with original(*given) as sound:
-                yield sound
-        finally:
-            with lock:
-                now_open -= 1
-
-    monkeypatch.setattr("hf_audio_tagger.pipeline.open_sound", counted)
-    seconds = [1, 40, 3, 0, 25, 1, 1, 70, 0, 12, 33, 2] * 2
-    media: list[Media] = [
-        SamplesMedia(np.zeros(16_000 * length, np.float32), 16_000) if length else NullMedia()
-        for length in seconds
-    ]
-    heard = [0] * len(media)
-    ended = []
-    for event in run_pipeline(media, Zeros(), options(windows, 2, threads)):
-        if isinstance(event, ClipEnd):
-            ended.append((event.clip, event.error is None))
-        else:
-            assert event.clip == len(ended)
-            heard[event.clip] += len(event.spans)
-    assert ended == [(clip, length > 0) for clip, length in enumerate(seconds)]
-    most = {"first": 1, "all": 99, 3: 3}[windows]
-    assert heard == [min(most, length) for length in seconds]
-    assert most_seen <= most_open
-    events = run_pipeline(media, Zeros(), options(windows, 2, threads))
-    next(events)
-    events.close()
-    assert now_open == 0
-
-
-@pytest.mark.parametrize("windows", ["first", "all"])
-def test_batches_stay_full_though_few_clips_are_open(many: list[Media], windows: str) -> None:
-    sizes = []
-
-    class Counted(Zeros):
-        def predict(self, given: Any) -> ModelOutput:
-            sizes.append(len(given))
-            return super().predict(given)
-
-    each = 1 if windows == "first" else 12
-    listening = options(windows, 3, threads=1)
-    full = 10 * listening.batch_size
-    list(run_pipeline(many[:65], Counted(), listening))
-    assert sum(sizes) == 65 * each
-    assert max(sizes) == full
-    assert sizes.count(full) >= 65 * each // (full + each)  # what is over makes a batch of its own
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
