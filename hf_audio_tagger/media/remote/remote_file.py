@@ -2,7 +2,7 @@
 
 A connection can be slow in ways that no client's timeout covers: a byte a second, an archive that unpacks for
 hours, a library that waits and retries. So a helper thread does the reading, and the reader waits for it no
-longer than the clip has time left. After that the helper ends by itself, at the next check of `Stop` or
+longer than the clip has time left. After that the helper ends by itself, at the next `Reading.check` or
 with the request's own timeout.
 """
 
@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from contextlib import ExitStack
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -19,7 +18,7 @@ from ...errors import MediaError, ResourceError
 from ..failures import find_exhausted_resource
 from . import web
 from .messages import explain_error
-from .seekable import SeekableFile, Stop
+from .seekable import Reading, SeekableFile
 from .url_chain import open_chain
 
 CLOSING_SECONDS = 5.0  # to close connections; a helper that needs longer is not waited for
@@ -72,15 +71,14 @@ class RemoteFile(SeekableFile):
     def __init__(self, name: str) -> None:
         self.name = name
         self.helper = take_helper()
-        self.stop, self.received = Stop(), web.Received()
+        self.reading, self.received = Reading(), web.Received()
         self.spent_seconds = 0.0
         self.read_bytes = 0
         self.failure: Exception | None = None
         self.job: Future[Any] | None = None  # the helper's last
-        self.resources = ExitStack()
 
     def open(self, url: str) -> None:
-        self.file = self.run(lambda: open_chain(url, self.stop, self.resources), "it could not be opened")
+        self.file = self.run(lambda: open_chain(url, self.reading), "it could not be opened")
 
     def read_at(self, position: int, size: int) -> bytes:
         if self.failure:  # raised already; decoders print what is raised a second time
@@ -99,7 +97,7 @@ class RemoteFile(SeekableFile):
 
         def job() -> T:
             web.RECEIVED.set(self.received)
-            self.stop.check()
+            self.reading.check()
             return function()
 
         started = time.monotonic()
@@ -123,7 +121,7 @@ class RemoteFile(SeekableFile):
         return error
 
     def time_out(self, failed: str) -> Exception:
-        self.stop.set()
+        self.reading.cancelled.set()
         received_bytes = max(self.received.bytes, self.read_bytes)
         return MediaError(
             f"{self.name}: {failed}: it sent {received_bytes:,} bytes in {self.spent_seconds:.3g} s; "
@@ -135,9 +133,9 @@ class RemoteFile(SeekableFile):
         if self.closed:
             return
         super().close()
-        self.stop.set()
+        self.reading.cancelled.set()
         is_free = self.job is None or self.job.done()
-        closing = self.helper.start(self.resources.close)
+        closing = self.helper.start(self.reading.resources.close)
         self.helper.start(lambda: IDLE.append(self.helper))
         wait([closing], CLOSING_SECONDS if is_free else 0)
 

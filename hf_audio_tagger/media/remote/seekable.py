@@ -9,6 +9,7 @@ import io
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from typing import Any, TypeVar
 
 from ...errors import MediaError
@@ -24,16 +25,34 @@ RETRY_SECONDS = (0.5, 2.0)  # waits before a read is retried
 T = TypeVar("T")
 
 
-class Stop(threading.Event):
-    """Set once nobody waits for the result: whatever still reads ends at its next step."""
+class Reading:
+    """One clip's reading: what is open for it, and whether its result is still waited for."""
+
+    def __init__(self) -> None:
+        self.cancelled = threading.Event()
+        self.resources = ExitStack()
 
     def check(self) -> None:
-        if self.is_set():
+        if self.cancelled.is_set():
             raise MediaError("reading was cancelled")
 
-    def pause(self, seconds: float) -> None:
-        self.wait(seconds)
+    def retry(self, function: Callable[[], T]) -> T:
+        """Call the function, and again after transient errors."""
+        for wait_seconds in RETRY_SECONDS:
+            self.check()
+            try:
+                return function()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+            self.cancelled.wait(wait_seconds)
         self.check()
+        return function()
+
+    def spool(self, stream: Any, size: int | None = None) -> "SpooledFile":
+        """A stream that cannot seek, as a file that can."""
+        self.resources.enter_context(closing(stream))
+        return self.resources.enter_context(SpooledFile(stream, self, size))
 
 
 class SeekableFile(io.RawIOBase):
@@ -93,8 +112,8 @@ def check_stored_size(size: int) -> None:
 class SpooledFile(SeekableFile):
     """A stream that cannot seek, stored as far as it was read."""
 
-    def __init__(self, stream: Any, stop: Stop, size: int | None = None) -> None:
-        self.stream, self.stop, self.size = stream, stop, size
+    def __init__(self, stream: Any, reading: Reading, size: int | None = None) -> None:
+        self.stream, self.reading, self.size = stream, reading, size
         self.stored: Any = tempfile.SpooledTemporaryFile(max_size=MEMORY_STORED_BYTES)  # noqa: SIM115
         self.stored_bytes, self.is_complete = 0, False
 
@@ -113,7 +132,7 @@ class SpooledFile(SeekableFile):
         """Read on up to a position, or to the end."""
         self.stored.seek(0, io.SEEK_END)
         while not self.is_complete and (end is None or self.stored_bytes < end):
-            self.stop.check()
+            self.reading.check()
             part = self.stream.read(CHUNK_BYTES if end is None else min(CHUNK_BYTES, end - self.stored_bytes))
             self.is_complete = not part
             self.stored_bytes += len(part)
@@ -129,15 +148,15 @@ class SpooledFile(SeekableFile):
 class RangeFile(SeekableFile):
     """A seekable file of fsspec or of an archive. Reads that a broken connection interrupted are retried."""
 
-    def __init__(self, file: Any, stop: Stop) -> None:
-        self.file, self.stop = file, stop
+    def __init__(self, file: Any, reading: Reading) -> None:
+        self.file, self.reading = file, reading
 
     def read_at(self, position: int, size: int) -> bytes:
         def read() -> bytes:
             self.file.seek(position)
             return self.file.read(size)
 
-        return retry(read, self.stop)
+        return self.reading.retry(read)
 
     def length(self) -> int:
         return self.file.seek(0, io.SEEK_END) or self.file.tell()
@@ -146,8 +165,8 @@ class RangeFile(SeekableFile):
 class HttpRangeFile(RangeFile):
     """The same over HTTP: from a server without ranges the rest is read front to back."""
 
-    def __init__(self, file: Any, stop: Stop, open_stream: Callable[[], SeekableFile]) -> None:
-        super().__init__(file, stop)
+    def __init__(self, file: Any, reading: Reading, open_stream: Callable[[], SeekableFile]) -> None:
+        super().__init__(file, reading)
         self.open_stream = open_stream
         self.whole: SeekableFile | None = None
 
@@ -158,17 +177,3 @@ class HttpRangeFile(RangeFile):
             except NoRangesError:
                 self.whole = self.open_stream()
         return self.whole.read_at(position, size)
-
-
-def retry(function: Callable[[], T], stop: Stop) -> T:
-    """Call the function, and again after transient errors."""
-    for wait_seconds in RETRY_SECONDS:
-        stop.check()
-        try:
-            return function()
-        except Exception as error:
-            if not is_transient(error):
-                raise
-        stop.pause(wait_seconds)
-    stop.check()
-    return function()

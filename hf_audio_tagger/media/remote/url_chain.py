@@ -1,7 +1,7 @@
 """The file that a URL names, as fsspec opens it, with archives and compressions of a chained URL on top."""
 
 import os
-from contextlib import ExitStack
+from contextlib import closing
 from itertools import takewhile
 from typing import Any
 
@@ -14,22 +14,22 @@ from fsspec.implementations.local import LocalFileSystem
 from ...errors import MediaError
 from ..local_files import check_regular_file
 from .archives import ARCHIVES, COMPRESSIONS, open_member
-from .seekable import HttpRangeFile, RangeFile, SeekableFile, SpooledFile, Stop, check_stored_size, retry
+from .seekable import HttpRangeFile, RangeFile, Reading, SeekableFile, check_stored_size
 from .web import http_options
 
 WHOLE_FILE_CACHES = ("simplecache", "filecache")
 UNBOUNDED = ("libarchive",)  # it unpacks a member whole, into memory
 
 
-def open_chain(url: str, stop: Stop, resources: ExitStack) -> SeekableFile:
+def open_chain(url: str, reading: Reading) -> SeekableFile:
     """Open what the last links of a chained URL name, then each archive and compression before them."""
     links = [lower_scheme(link) for link in url.split("::")]
     members = list(takewhile(lambda link: parse_scheme(link) in ARCHIVES + COMPRESSIONS, links[:-1]))
     links = links[len(members) :]
     refuse_links(links)
-    file = open_file("::".join(links), stop, resources)
+    file = open_file("::".join(links), reading)
     for member in reversed(members):
-        file = open_member(member, file, stop, resources)
+        file = open_member(member, file, reading)
     return file
 
 
@@ -54,7 +54,7 @@ def refuse_links(links: list[str]) -> None:
             raise MediaError(f"{link} follows {links[0]}; in a chained URL an archive comes first")
 
 
-def open_file(url: str, stop: Stop, resources: ExitStack) -> SeekableFile:
+def open_file(url: str, reading: Reading) -> SeekableFile:
     """Open with fsspec, with the tokens and headers that `datasets` gives it."""
     url, options = prepare_url(url, http_options())
     system, path = url_to_fs(url, **options)
@@ -62,15 +62,15 @@ def open_file(url: str, stop: Stop, resources: ExitStack) -> SeekableFile:
         check_regular_file(path, path)
 
     def open_stream() -> SeekableFile:
-        file = getattr(system, "fs", system).open(path, "rb", block_size=0)
-        resources.callback(file.close)
-        return resources.enter_context(SpooledFile(file, stop))
+        return reading.spool(getattr(system, "fs", system).open(path, "rb", block_size=0))
 
-    file = retry(lambda: open_or_cache(system, path, url), stop)
-    resources.callback(file.close)
+    file = reading.retry(lambda: open_or_cache(system, path, url))
     if isinstance(file, HTTPStreamFile):
-        return resources.enter_context(SpooledFile(file, stop))
-    return HttpRangeFile(file, stop, open_stream) if isinstance(file, HTTPFile) else RangeFile(file, stop)
+        return reading.spool(file)
+    reading.resources.enter_context(closing(file))
+    if isinstance(file, HTTPFile):
+        return HttpRangeFile(file, reading, open_stream)
+    return RangeFile(file, reading)
 
 
 def prepare_url(url: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
