@@ -102,9 +102,9 @@ def run(asked: Asked) -> Report:
 
 
 def usable_decoders() -> list[str]:
-    from hf_audio_tagger.media import why_not
+    from hf_audio_tagger.media.decoders import unavailable_reason
 
-    return [name for name in DECODERS if name in ("auto", "pyav") or not why_not(name)]
+    return [name for name in DECODERS if not unavailable_reason(name)]
 
 
 def fuzz(decoder: str, seeds: Sequence[Seed], asked: Asked) -> Fuzzed:

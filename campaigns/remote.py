@@ -22,8 +22,7 @@ HERE = "127.0.0.1"
 BOMB_BYTES = 1 << 30
 # Limits of time and size that are shortened in the children, where the package has them.
 SHORTENED: Mapping[str, Mapping[str, float]] = {
-    "hf_audio_tagger.media.container": {"URL_TIMEOUT_SECONDS": SHORT_SECONDS},
-    "hf_audio_tagger.media.web": {
+    "hf_audio_tagger.media.remote.web": {
         "SILENT_SECONDS": SHORT_SECONDS,
         "READING_SECONDS": 5.0,
         "GRACE_SECONDS": 1.0,
@@ -158,7 +157,7 @@ def prepare() -> None:
 def count_as_public(address: str) -> None:
     """A server on this machine cannot have a public address; the package is made to believe it."""
     try:
-        web: Any = import_module("hf_audio_tagger.media.web")
+        web: Any = import_module("hf_audio_tagger.media.remote.web")
     except ModuleNotFoundError:
         return
     is_public = web.is_public

@@ -28,9 +28,9 @@ def warm() -> None:
         import_module(name)
     from transformers import ASTFeatureExtractor, ASTForAudioClassification  # noqa: F401
 
-    from hf_audio_tagger.media import why_not
+    from hf_audio_tagger.media.decoders import unavailable_reason
 
-    why_not("torchcodec")  # imports it where it loads
+    unavailable_reason("torchcodec")  # imports it where it loads
 
 
 class StandIn:

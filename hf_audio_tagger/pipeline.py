@@ -1,75 +1,67 @@
-"""Which windows of a clip are heard, and the pipeline: decode ahead while the model works.
+"""The pipeline: threads decode the clips that come next while the model works.
 
-One clip's way: open its sound, cut it into windows at the model's rate, gather windows of several
-clips into micro-batches, hear them. Threads decode the clips that come next; memory is bounded by the
-windows in flight, never by a clip's length, and so are the files that are open at a time.
+Each clip is opened, cut into windows at the model's rate, and scored in micro-batches of the windows of
+several clips. Memory is bounded by the windows in flight, never by a clip's length, and so is the number of
+files that are open at a time.
 """
 
 import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from math import ceil
 
 import numpy as np
 
 from .cells import Media
 from .errors import ColumnError, MediaError, ModelError
-from .media import open_sound
-from .media.failures import clip_failures
-from .media.resample import Conversion, resample, resample_blocks
-from .media.sound import Sound, joined, no_sound
+from .media.audio import open_sound
+from .media.failures import convert_clip_errors
 from .models.model import AudioModel, ModelOutput
 from .process import compute, one_thread_each
+from .windows import Window, cut_windows
 
-STRETCH_SECONDS = 10  # about what one clip takes from a micro-batch; `batch_size` counts these
-OPEN_PER_THREAD = 4  # clips open at a time for each decode thread: one that it reads, others that wait
+BATCH_UNIT_SECONDS = 10  # `batch_size` counts windows of about this length, or as many shorter ones
+OPEN_PER_THREAD = 4  # clips open at a time for each decode thread: one that it decodes, others that wait
 FILES_PER_OPEN_CLIP = 8  # of the files that this process may open: decoders and the network need some too
 
 
 @dataclass(frozen=True)
 class PipelineOptions:
-    """How clips are listened to."""
+    """How clips are decoded, cut and batched."""
 
     windows: str | int  # "first", "all", or how many spread evenly
     hop_samples: int  # from window to window, at the model's rate
     channels: str
     decoder: str
-    batch_size: int  # stretches of about ten seconds in a micro-batch
+    batch_size: int  # of windows of about ten seconds, in a micro-batch
     decode_threads: int
 
 
 @dataclass(frozen=True)
-class Window:
-    start_sample: int
-    samples: np.ndarray
-
-
-@dataclass(frozen=True)
 class ScoredWindows:
-    """What the model says of consecutive windows of one clip."""
+    """The model's output for consecutive windows of one clip."""
 
-    clip: int  # its place in the sequence of media
+    clip: int  # its index in the sequence of media
     spans: list[tuple[float, float]]  # start and end of each window, in seconds
     output: ModelOutput
 
 
 @dataclass(frozen=True)
 class ClipEnd:
-    """A clip is through: heard, without an audio stream (`silent`), or with an error."""
+    """A clip is finished: all its windows are scored, or it has no audio stream, or there is an error."""
 
     clip: int
-    silent: bool = False
+    has_sound: bool = True
     error: MediaError | ColumnError | ModelError | None = None
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Consecutive windows of one clip; with the last, its ending. Its file is then closed."""
+    """Consecutive windows of one clip; with the last, its end. Its file is then closed."""
 
     clip: int
     name: str
@@ -79,7 +71,7 @@ class Chunk:
 
 @dataclass(frozen=True, eq=False)
 class WaitingClip:
-    """A clip whose turn comes later: its chunks, and the one that is decoded first."""
+    """A clip whose turn comes later: its chunks, and the first of them, which is decoded ahead."""
 
     chunks: Generator[Chunk, None, None]
     first: Future[Chunk] = field(default_factory=Future)
@@ -89,18 +81,21 @@ Events = Generator[ScoredWindows | ClipEnd, None, None]
 
 
 def run_pipeline(media: Iterable[Media], model: AudioModel, options: PipelineOptions) -> Events:
-    """Passages of every clip, clip after clip, each clip closed by its ending.
+    """The scored windows of every clip, clip after clip, each clip followed by its end.
 
-    A clip for which the model gives no numbers ends with an error: NaN has no best label.
+    A clip for which the model's output is not finite ends with an error: NaN has no best label.
     """
-    error: ModelError | None = None  # of the clip whose chunks come
+    error: ModelError | None = None  # of the current clip
     for chunk, output in predict_chunks(media, model, options):
         if output is not None and error is None:
             if is_finite(output):
-                spans = [span_of(window, model.rate_hz) for window in chunk.windows]
+                spans = [window.find_span(model.rate_hz) for window in chunk.windows]
                 yield ScoredWindows(chunk.clip, spans, output)
             else:
-                error = no_numbers(chunk.name)
+                error = ModelError(
+                    f"{chunk.name}: the model's output has NaN or infinite values. With dtype='float16' use "
+                    "'bfloat16' or 'float32', which do not overflow; else the weights are broken."
+                )
         if chunk.end is not None:
             yield chunk.end if error is None else replace(chunk.end, error=chunk.end.error or error)
             error = None
@@ -111,36 +106,32 @@ def is_finite(output: ModelOutput) -> bool:
     return bool(np.isfinite(output.logits).all() and (pooled is None or np.isfinite(pooled).all()))
 
 
-def no_numbers(name: str) -> ModelError:
-    return ModelError(
-        f"{name}: the model's answer holds NaN or infinite values. With dtype='float16' use 'bfloat16' or "
-        "'float32', which do not overflow; else the weights are broken."
-    )
-
-
 def predict_chunks(
     media: Iterable[Media], model: AudioModel, options: PipelineOptions
 ) -> Iterator[tuple[Chunk, ModelOutput | None]]:
-    """What the model says of each chunk of every clip, a full batch of windows at a time."""
+    """The chunks of every clip with the model's output, a full batch of windows at a time."""
     waiting: list[Chunk] = []
     window_count = 0
-    full = windows_per_batch(model, options)
+    batch = windows_per_batch(model, options)
     for chunk in decode_ahead(media, model, options):
         waiting.append(chunk)
         window_count += len(chunk.windows)
-        if window_count >= full:
-            yield from predict(waiting, model, full)
+        if window_count >= batch:
+            yield from predict(waiting, model, batch)
             waiting, window_count = [], 0
-    yield from predict(waiting, model, full)
+    yield from predict(waiting, model, batch)
 
 
 def predict(
-    chunks: Sequence[Chunk], model: AudioModel, full: int
+    chunks: Sequence[Chunk], model: AudioModel, batch: int
 ) -> Iterator[tuple[Chunk, ModelOutput | None]]:
-    """The chunks with what the model says of their windows, at most `full` windows at a time in the model."""
+    """The chunks with the model's output for their windows, at most `batch` of them at a time."""
     windows = [window.samples for chunk in chunks for window in chunk.windows]
-    parts = [compute(partial(model.predict, windows[i : i + full])) for i in range(0, len(windows), full)]
-    output = ModelOutput.joined(parts) if parts else None  # nothing but endings
+    parts = [
+        compute(partial(model.predict, windows[start : start + batch]))
+        for start in range(0, len(windows), batch)
+    ]
+    output = ModelOutput.joined(parts) if parts else None  # clips without windows only
     position = 0
     for chunk in chunks:
         rows = slice(position, position + len(chunk.windows))
@@ -148,21 +139,17 @@ def predict(
         yield chunk, output.rows(rows) if output is not None and chunk.windows else None
 
 
-def span_of(window: Window, rate_hz: int) -> tuple[float, float]:
-    return window.start_sample / rate_hz, (window.start_sample + len(window.samples)) / rate_hz
-
-
-def windows_per_stretch(model: AudioModel, options: PipelineOptions) -> int:
-    """As many as the model's own hop puts in a stretch: windows that lie closer are no smaller."""
-    return max(1, round(STRETCH_SECONDS * model.rate_hz / max(options.hop_samples, model.hop_samples)))
+def windows_per_unit(model: AudioModel, options: PipelineOptions) -> int:
+    """As many as the model's own hop puts in ten seconds: windows that overlap more are no shorter."""
+    return max(1, round(BATCH_UNIT_SECONDS * model.rate_hz / max(options.hop_samples, model.hop_samples)))
 
 
 def windows_per_batch(model: AudioModel, options: PipelineOptions) -> int:
-    return options.batch_size * windows_per_stretch(model, options)
+    return options.batch_size * windows_per_unit(model, options)
 
 
-def most_open_clips(decode_threads: int) -> int:
-    """Clips that may be open at a time: a few for each thread, well within this process's limit of files."""
+def limit_open_clips(decode_threads: int) -> int:
+    """How many clips may be open at a time: a few for each thread, well within the limit of open files."""
     most = OPEN_PER_THREAD * decode_threads
     try:
         import resource
@@ -173,7 +160,7 @@ def most_open_clips(decode_threads: int) -> int:
 
 
 class ClipQueue:
-    """Clips that wait to be decoded, in their order, and how many are open. Used by several threads."""
+    """Clips that wait to be decoded, in order, and how many are open. Shared by several threads."""
 
     def __init__(self, most_open: int) -> None:
         self.most_open = most_open
@@ -181,8 +168,8 @@ class ClipQueue:
         self.unopened: deque[WaitingClip] = deque()
         self.open_count = 0
 
-    def decode_beginnings(self) -> None:
-        """Open clips and decode their first chunks, while there is room to keep one more open."""
+    def decode_first_chunks(self) -> None:
+        """Open clips and decode their first chunks, until as many are open as may be."""
         while (clip := self.take()) is not None:
             try:
                 clip.first.set_result(self.next_chunk(clip))
@@ -197,7 +184,7 @@ class ClipQueue:
             return self.unopened.popleft()
 
     def next_chunk(self, clip: WaitingClip) -> Chunk:
-        """An open clip's next chunk; with the last one the clip is open no more."""
+        """An open clip's next chunk; with the last one the clip is closed."""
         is_open = False
         try:
             chunk = next(clip.chunks)
@@ -208,174 +195,64 @@ class ClipQueue:
                 with self.lock:
                     self.open_count -= 1
 
-
-@contextmanager
-def emptied(queue: ClipQueue) -> Iterator[None]:
-    """Whatever ends the work, no thread takes another clip."""
-    try:
-        yield
-    finally:
-        with queue.lock:
-            queue.unopened.clear()
+    def close(self) -> None:
+        """Let no thread take another clip."""
+        with self.lock:
+            self.unopened.clear()
 
 
 def decode_ahead(media: Iterable[Media], model: AudioModel, options: PipelineOptions) -> Iterator[Chunk]:
-    """The clips' chunks in order, while threads work on the clips behind.
+    """The clips' chunks in order, while threads decode the clips after the current one.
 
-    Each waiting clip holds its first chunk only, and the clip at the head one batch beyond what was taken:
-    that is all the memory there is. Most clips end with their first chunk and wait closed. Of the others few
-    are open; a clip that finds no room waits unopened, and the head always has room, for clips are opened in
-    order.
+    Each waiting clip holds its first chunk only, and the current clip one batch beyond what was taken: that
+    bounds the memory. Most clips end with their first chunk and wait closed. Of the others few are open; a
+    clip beyond that limit waits unopened. Clips are opened in order, so the current one is always open.
     """
-    clips = (WaitingClip(decoded_chunks(clip, one, model, options)) for clip, one in enumerate(media))
-    ahead: deque[WaitingClip] = deque()
-    queue = ClipQueue(most_open_clips(options.decode_threads))
+    clips = (WaitingClip(decode_chunks(index, one, model, options)) for index, one in enumerate(media))
+    waiting: deque[WaitingClip] = deque()
+    queue = ClipQueue(limit_open_clips(options.decode_threads))
     try:
-        with one_thread_each(options.decode_threads, "decode") as pool, emptied(queue):
+        with one_thread_each(options.decode_threads, "decode") as pool, closing(queue):
             while True:
-                for clip in islice(clips, 2 * options.batch_size - len(ahead)):
-                    ahead.append(clip)
+                for clip in islice(clips, 2 * options.batch_size - len(waiting)):
+                    waiting.append(clip)
                     queue.unopened.append(clip)
-                    pool.submit(queue.decode_beginnings)
-                if not ahead:
+                    pool.submit(queue.decode_first_chunks)
+                if not waiting:
                     return
-                chunk = ahead[0].first.result()
+                chunk = waiting[0].first.result()
                 while chunk.end is None:
-                    following = pool.submit(queue.next_chunk, ahead[0])
+                    following = pool.submit(queue.next_chunk, waiting[0])
                     yield chunk
                     chunk = following.result()
-                ahead.popleft()
-                pool.submit(queue.decode_beginnings)  # there is room for one more
+                waiting.popleft()
+                pool.submit(queue.decode_first_chunks)  # one more may be open now
                 yield chunk
     finally:
-        for clip in ahead:
+        for clip in waiting:
             clip.chunks.close()  # and its file
 
 
-def decoded_chunks(
+def decode_chunks(
     clip: int, media: Media, model: AudioModel, options: PipelineOptions
 ) -> Generator[Chunk, None, None]:
     """One clip's windows: a short chunk first, then whole batches. With the last one, its file is closed."""
-    windows: list[Window] = []
+    held: list[Window] = []
     end = ClipEnd(clip)
     try:
         only_start = options.windows == "first"
         with (
-            clip_failures(media.name),
+            convert_clip_errors(media.name),
             open_sound(media, options.decoder, options.channels, only_start) as sound,
         ):
             if sound is None:
-                end = ClipEnd(clip, silent=True)
+                end = ClipEnd(clip, has_sound=False)
             else:
-                coming = checked(windows_of(sound, model, options), media.name)
-                windows = list(islice(coming, windows_per_stretch(model, options)))
-                while following := list(islice(coming, 1)):
-                    yield Chunk(clip, media.name, windows)
-                    windows = following + list(islice(coming, windows_per_batch(model, options) - 1))
+                windows = cut_windows(sound, media.name, model, options.windows, options.hop_samples)
+                held = list(islice(windows, windows_per_unit(model, options)))
+                while following := list(islice(windows, 1)):
+                    yield Chunk(clip, media.name, held)
+                    held = following + list(islice(windows, windows_per_batch(model, options) - 1))
     except (MediaError, ColumnError) as error:
-        windows, end = [], ClipEnd(clip, error=error)
-    yield Chunk(clip, media.name, windows, end)
-
-
-def checked(windows: Iterator[Window], name: str) -> Iterator[Window]:
-    """The windows as they are; an error where there are none, or where samples are no numbers."""
-    is_heard = False
-    for window in windows:
-        if not np.isfinite(window.samples).all():
-            raise MediaError(f"{name}: its samples are not all finite numbers.")
-        is_heard = True
-        yield window
-    if not is_heard:
-        raise no_sound(name)
-
-
-def windows_of(sound: Sound, model: AudioModel, options: PipelineOptions) -> Iterator[Window]:
-    """The windows to hear, at the model's rate. The last may be short; none is under one frame."""
-    size, hop, frame = model.window_samples, options.hop_samples, model.frame_samples
-    rate_hz = model.rate_hz
-    if options.windows == "first":
-        starts: Sequence[int] | None = [0]
-    elif options.windows == "all":
-        starts = None
-    else:
-        starts = starts_in(sound, rate_hz, size, hop, int(options.windows))
-    if starts is None:
-        yield from sliding(read(sound, rate_hz), size, hop, frame)
-        return
-    for start in starts:
-        blocks = list(read(sound, rate_hz, start, size))
-        if blocks:
-            yield Window(start, at_least(owned(joined(blocks)), frame))
-
-
-def starts_in(sound: Sound, rate_hz: int, size: int, hop: int, count: int) -> list[int] | None:
-    """Where windows begin that are spread over a clip, also where its container tells too long a length."""
-    if sound.duration_seconds:
-        told = ceil(sound.duration_seconds * rate_hz)
-        starts = spread_starts(told, size, hop, count)
-        if starts is None or any(map(len, read(sound, rate_hz, max(0, told - rate_hz), rate_hz))):
-            return starts
-    counted = ceil(sum(len(block) for block in sound.blocks()) * rate_hz / sound.rate_hz)
-    return spread_starts(counted, size, hop, count)
-
-
-def spread_starts(total: int, size: int, hop: int, count: int) -> list[int] | None:
-    """Where `count` windows begin: each in the middle of its share of the clip.
-
-    None where that would hear more than the whole clip, which is then heard in order.
-
-    >>> spread_starts(total=1000, size=100, hop=100, count=2)
-    [200, 700]
-    """
-    if 1 + ceil(max(0, total - size) / hop) <= count:
-        return None
-    middle = (total / count - size) / 2
-    return [min(max(0, round(place * total / count + middle)), total - size) for place in range(count)]
-
-
-def read(sound: Sound, rate_hz: int, start: int = 0, count: int | None = None) -> Iterator[np.ndarray]:
-    """`count` samples at `rate_hz` from sample `start` on, or all of them, exact at both edges."""
-    if count is None:
-        yield from resample_blocks(sound.blocks(), sound.rate_hz, rate_hz)
-        return
-    conversion = Conversion(sound.rate_hz, rate_hz)
-    first = conversion.start_in(start)
-    source = list(sound.blocks(first, conversion.stop_in(start + count)))
-    if not source:
-        return
-    samples = resample(joined(source), sound.rate_hz, rate_hz)
-    skip = start - first // conversion.step_in * conversion.step_out
-    samples = samples[skip : skip + count]
-    if len(samples):
-        yield samples
-
-
-def sliding(blocks: Iterable[np.ndarray], size: int, hop: int, frame: int) -> Iterator[Window]:
-    """Windows of `size` every `hop` samples, over a stream.
-
-    The last one is short: it is there while some of it was in no window before and it makes a frame.
-    """
-    held = np.zeros(0, np.float32)
-    start = 0  # of the next window, in the clip
-    skip = 0  # samples between the end of `held` and that start, where windows leave gaps
-    for block in blocks:
-        block, skip = block[skip:], max(0, skip - len(block))
-        held = np.concatenate([held, block]) if len(held) else block
-        while len(held) >= size:
-            yield Window(start, held[:size].copy())  # a view would keep the whole block alive
-            start += hop
-            skip += max(0, hop - len(held))
-            held = held[hop:]
-    unheard = len(held) if start == 0 else len(held) - max(0, size - hop)
-    if unheard > 0 and (start == 0 or len(held) >= frame):
-        yield Window(start, at_least(owned(held), frame))
-
-
-def owned(samples: np.ndarray) -> np.ndarray:
-    """Samples that keep no larger array alive, such as a whole clip that was decoded before."""
-    return samples if samples.base is None and samples.flags.writeable else samples.copy()
-
-
-def at_least(samples: np.ndarray, length: int) -> np.ndarray:
-    """Padded with silence to `length`: 20 ms of sound still make one analysis frame."""
-    return samples if len(samples) >= length else np.pad(samples, (0, length - len(samples)))
+        held, end = [], ClipEnd(clip, error=error)
+    yield Chunk(clip, media.name, held, end)

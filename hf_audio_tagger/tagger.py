@@ -220,7 +220,7 @@ class Tagger(Settings):
         """The result of a clip after its last window."""
         if event.error is not None:
             return ClipResult(None, error=str(event.error))
-        if event.silent:
+        if not event.has_sound:
             return ClipResult(
                 EMPTY,
                 top=None if self.top_k is None else (),

@@ -9,10 +9,14 @@ import av
 import numpy as np
 import pytest
 
-from hf_audio_tagger.media import why_not
+from hf_audio_tagger.cells import Media, parse_cell
+from hf_audio_tagger.media.audio import open_sound
+from hf_audio_tagger.media.decoders import unavailable_reason
 
-needs_torchcodec = pytest.mark.skipif(bool(why_not("torchcodec")), reason="torchcodec does not load")
-needs_decord = pytest.mark.skipif(bool(why_not("decord")), reason="decord does not load")
+needs_torchcodec = pytest.mark.skipif(
+    bool(unavailable_reason("torchcodec")), reason="torchcodec does not load"
+)
+needs_decord = pytest.mark.skipif(bool(unavailable_reason("decord")), reason="decord does not load")
 
 FRAME = 2400  # samples: the longest priming of the codecs here is under this
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
@@ -162,3 +166,25 @@ def relative_error(heard: np.ndarray, made: np.ndarray, rate_hz: int) -> float:
     edge = rate_hz // 20
     heard, made = heard[edge:-edge], made[edge:-edge]
     return float(np.sqrt(np.mean((heard - made) ** 2) / np.mean(made**2)))
+
+
+OTHERS = [
+    pytest.param("torchcodec", marks=needs_torchcodec),
+    pytest.param("auto"),
+]
+
+
+LATE = [
+    Kind("mp4", "aac", "fltp", False, with_picture=True),
+    Kind("mkv", "aac", "fltp", False, with_picture=True),
+    Kind("mov", "pcm_s16le", "s16", True, with_picture=True),
+    Kind("webm", "libopus", "s16", False),
+]
+
+
+def decode(source: Path | bytes | Media, decoder: str = "pyav", channels: str = "mean") -> np.ndarray:
+    """The whole sound of a file."""
+    media = source if not isinstance(source, (Path, bytes)) else parse_cell(source)[0]
+    with open_sound(media, decoder, channels) as sound:
+        assert sound is not None
+        return np.concatenate(list(sound.blocks()))

@@ -25,7 +25,7 @@ from campaigns.report import Broken, Report, keep
 from campaigns.seeds import KINDS, whole_seeds
 from hf_audio_tagger import pipeline as listen
 from hf_audio_tagger import tagger
-from hf_audio_tagger.media import open_sound
+from hf_audio_tagger.media.audio import open_sound
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread_everywhere")]
 
@@ -126,7 +126,7 @@ def test_fuzz_notices_a_raw_exception(tmp_path: Path, monkeypatch: pytest.Monkey
             raise_raw()
         yield
 
-    monkeypatch.setattr(listen, "clip_failures", no_boundary)
+    monkeypatch.setattr(listen, "convert_clip_errors", no_boundary)
     expect_one_broken(broken_fuzz(tmp_path, monkeypatch), "wrong exception")
 
 

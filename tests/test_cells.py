@@ -20,11 +20,13 @@ from hf_audio_tagger.cells import NULL_MEDIA, SamplesMedia, parse_cell
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import ColumnError, MediaError
-from hf_audio_tagger.media import why_not
+from hf_audio_tagger.media.decoders import unavailable_reason
 from hf_audio_tagger.runs import tag_dataset
 
 NAMES = ("Siren", "White noise", "Dial tone")
-needs_torchcodec = pytest.mark.skipif(bool(why_not("torchcodec")), reason="torchcodec does not load")
+needs_torchcodec = pytest.mark.skipif(
+    bool(unavailable_reason("torchcodec")), reason="torchcodec does not load"
+)
 STORED = {"bytes": Value("binary"), "path": Value("string")}
 
 
@@ -260,7 +262,7 @@ def site(files: list[str]) -> Iterator[str]:
     "decoder", ["auto", "pyav", pytest.param("torchcodec", marks=needs_torchcodec), "decord"]
 )
 def test_urls(site: str, decoder: str) -> None:
-    if decoder == "decord" and why_not("decord"):
+    if decoder == "decord" and unavailable_reason("decord"):
         pytest.skip("decord does not load")
     tagger = build_tagger("demo", decoder=decoder)
     assert tagger.tag([f"{site}/{place}.mp4" for place in range(3)]) == list(NAMES)
@@ -336,16 +338,16 @@ WRONG: list[tuple[Any, str]] = [
     ({"array": [0.0] * 9, "sampling_rate": 16_000.5}, r"'sampling_rate' must be a whole number.*16000\.5"),
 ]
 NO_SOUND: list[tuple[Any, str]] = [
-    ({"array": "text", "sampling_rate": 16_000}, r"<samples>: samples are numbers"),
-    ({"array": 5, "sampling_rate": 16_000}, r"<samples>: samples are numbers"),
-    ({"array": {"a": 1}, "sampling_rate": 16_000}, r"<samples>: samples are numbers"),
-    ({"array": [None, 0.5], "sampling_rate": 16_000}, r"<samples>: samples are numbers"),
-    ({"array": np.array([0.0, "x"], object), "sampling_rate": 16_000}, r"<samples>: samples are numbers"),
-    ({"array": [1j] * 9, "sampling_rate": 16_000}, r"<samples>: samples are numbers"),
-    ({"array": [0.0] * 9, "sampling_rate": True}, r"sample rate is"),
-    ({"array": [0.0] * 9, "sampling_rate": -16_000}, r"sample rate is -16000"),
-    ({"array": [0.0] * 9, "sampling_rate": 0, "path": 7}, r"<samples>: its sample rate is 0"),
-    ({"array": [0.0] * 9, "sampling_rate": 0, "path": "a.wav"}, r"^a\.wav: its sample rate is 0"),
+    ({"array": "text", "sampling_rate": 16_000}, r"<samples>: samples must be numbers"),
+    ({"array": 5, "sampling_rate": 16_000}, r"<samples>: samples must be numbers"),
+    ({"array": {"a": 1}, "sampling_rate": 16_000}, r"<samples>: samples must be numbers"),
+    ({"array": [None, 0.5], "sampling_rate": 16_000}, r"<samples>: samples must be numbers"),
+    ({"array": np.array([0.0, "x"], object), "sampling_rate": 16_000}, r"<samples>: samples must be numbers"),
+    ({"array": [1j] * 9, "sampling_rate": 16_000}, r"<samples>: samples must be numbers"),
+    ({"array": [0.0] * 9, "sampling_rate": True}, r"sample rate must be"),
+    ({"array": [0.0] * 9, "sampling_rate": -16_000}, r"sample rate must be .* got -16000"),
+    ({"array": [0.0] * 9, "sampling_rate": 0, "path": 7}, r"<samples>: its sample rate must be .* got 0"),
+    ({"array": [0.0] * 9, "sampling_rate": 0, "path": "a.wav"}, r"^a\.wav: its sample rate must be .* got 0"),
     ({"path": "", "bytes": None}, ""),
     ({"path": "a\0b.mp4"}, r"null"),
     ({"path": "/" + "a" * 300}, r"name too long"),

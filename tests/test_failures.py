@@ -1,36 +1,31 @@
-"""Whose fault it is: what a decoder raises is its clip's, what runs out is nobody's and ends the run."""
+"""Errors while a clip is read: a decoder's are the clip's own, an exhausted resource ends the run."""
 
 import errno
-import itertools
 import os
 import pickle
 import shutil
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 import pytest
+import zero_model
 from sound_files import KINDS, Kind, tones, write_sound
+from zero_model import files_at_most, with_room_for
 
 from hf_audio_tagger import build_tagger
-from hf_audio_tagger import media as decode
-from hf_audio_tagger.cells import NULL_MEDIA, FileMedia, Media, SamplesMedia
+from hf_audio_tagger.cells import Media
 from hf_audio_tagger.errors import MediaError, ResourceError, RunError, SettingsError
-from hf_audio_tagger.media import failures, open_sound, why_not
-from hf_audio_tagger.media.failures import clip_failures
-from hf_audio_tagger.models.model import ModelOutput
-from hf_audio_tagger.pipeline import ClipEnd, PipelineOptions, ScoredWindows, most_open_clips, run_pipeline
+from hf_audio_tagger.media import audio, failures
+from hf_audio_tagger.media.audio import open_sound
+from hf_audio_tagger.media.decoders import unavailable_reason
+from hf_audio_tagger.media.failures import convert_clip_errors
 
-resource = pytest.importorskip("resource")
+many = zero_model.many
 
 DECODERS = [
-    pytest.param(
-        name, marks=pytest.mark.skipif(bool(name not in ("auto", "pyav") and why_not(name)), reason=name)
-    )
+    pytest.param(name, marks=pytest.mark.skipif(bool(unavailable_reason(name)), reason=name))
     for name in ("auto", "pyav", "torchcodec", "decord")
 ]
 
@@ -38,9 +33,6 @@ DECODERS = [
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("failures")
-
-
-# Codecs without a decoder
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +93,7 @@ def test_the_first_stream_alone_has_no_decoder(folder: Path) -> None:
     kind = Kind("mkv", "aac", "fltp", False)
     path = write_sound(folder / "two.mkv", tones(0.5, 16_000), tones(0.5, 16_000), rate_hz=16_000, kind=kind)
     path.write_bytes(path.read_bytes().replace(b"A_AAC", b"A_QQQ", 1))
-    with pytest.raises(MediaError, match=r"two\.mkv.*no decoder.*2 audio streams, the first is heard"):
+    with pytest.raises(MediaError, match=r"two\.mkv.*no decoder.*2 audio streams, the first is used"):
         build_tagger("demo").tag(path)
 
 
@@ -114,20 +106,18 @@ def test_the_codec_is_told_without_a_word_of_ffmpegs_log(
     assert capfd.readouterr().err == ""
 
 
-# Whatever else a decoder raises
-
-
 class Unforeseen(Exception):  # noqa: N818
     pass
 
 
-@pytest.mark.parametrize("place", ["open_container", "PyavSound"])
+@pytest.mark.parametrize("place", ["audio.open_container", "decoders.pyav.PyavSound"])
 def test_what_nobody_foresaw_is_the_clips_error(
     folder: Path, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = write_sound(folder / "good.wav", tones(0.5, 16_000), rate_hz=16_000, kind=KINDS["wav-pcm_s16le"])
     bad = shutil.copy(good, folder / "bad.wav")
-    original = getattr(__import__("hf_audio_tagger.media", fromlist=[place]), place)
+    module, _, function = f"hf_audio_tagger.media.{place}".rpartition(".")
+    original = getattr(import_module(module), function)
 
     def fail(source: Any, name: str, *rest: Any) -> Any:
         if name.endswith("bad.wav"):
@@ -145,164 +135,21 @@ def test_what_nobody_foresaw_is_the_clips_error(
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), SettingsError("x"), RunError("x")])
 def test_what_is_no_clips_fault_passes(error: BaseException) -> None:
-    with pytest.raises(type(error)), clip_failures("a.mp4"):
+    with pytest.raises(type(error)), convert_clip_errors("a.mp4"):
         raise error
-
-
-def test_a_fault_of_the_model_is_no_clips_error(folder: Path) -> None:
-    class Broken(Zeros):
-        def predict(self, windows: Any) -> ModelOutput:
-            raise ZeroDivisionError
-
-    path = write_sound(folder / "model.wav", tones(0.5, 16_000), rate_hz=16_000, kind=KINDS["wav-pcm_s16le"])
-    with pytest.raises(ZeroDivisionError):
-        list(run_pipeline([FileMedia(str(path))], Broken(), options("first", 4)))
-
-
-# What runs out
-
-
-class Zeros:
-    """A model of one class that takes no time."""
-
-    labels, multi_label = ("x",), True
-    rate_hz = window_samples = hop_samples = 16_000
-    frame_samples, default_windows, embedding_size, device = 400, "first", None, None
-
-    def predict(self, windows: Any) -> ModelOutput:
-        return ModelOutput(np.zeros((len(windows), 1), np.float32), None)
-
-
-def options(windows: str | int, batch_size: int, threads: int = 2) -> PipelineOptions:
-    return PipelineOptions(windows, 16_000, "mean", "auto", batch_size, threads)
-
-
-@contextmanager
-def files_at_most(count: int) -> Iterator[None]:
-    """This process may have so many files open, as after `ulimit -n`."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (count, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
-def with_room_for(count: int) -> int:
-    """The limit under which so many files can be opened beside those that are open."""
-    taken = set(map(int, os.listdir("/proc/self/fd" if Path("/proc/self/fd").is_dir() else "/dev/fd")))
-    free = (number for number in itertools.count() if number not in taken)
-    return next(itertools.islice(free, count, None))
-
-
-@pytest.fixture(scope="module")
-def many(folder: Path) -> list[Media]:
-    """Eighty clips of twelve windows."""
-    path = write_sound(folder / "many.wav", tones(12, 16_000), rate_hz=16_000, kind=KINDS["wav-pcm_s16le"])
-    media: list[Media] = []
-    for place in range(80):
-        media.append(FileMedia(str(shutil.copy(path, folder / f"many{place}.wav"))))
-    return media
-
-
-@pytest.mark.parametrize("windows", ["first", "all", 11])
-def test_few_files_are_open_at_a_time_however_large_the_batch(many: list[Media], windows: str | int) -> None:
-    list(run_pipeline(many[:1], Zeros(), options(windows, 256)))  # what is loaded once is open from now on
-    with files_at_most(with_room_for(24)):
-        events = list(run_pipeline(many, Zeros(), options(windows, 256)))
-    endings = [event for event in events if isinstance(event, ClipEnd)]
-    assert [ending.clip for ending in endings] == list(range(len(many)))
-    assert not [ending.error for ending in endings if ending.error]
-    heard = sum(len(event.spans) for event in events if isinstance(event, ScoredWindows))
-    assert heard == len(many) * {"first": 1, "all": 12, 11: 11}[windows]
-
-
-def test_open_clips_are_few_and_within_the_limit() -> None:
-    assert 2 <= most_open_clips(1) <= 8
-    assert most_open_clips(16) <= 128
-    with files_at_most(256):
-        assert 16 <= most_open_clips(16) <= 64
-    with files_at_most(4):
-        assert most_open_clips(16) == 1
-
-
-@pytest.mark.timeout(60)
-@pytest.mark.parametrize("most_open", [1, 2, 5])
-@pytest.mark.parametrize("threads", [1, 4])
-@pytest.mark.parametrize("windows", ["first", "all", 3])
-def test_clips_of_all_lengths_come_in_order_however_few_may_be_open(
-    most_open: int, threads: int, windows: str | int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("hf_audio_tagger.pipeline.most_open_clips", lambda _: most_open)
-    now_open, most_seen, lock = 0, 0, threading.Lock()
-    original = decode.open_sound
-
-    @contextmanager
-    def counted(*given: Any) -> Iterator[Any]:
-        nonlocal now_open, most_seen
-        with lock:
-            now_open += 1
-            most_seen = max(most_seen, now_open)
-        try:
-            with original(*given) as sound:
-                yield sound
-        finally:
-            with lock:
-                now_open -= 1
-
-    monkeypatch.setattr("hf_audio_tagger.pipeline.open_sound", counted)
-    seconds = [1, 40, 3, 0, 25, 1, 1, 70, 0, 12, 33, 2] * 2
-    media: list[Media] = [
-        SamplesMedia(np.zeros(16_000 * length, np.float32), 16_000) if length else NULL_MEDIA
-        for length in seconds
-    ]
-    heard = [0] * len(media)
-    ended = []
-    for event in run_pipeline(media, Zeros(), options(windows, 2, threads)):
-        if isinstance(event, ClipEnd):
-            ended.append((event.clip, event.error is None))
-        else:
-            assert event.clip == len(ended)
-            heard[event.clip] += len(event.spans)
-    assert ended == [(clip, length > 0) for clip, length in enumerate(seconds)]
-    most = {"first": 1, "all": 99, 3: 3}[windows]
-    assert heard == [min(most, length) for length in seconds]
-    assert most_seen <= most_open
-    events = run_pipeline(media, Zeros(), options(windows, 2, threads))
-    next(events)
-    events.close()
-    assert now_open == 0
-
-
-@pytest.mark.parametrize("windows", ["first", "all"])
-def test_batches_stay_full_though_few_clips_are_open(many: list[Media], windows: str) -> None:
-    sizes = []
-
-    class Counted(Zeros):
-        def predict(self, given: Any) -> ModelOutput:
-            sizes.append(len(given))
-            return super().predict(given)
-
-    each = 1 if windows == "first" else 12
-    listening = options(windows, 3, threads=1)
-    full = 10 * listening.batch_size
-    list(run_pipeline(many[:65], Counted(), listening))
-    assert sum(sizes) == 65 * each
-    assert max(sizes) == full
-    assert sizes.count(full) >= 65 * each // (full + each)  # what is over makes a batch of its own
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_too_many_open_files_end_the_run(
     many: list[Media], decoder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = decode.open_container
+    original = audio.open_container
 
     def open_none(source: Any, name: str) -> Any:
         with files_at_most(0 if name.endswith("many1.wav") else with_room_for(24)):
             return original(source, name)
 
-    monkeypatch.setattr(decode, "open_container", open_none)
+    monkeypatch.setattr(audio, "open_container", open_none)
     tagger = build_tagger("demo", decoder=decoder, on_error="record", batched=True)
     assert tagger.tag(many[0].name) is not None
     with pytest.raises(ResourceError, match=r"many1\.wav.*too many files are open.*ulimit -n"):
@@ -326,13 +173,13 @@ def test_what_runs_out_while_a_decoder_reads(
     elif decoder == "decord":
         target, error = "decord.AudioReader", RuntimeError(f"ERROR opening: a.mp4, {os.strerror(number)}")
     else:
-        target, error = "hf_audio_tagger.media.PyavSound", ffmpeg_error(number)
+        target, error = "hf_audio_tagger.media.decoders.pyav.PyavSound", ffmpeg_error(number)
 
     def fail(*_: Any, **__: Any) -> None:
         raise error
 
     monkeypatch.setattr(target, fail)
-    with pytest.raises(ResourceError, match=words), clip_failures("a.wav"):  # noqa: SIM117
+    with pytest.raises(ResourceError, match=words), convert_clip_errors("a.wav"):  # noqa: SIM117
         with open_sound(many[0], decoder, only_start=False):
             pass
 
@@ -349,10 +196,10 @@ def ffmpeg_error(number: int) -> Exception:
 def test_memory_that_only_a_wild_header_lacks_is_the_clips_fault(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(MediaError, match=r"a\.mp4"), clip_failures("a.mp4"):
+    with pytest.raises(MediaError, match=r"a\.mp4"), convert_clip_errors("a.mp4"):
         raise error
     monkeypatch.setattr(failures, "is_memory_short", lambda: True)
-    with pytest.raises(ResourceError, match=r"a\.mp4.*memory.*batch_size"), clip_failures("a.mp4"):
+    with pytest.raises(ResourceError, match=r"a\.mp4.*memory.*batch_size"), convert_clip_errors("a.mp4"):
         raise error
 
 
@@ -374,8 +221,8 @@ def test_a_damaged_packet_for_want_of_memory_is_not_passed_over(
     with open_sound(many[0], "pyav") as sound:
         assert sound is not None
         monkeypatch.setattr(sound, "container", type("C", (), {"demux": lambda *_: [Starved()]})())
-        with pytest.raises(ResourceError), clip_failures("a.wav"):
-            list(sound.frames())  # type: ignore[attr-defined]
+        with pytest.raises(ResourceError), convert_clip_errors("a.wav"):
+            list(sound.decode_frames())  # type: ignore[attr-defined]
 
 
 def test_a_file_called_like_an_error_ends_nothing(folder: Path) -> None:
@@ -392,15 +239,15 @@ def test_words_of_an_error_of_ours_are_no_sign_of_what_ran_out(monkeypatch: pyte
     """They begin with the file's name."""
     monkeypatch.setattr(failures, "is_memory_short", lambda: True)
     for name in ("bad_alloc.mp4", f"{os.strerror(errno.ENOMEM)}.mp4"):
-        with pytest.raises(MediaError, match="it is empty"), clip_failures(name):
+        with pytest.raises(MediaError, match="it is empty"), convert_clip_errors(name):
             raise MediaError(f"{name}: it is empty (0 bytes).")
-    with pytest.raises(MediaError), clip_failures("x"):
+    with pytest.raises(MediaError), convert_clip_errors("x"):
         raise MediaError(f"the zip holds no file {os.strerror(errno.EMFILE)!r}")
 
 
 def test_a_disks_own_error_is_the_clips() -> None:
     """A bad sector lies in one file; the next one can be read."""
-    with pytest.raises(MediaError), clip_failures("a.mp4"):
+    with pytest.raises(MediaError), convert_clip_errors("a.mp4"):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
@@ -409,7 +256,7 @@ def test_a_decoder_that_could_not_load_for_want_of_files_is_asked_again(
 ) -> None:
     import builtins
 
-    why_not.cache_clear()
+    unavailable_reason.cache_clear()
     original = builtins.__import__
 
     def fail(name: str, *rest: Any, **more: Any) -> Any:
@@ -419,9 +266,9 @@ def test_a_decoder_that_could_not_load_for_want_of_files_is_asked_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(builtins, "__import__", fail)
-        with pytest.raises(ResourceError), clip_failures("a.mp4"):
-            why_not("torchcodec")
-    why_not("torchcodec")  # not what it was told then
+        with pytest.raises(ResourceError), convert_clip_errors("a.mp4"):
+            unavailable_reason("torchcodec")
+    unavailable_reason("torchcodec")  # not what it was told then
 
 
 def test_it_is_a_runs_error_and_travels() -> None:

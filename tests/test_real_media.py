@@ -23,7 +23,7 @@ from sound_files import (
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.cells import FileMedia
 from hf_audio_tagger.demo.sounds import LABELS, synthesize
-from hf_audio_tagger.media import open_sound
+from hf_audio_tagger.media.audio import open_sound
 
 REAL_SECONDS = {"video1.mp4": 11.7, "video3.mp4": 49.6, "video4.mp4": 22.5, "audio3.ogg": 119.9}
 

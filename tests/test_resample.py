@@ -7,8 +7,7 @@ import pytest
 import torch
 import torchaudio
 
-from hf_audio_tagger.media.resample import resample, resample_blocks
-from hf_audio_tagger.pipeline import read
+from hf_audio_tagger.media.resample import read_resampled, resample, resample_blocks
 
 RATES_HZ = [
     (44_100, 16_000),
@@ -85,7 +84,7 @@ def test_a_window_from_the_middle_equals_the_whole_there(rate_in_hz: int, rate_o
     reference = whole(samples, rate_in_hz, rate_out_hz)
     sound = Blocks(samples, rate_in_hz, 10_000)
     for start in (0, 1, 159, 16_001, 2 * rate_out_hz + 77, len(reference) - 10, len(reference) + 10):
-        blocks = list(read(sound, rate_out_hz, start, 5_000))
+        blocks = list(read_resampled(sound, rate_out_hz, start, 5_000))
         assert all(map(len, blocks))  # behind the end there is no block, not an empty one
         part = np.concatenate([np.zeros(0, np.float32), *blocks])
         np.testing.assert_allclose(part, reference[start : start + 5_000], atol=1e-6)

@@ -5,7 +5,7 @@ from transformers import pipeline
 
 from benchmarks.subjects.serving import Job, Run, serve
 from hf_audio_tagger.cells import FileMedia
-from hf_audio_tagger.media import open_sound
+from hf_audio_tagger.media.audio import open_sound
 from hf_audio_tagger.media.resample import resample
 
 

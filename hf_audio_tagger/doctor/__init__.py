@@ -156,7 +156,7 @@ def why_deaf(name: str, clip: bytes) -> str | None:
         import numpy as np
 
         from ..cells import BytesMedia
-        from ..media import open_sound
+        from ..media.audio import open_sound
 
         with open_sound(BytesMedia(clip), decoder=name) as sound:
             if sound is None:

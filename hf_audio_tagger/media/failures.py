@@ -1,4 +1,4 @@
-"""Whose fault a failure is: the clip's, or this machine's, which has run out of something.
+"""Errors while a clip is read: the clip's own, or this machine's, which has run out of a resource.
 
 A decoder may raise anything over a damaged clip, and one clip must not end a run of a million. But where
 files, memory or disk space run out, every clip that comes next fails: good clips would be recorded as broken.
@@ -10,8 +10,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..errors import MediaError, ResourceError, TaggerError
-from .container import one_line
+from ..errors import MediaError, ResourceError, TaggerError, iterate_causes
+from ..text import one_line
 
 OPEN_FILES = (
     "too many files are open. Allow more (ulimit -n 4096), or use a smaller batch_size or fewer processes."
@@ -26,60 +26,57 @@ REMEDIES = {
     errno.EDQUOT: DISK,
 }
 MEMORY_TEXTS = ("bad_alloc", "can't allocate memory", os.strerror(errno.ENOMEM).lower())
-SPARE_BYTES = 256 << 20  # where a process can still get so much, a clip that got none asked for too much
-MOST_CAUSES = 16  # errors behind an error that are looked at
+SPARE_BYTES = 256 << 20  # a clip that failed to allocate while so much is still available asked for too much
 
 
 @contextmanager
-def clip_failures(name: str) -> Iterator[None]:
-    """Whatever goes wrong with a clip becomes an error of ours that names it.
+def convert_clip_errors(name: str) -> Iterator[None]:
+    """Turn whatever a decoder raises into an error of this package that names the clip.
 
-    A `ResourceError` where something ran out, however the decoder worded it; errors of ours as they are; all
-    else a `MediaError`.
+    A `ResourceError` where a resource is exhausted, however the decoder reports it; errors of this package
+    as they are; all else a `MediaError`.
     """
     try:
         yield
     except Exception as error:
         if isinstance(error, ResourceError):
             raise
-        if remedy := what_ran_out(error):
+        if remedy := find_exhausted_resource(error):
             raise ResourceError(f"{name} could not be read: {remedy}") from error
         if isinstance(error, TaggerError):
             raise
         kind = type(error).__name__
-        raise MediaError(f"{name}: decoding it failed ({kind}: {one_line(error)}).") from error
+        raise MediaError(f"{name}: decoding it failed ({kind}: {describe_error(error)}).") from error
 
 
-def what_ran_out(error: BaseException) -> str | None:
-    """What this machine has run out of, with the remedy; None where the error has another reason."""
-    for cause in causes_of(error):
-        number = errno_of(cause)
+def describe_error(error: BaseException) -> str:
+    """What went wrong in one line, without FFmpeg's errno prefix and path (which may be a digest)."""
+    from av.error import FFmpegError  # not at the top: this module is also used where no clip is opened
+
+    if isinstance(error, FFmpegError) and error.strerror:
+        return str(error.strerror)
+    return one_line(error)
+
+
+def find_exhausted_resource(error: BaseException) -> str | None:
+    """Which resource of this machine is exhausted, and the remedy; None where the error has another cause."""
+    for cause in iterate_causes(error):
+        number = find_errno(cause)
         if number == errno.ENOMEM and not is_memory_short():
-            continue  # a wild header asks for gigabytes, and is refused them
+            continue  # a corrupt header asked for gigabytes
         if number in REMEDIES:
             return REMEDIES[number]
     return None
 
 
-def causes_of(error: BaseException) -> Iterator[BaseException]:
-    """The error, and those that it was raised from."""
-    cause: BaseException | None = error
-    for _ in range(MOST_CAUSES):
-        if cause is None:
-            return
-        yield cause
-        hidden = getattr(cause, "os_error", None)  # where aiohttp keeps what the system said
-        cause = cause.__cause__ or hidden or (None if cause.__suppress_context__ else cause.__context__)
-
-
-def errno_of(error: BaseException) -> int | None:
-    """The system's number of an error: its own, or by the words of a library that does not keep it."""
+def find_errno(error: BaseException) -> int | None:
+    """The system's error number: the error's own, or recognized in the text of a library that drops it."""
     if isinstance(error, MemoryError):
         return errno.ENOMEM
     if isinstance(number := getattr(error, "errno", None), int):
         return number
     if isinstance(error, TaggerError):
-        return None  # what it was raised from tells; its words may be a file's name
+        return None  # its text may hold a file's name; its cause is looked at next
     text = str(error).lower()
     if any(words in text for words in MEMORY_TEXTS):
         return errno.ENOMEM
@@ -89,7 +86,7 @@ def errno_of(error: BaseException) -> int | None:
 
 
 def is_memory_short() -> bool:
-    """True where this process cannot get some memory more. It is asked for, never touched."""
+    """True where this process cannot reserve a moderate amount of memory. The pages are never touched."""
     try:
         mmap.mmap(-1, SPARE_BYTES).close()
     except (OSError, MemoryError):

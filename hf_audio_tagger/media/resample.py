@@ -1,8 +1,8 @@
 """torchaudio's resampler, a block at a time, equal to resampling the whole clip at once.
 
 The resampler turns groups of ``step_in`` samples into groups of ``step_out`` (44.1 to 16 kHz: 441 into
-160) and looks a few samples to either side. So a stretch that begins on a group's edge and carries a
-margin on both sides gives the very samples that the whole clip would give.
+160), and each output depends on a few samples to either side. So a part that begins at a group's edge, with
+a margin on both sides, gives exactly the samples that the whole clip would give.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,13 +14,15 @@ import numpy as np
 import torch
 from torchaudio.transforms import Resample
 
+from .sound import Sound, concatenate
+
 LOWPASS_FILTER_WIDTH = 6  # zero crossings to either side: torchaudio's default
 ROLLOFF = 0.99  # of the lower Nyquist frequency: torchaudio's default
 
-# torchaudio holds a filter for every output sample of a group. Rates with no common divisor, such as 44101
-# and 16000 Hz, have groups of a second, and their filters would take 5 GB.
+# torchaudio's kernel has a filter for every output sample of a group. Rates with no common divisor, such as
+# 44101 and 16000 Hz, have groups of a second, and their filters would take 5 GB.
 MOST_KERNEL_VALUES = 1 << 22
-SPARSE_VALUES = 1 << 20  # filter values at a time where no kernel is held
+SPARSE_VALUES = 1 << 20  # filter values at a time where there is no kernel
 
 
 class Conversion:
@@ -63,15 +65,18 @@ def resample(samples: np.ndarray, rate_in_hz: int, rate_out_hz: int) -> np.ndarr
 
 
 def resample_sparsely(samples: np.ndarray, conversion: Conversion) -> np.ndarray:
-    """torchaudio's windowed sinc, worked out for one output after the other: slower, and small."""
+    """torchaudio's windowed sinc, evaluated for each output: slower, without a large kernel."""
     step_in, step_out, reach = conversion.step_in, conversion.step_out, conversion.reach
     padded = np.pad(samples, (reach, reach + 2))
     out = np.empty(ceil(len(samples) * step_out / step_in), np.float32)
     taps = np.arange(2 * reach + 2)
     size = max(1, SPARSE_VALUES // len(taps))
     for begin in range(0, len(out), size):
-        places = np.arange(begin, min(begin + size, len(out)), dtype=np.int64) * step_in
-        first, phase = places // step_out, places % step_out  # the source sample at or before each output
+        positions = np.arange(begin, min(begin + size, len(out)), dtype=np.int64) * step_in
+        first, phase = (
+            positions // step_out,
+            positions % step_out,
+        )  # the source sample at or before each output
         # How far each tap lies from its output, in zero crossings of the filter.
         distance = ((taps - reach) - phase[:, None] / step_out) * (conversion.cutoff / step_in)
         window = np.cos(np.clip(distance / LOWPASS_FILTER_WIDTH, -1, 1) * (np.pi / 2)) ** 2
@@ -81,13 +86,13 @@ def resample_sparsely(samples: np.ndarray, conversion: Conversion) -> np.ndarray
 
 
 def resample_blocks(blocks: Iterable[np.ndarray], rate_in_hz: int, rate_out_hz: int) -> Iterator[np.ndarray]:
-    """Mono blocks at another rate. Their sum equals `resample` of the sum, and memory stays at two blocks."""
+    """Mono blocks at another rate, equal to `resample` of them all together; memory stays at two blocks."""
     if rate_in_hz == rate_out_hz:
         yield from blocks
         return
     conversion = Conversion(rate_in_hz, rate_out_hz)
     held = np.zeros(0, np.float32)  # source samples from `drop` groups before the next output group on
-    drop = 0  # groups at the head of `held` that are only there to be looked at
+    drop = 0  # groups at the head of `held` that serve as the margin only
     for block in blocks:
         held = np.concatenate([held, block]) if len(held) else block
         ready = len(held) // conversion.step_in - conversion.margin_groups  # groups with both sides known
@@ -101,3 +106,22 @@ def resample_blocks(blocks: Iterable[np.ndarray], rate_in_hz: int, rate_out_hz: 
         held, drop = held[keep_from * conversion.step_in :], ready - keep_from
     if len(held):
         yield resample(held, rate_in_hz, rate_out_hz)[drop * conversion.step_out :]
+
+
+def read_resampled(
+    sound: Sound, rate_hz: int, start: int = 0, count: int | None = None
+) -> Iterator[np.ndarray]:
+    """`count` samples at `rate_hz` from sample `start` on, or all of them, exact at both edges."""
+    if count is None:
+        yield from resample_blocks(sound.blocks(), sound.rate_hz, rate_hz)
+        return
+    conversion = Conversion(sound.rate_hz, rate_hz)
+    first = conversion.start_in(start)
+    source = list(sound.blocks(first, conversion.stop_in(start + count)))
+    if not source:
+        return
+    samples = resample(concatenate(source), sound.rate_hz, rate_hz)
+    skip = start - first // conversion.step_in * conversion.step_out
+    samples = samples[skip : skip + count]
+    if len(samples):
+        yield samples

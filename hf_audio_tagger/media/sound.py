@@ -1,4 +1,4 @@
-"""What an opened clip's sound is to everything behind it, and the arithmetic that all decoders share."""
+"""The interface of an opened clip's sound, and what all decoders share."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -15,7 +15,7 @@ class Sound(Protocol):
     """An opened clip's first audio stream."""
 
     rate_hz: int
-    duration_seconds: float | None  # None: the container does not tell
+    duration_seconds: float | None  # None: the container does not state it
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         """Mono float32 from source sample `start` up to `stop` or the end, a few seconds at a time."""
@@ -35,23 +35,24 @@ def to_mono(samples: np.ndarray, channels: str) -> np.ndarray:
     return np.ascontiguousarray(mono, dtype=np.float32)
 
 
-def checked_rate(rate_hz: int | None, name: str) -> int:
+def check_sample_rate(rate_hz: int | None, name: str) -> int:
     if rate_hz is None or rate_hz not in RATES_HZ:
         raise MediaError(
-            f"{name}: its sample rate is {rate_hz} Hz; {RATES_HZ[0]} to {RATES_HZ[-1]} are read."
+            f"{name}: its sample rate must be {RATES_HZ[0]} to {RATES_HZ[-1]} Hz; got {rate_hz}."
         )
     return rate_hz
 
 
 def no_sound(name: str) -> MediaError:
+    """The error for a stream that gives no samples."""
     return MediaError(f"{name}: it has an audio stream, but no sound can be decoded from it.")
 
 
-def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Parts as one array. A lone one is not copied."""
+def concatenate(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """One array of the parts; a single part is not copied."""
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def in_blocks(samples: np.ndarray) -> Iterator[np.ndarray]:
+def split_blocks(samples: np.ndarray) -> Iterator[np.ndarray]:
     for offset in range(0, len(samples), BLOCK_VALUES):
         yield samples[offset : offset + BLOCK_VALUES]

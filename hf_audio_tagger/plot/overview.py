@@ -13,10 +13,11 @@ import numpy as np
 import torch
 
 from ..errors import MediaError
-from ..media import Sound
+from ..media.resample import read_resampled
+from ..media.sound import Sound
 from ..models.front_ends.kaldi import LOWEST_HZ, filter_bank
-from ..pipeline import at_least, read
 from ..process import prepare_torch
+from ..windows import pad_to
 
 RATE_HZ = 16_000
 BANDS = 80
@@ -130,7 +131,7 @@ def read_overview(sound: Sound, name: str) -> Overview:
             columns.add_frames(power, framed + bank.shift_samples * np.arange(count))
         return count * bank.shift_samples
 
-    for piece in split_blocks(read(sound, RATE_HZ)):
+    for piece in split_blocks(read_resampled(sound, RATE_HZ)):
         if not np.isfinite(piece).all():
             raise MediaError(f"{name}: its samples are not all finite numbers.")
         columns.make_room(total + len(piece))
@@ -142,5 +143,5 @@ def read_overview(sound: Sound, name: str) -> Overview:
     if not total:
         raise MediaError(f"{name}: it holds no sound.")
     if not framed:
-        add_frames(at_least(pending, bank.frame_samples))
+        add_frames(pad_to(pending, bank.frame_samples))
     return columns.overview(total)

@@ -64,7 +64,7 @@ def plot_timeline(
     >>> plot_timeline(undecoded[0]).savefig("timeline.png")  # doctest: +SKIP
     >>> plot_timeline("clip.mp4", build_tagger("demo"))  # doctest: +SKIP
     """
-    from ..media import open_sound
+    from ..media.audio import open_sound
     from .overview import read_overview
 
     column = column or (tagger.column if tagger else None)

@@ -1,0 +1,63 @@
+"""The decoders by name. A decoder is one file here and one line in `DECODERS`.
+
+The file has the decoder's name and two functions:
+
+    import_library()                             raises where the decoder cannot work in this process
+    open_sound(container, source, name, channels)   the container's first audio stream as a `Sound`
+
+The container is open already, so what the file may point to is settled; `source` is what it was opened from.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from ..failures import describe_error, find_exhausted_resource
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """What a decoder needs."""
+
+    library: str  # as it is imported
+    install: str  # the command that installs it
+
+
+DECODERS = {
+    "torchcodec": Decoder("torchcodec", 'pip install "hf-audio-tagger[fast]"'),
+    "pyav": Decoder("av", "pip install av"),
+    "decord": Decoder("decord", "pip install decord"),
+}
+DECODER_NAMES = ("auto", *DECODERS)  # "auto" picks one for each clip
+
+
+def load_decoder(name: str) -> Any:
+    """The decoder's module. Its own library is imported with the first clip."""
+    return import_module(f".{name}", __name__)
+
+
+@cache
+def unavailable_reason(name: str) -> str | None:
+    """Why a decoder cannot be used in this process, and what to do about it; None where it can.
+
+    >>> unavailable_reason("pyav") is None
+    True
+    """
+    if name == "auto":
+        return None
+    try:
+        load_decoder(name).import_library()
+    except (ImportError, RuntimeError, OSError) as error:
+        if find_exhausted_resource(error):
+            raise  # it does not concern the decoder, and would be cached
+        if isinstance(error, ModuleNotFoundError):
+            return f"{name} is not installed; {DECODERS[name].install}."
+        if isinstance(error, ImportError):
+            return f"{name} does not load ({describe_error(error)[:200]})."
+        return (
+            f"{name} is installed but finds no FFmpeg libraries of a version that it supports; install "
+            "FFmpeg (apt-get install ffmpeg, brew install ffmpeg, conda install ffmpeg) or use "
+            "decoder='pyav', which brings its own."
+        )
+    return None

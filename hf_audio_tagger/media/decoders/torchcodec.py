@@ -1,0 +1,70 @@
+"""torchcodec with the system's FFmpeg: fast and free of the GIL, from the first sample on.
+
+It seeks by the container's clock, which in Matroska counts milliseconds, so it is never asked to seek:
+what lies behind the beginning is cut out of the whole stream, which is then in memory at once.
+"""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import av.container
+import numpy as np
+
+from ...errors import MediaError
+from ..container import Source
+from ..failures import describe_error
+from ..sound import Sound, check_sample_rate, no_sound, split_blocks, to_mono
+from ..source import rewind
+
+CLOCK_SLACK_SECONDS = 0.1  # headers may state a stream's first sample this much too early
+
+
+def import_library() -> None:
+    import torchcodec.decoders
+
+    # Later releases import without FFmpeg too (for pictures), and would fail at every clip.
+    if getattr(torchcodec, "ffmpeg_major_version", "unknown") is None:
+        raise OSError("no FFmpeg libraries")
+
+
+def open_sound(container: av.container.InputContainer, source: Source, name: str, channels: str) -> Sound:
+    from torchcodec.decoders import AudioDecoder
+
+    try:
+        decoder = AudioDecoder(rewind(source), stream_index=container.streams.audio[0].index)
+    except Exception as error:
+        raise MediaError(f"{name}: torchcodec cannot open it ({describe_error(error)}).") from error
+    return TorchcodecSound(decoder, name, channels)
+
+
+class TorchcodecSound:
+    """An `AudioDecoder` of torchcodec as a `Sound`."""
+
+    def __init__(self, decoder: Any, name: str, channels: str) -> None:
+        self.decoder, self.name, self.channels = decoder, name, channels
+        self.rate_hz = check_sample_rate(decoder.metadata.sample_rate, name)
+        self.zero_seconds = float(decoder.metadata.begin_stream_seconds or 0.0)
+        self.duration_seconds: float | None = decoder.metadata.duration_seconds
+
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+        if start == 0 and stop is not None and "whole" not in vars(self):
+            samples = self.read(self.zero_seconds + stop / self.rate_hz + CLOCK_SLACK_SECONDS)
+        else:
+            samples = self.whole
+        yield from split_blocks(samples[start:stop])
+
+    @cached_property
+    def whole(self) -> np.ndarray:
+        return self.read(None)
+
+    def read(self, end_seconds: float | None) -> np.ndarray:
+        try:
+            samples = self.decoder.get_samples_played_in_range(self.zero_seconds, end_seconds).data.numpy()
+        except Exception as error:
+            raise MediaError(
+                f"{self.name}: torchcodec cannot decode it ({describe_error(error)})."
+            ) from error
+        if not samples.size:
+            raise no_sound(self.name)
+        return to_mono(samples, self.channels)

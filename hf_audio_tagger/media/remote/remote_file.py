@@ -1,0 +1,151 @@
+"""A URL as one seekable file, with one time limit for everything that is read of the clip.
+
+A connection can be slow in ways that no client's timeout covers: a byte a second, an archive that unpacks for
+hours, a library that waits and retries. So a helper thread does the reading, and the reader waits for it no
+longer than the clip has time left. After that the helper ends by itself, at the next `Reading.check` or
+with the request's own timeout.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from ...errors import MediaError, ResourceError
+from ..failures import find_exhausted_resource
+from . import web
+from .messages import explain_error
+from .seekable import Reading, SeekableFile
+from .url_chain import open_chain
+
+CLOSING_SECONDS = 5.0  # to close connections; a helper that needs longer is not waited for
+
+T = TypeVar("T")
+
+
+class Helper:
+    """A thread that does one job after another. A daemon: an executor's threads would delay the exit."""
+
+    def __init__(self) -> None:
+        self.jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        threading.Thread(target=self.work, name="remote media", daemon=True).start()
+
+    def work(self) -> None:
+        while True:
+            self.jobs.get()()
+
+    def start(self, function: Callable[[], T]) -> "Future[T]":
+        future: Future[T] = Future()
+
+        def job() -> None:
+            try:
+                future.set_result(function())
+            except BaseException as error:
+                future.set_exception(error)
+
+        self.jobs.put(job)
+        return future
+
+
+# Helpers without a file. They are kept since fsspec's file systems and their connections belong to a thread.
+IDLE: list[Helper] = []
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=IDLE.clear)  # threads do not survive a fork
+
+
+def take_helper() -> Helper:
+    try:
+        return IDLE.pop()
+    except IndexError:
+        return Helper()
+
+
+class RemoteFile(SeekableFile):
+    """What a decoder reads. `failure` is why reading failed, whatever the decoder makes of it."""
+
+    file: SeekableFile
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.helper = take_helper()
+        self.reading, self.received = Reading(), web.Received()
+        self.spent_seconds = 0.0
+        self.read_bytes = 0
+        self.failure: Exception | None = None
+        self.job: Future[Any] | None = None  # the helper's last
+
+    def open(self, url: str) -> None:
+        self.file = self.run(lambda: open_chain(url, self.reading), "it could not be opened")
+
+    def read_at(self, position: int, size: int) -> bytes:
+        if self.failure:  # raised already; decoders print what is raised a second time
+            return b""
+        data = self.run(lambda: self.file.read_at(position, size), "reading stopped")
+        self.read_bytes += len(data)
+        return data
+
+    def length(self) -> int:
+        if self.failure:
+            return self.position
+        return self.run(self.file.length, "reading stopped")
+
+    def run(self, function: Callable[[], T], failed: str) -> T:
+        """Run in the helper, for at most the seconds that the clip has left. `failed` begins the error."""
+
+        def job() -> T:
+            web.RECEIVED.set(self.received)
+            self.reading.check()
+            return function()
+
+        started = time.monotonic()
+        left_seconds = web.READING_SECONDS - self.spent_seconds
+        if left_seconds <= 0:
+            raise self.fail(self.time_out(failed))
+        self.job = future = self.helper.start(job)
+        is_done = bool(wait([future], left_seconds).done)
+        self.spent_seconds += time.monotonic() - started
+        if not is_done:
+            raise self.fail(self.time_out(failed))
+        error = future.exception()
+        if error is None:
+            return future.result()
+        if remedy := find_exhausted_resource(error):
+            raise self.fail(ResourceError(f"{self.name} could not be read: {remedy}")) from error
+        raise self.fail(MediaError(f"{self.name}: {failed}: {explain_error(error)}.")) from error
+
+    def fail(self, error: Exception) -> Exception:
+        self.failure = error
+        return error
+
+    def time_out(self, failed: str) -> Exception:
+        self.reading.cancelled.set()
+        received_bytes = max(self.received.bytes, self.read_bytes)
+        return MediaError(
+            f"{self.name}: {failed}: it sent {received_bytes:,} bytes in {self.spent_seconds:.3g} s; "
+            f"the limit is {web.READING_SECONDS:g} s of reading a clip."
+        )
+
+    def close(self) -> None:
+        """Close the connections; the helper becomes idle as soon as it is free."""
+        if self.closed:
+            return
+        super().close()
+        self.reading.cancelled.set()
+        is_free = self.job is None or self.job.done()
+        closing = self.helper.start(self.reading.resources.close)
+        self.helper.start(lambda: IDLE.append(self.helper))
+        wait([closing], CLOSING_SECONDS if is_free else 0)
+
+
+def open_url(url: str, name: str) -> RemoteFile:
+    """A seekable file over fsspec: only what is read is downloaded."""
+    file = RemoteFile(name)
+    try:
+        file.open(url)
+    except BaseException:
+        file.close()
+        raise
+    return file

@@ -1,0 +1,179 @@
+"""Seekable files over what a URL names: read by ranges, or front to back and stored as far as that went.
+
+Each link of a chained URL (``zip://a.mp4::gzip://b.zip::https://...``) is one such file over the next.
+Nothing is downloaded or unpacked twice, and no more than a bound; a single read has a bound too, so that an
+archive's own tables have one.
+"""
+
+import io
+import tempfile
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from typing import Any, TypeVar
+
+from ...errors import MediaError
+from .messages import is_transient
+from .web import NoRangesError
+
+MOST_AT_ONCE_BYTES = 32 << 20  # one read: decoders ask for less, a zip's table may be this long
+MOST_STORED_BYTES = 2 << 30  # of one file that is read front to back, on disk
+MEMORY_STORED_BYTES = 8 << 20  # the first of them stay in memory
+CHUNK_BYTES = 1 << 20
+RETRY_SECONDS = (0.5, 2.0)  # waits before a read is retried
+
+T = TypeVar("T")
+
+
+class Reading:
+    """One clip's reading: what is open for it, and whether its result is still waited for."""
+
+    def __init__(self) -> None:
+        self.cancelled = threading.Event()
+        self.resources = ExitStack()
+
+    def check(self) -> None:
+        if self.cancelled.is_set():
+            raise MediaError("reading was cancelled")
+
+    def retry(self, function: Callable[[], T]) -> T:
+        """Call the function, and again after transient errors."""
+        for wait_seconds in RETRY_SECONDS:
+            self.check()
+            try:
+                return function()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+            self.cancelled.wait(wait_seconds)
+        self.check()
+        return function()
+
+    def spool(self, stream: Any, size: int | None = None) -> "SpooledFile":
+        """A stream that cannot seek, as a file that can."""
+        self.resources.enter_context(closing(stream))
+        return self.resources.enter_context(SpooledFile(stream, self, size))
+
+
+class SeekableFile(io.RawIOBase):
+    """A file that can be read at any position. Subclasses say how."""
+
+    position = 0
+
+    def read_at(self, position: int, size: int) -> bytes:
+        raise NotImplementedError
+
+    def length(self) -> int:
+        raise NotImplementedError
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or size < 0:
+            return self.readall()
+        if size > MOST_AT_ONCE_BYTES:
+            raise MediaError(
+                f"reading it needs {size:,} bytes in memory at once; the limit is {MOST_AT_ONCE_BYTES:,}"
+            )
+        data = self.read_at(self.position, size) if size else b""
+        self.position += len(data)
+        return data
+
+    def readall(self) -> bytes:
+        parts = []
+        while part := self.read(CHUNK_BYTES):
+            parts.append(part)
+            check_stored_size(self.position)
+        return b"".join(parts)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_CUR:
+            offset += self.position
+        elif whence == io.SEEK_END:
+            offset += self.length()
+        if offset < 0:
+            raise ValueError("a position before the file's beginning")
+        self.position = offset
+        return offset
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+
+def check_stored_size(size: int) -> None:
+    if size > MOST_STORED_BYTES:
+        raise MediaError(
+            f"it downloads or unpacks to {size:,} bytes or more, read front to back; "
+            f"the limit is {MOST_STORED_BYTES:,}"
+        )
+
+
+class SpooledFile(SeekableFile):
+    """A stream that cannot seek, stored as far as it was read."""
+
+    def __init__(self, stream: Any, reading: Reading, size: int | None = None) -> None:
+        self.stream, self.reading, self.size = stream, reading, size
+        self.stored: Any = tempfile.SpooledTemporaryFile(max_size=MEMORY_STORED_BYTES)  # noqa: SIM115
+        self.stored_bytes, self.is_complete = 0, False
+
+    def read_at(self, position: int, size: int) -> bytes:
+        self.store(position + size)
+        self.stored.seek(position)
+        return self.stored.read(size)
+
+    def length(self) -> int:
+        if self.size is None:
+            self.store(None)
+            self.size = self.stored_bytes
+        return self.size
+
+    def store(self, end: int | None) -> None:
+        """Read on up to a position, or to the end."""
+        self.stored.seek(0, io.SEEK_END)
+        while not self.is_complete and (end is None or self.stored_bytes < end):
+            self.reading.check()
+            part = self.stream.read(CHUNK_BYTES if end is None else min(CHUNK_BYTES, end - self.stored_bytes))
+            self.is_complete = not part
+            self.stored_bytes += len(part)
+            check_stored_size(self.stored_bytes)
+            self.stored.write(part)
+
+    def close(self) -> None:
+        if not self.closed:
+            self.stored.close()
+        super().close()
+
+
+class RangeFile(SeekableFile):
+    """A seekable file of fsspec or of an archive. Reads that a broken connection interrupted are retried."""
+
+    def __init__(self, file: Any, reading: Reading) -> None:
+        self.file, self.reading = file, reading
+
+    def read_at(self, position: int, size: int) -> bytes:
+        def read() -> bytes:
+            self.file.seek(position)
+            return self.file.read(size)
+
+        return self.reading.retry(read)
+
+    def length(self) -> int:
+        return self.file.seek(0, io.SEEK_END) or self.file.tell()
+
+
+class HttpRangeFile(RangeFile):
+    """The same over HTTP: from a server without ranges the rest is read front to back."""
+
+    def __init__(self, file: Any, reading: Reading, open_stream: Callable[[], SeekableFile]) -> None:
+        super().__init__(file, reading)
+        self.open_stream = open_stream
+        self.whole: SeekableFile | None = None
+
+    def read_at(self, position: int, size: int) -> bytes:
+        if self.whole is None:
+            try:
+                return super().read_at(position, size)
+            except NoRangesError:
+                self.whole = self.open_stream()
+        return self.whole.read_at(position, size)

@@ -1,0 +1,189 @@
+"""Reading over HTTP: what a server may send, and where it may redirect to.
+
+Servers are not trusted. One may redirect into the network of the machine that reads (its own services, a
+cloud's metadata at 169.254.169.254), answer a range request with a body without an end, or compress a body
+so that it unpacks to gigabytes in memory.
+"""
+
+import ipaddress
+import socket
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from aiohttp.abc import ResolveResult
+
+from ...errors import MediaError
+
+SILENT_SECONDS = 60.0  # to connect, and between two pieces of a response
+READING_SECONDS = 300.0  # a clip's opening, reads and retries together, without its decoding
+GRACE_SECONDS = 5.0  # a request ends this much later than its clip, whose error says more
+
+PUBLIC_IPV6 = ipaddress.ip_network("2000::/3")
+# IPv6 addresses that stand for an IPv4 address: its last 32 bits.
+IPV4_IN_IPV6 = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::/96", "::ffff:0:0/96")))
+
+
+class RefusedError(MediaError):
+    """A response that is refused. The message is the reason, without the clip's name."""
+
+
+class NoRangesError(RefusedError):
+    """A server that answers a range request with something else."""
+
+
+@dataclass
+class RequestState:
+    """One request and its redirects so far."""
+
+    was_public: bool = False
+    is_proxied: bool = False
+
+    def check(self, address: str) -> None:
+        """Refuse a redirect from a public address to one that is not. The user's own URL may be either."""
+        if self.was_public and not is_public(address):
+            raise RefusedError(
+                f"the server redirects to {address}, which is not a public address; "
+                "pass that URL itself if it is meant"
+            )
+
+
+@dataclass
+class Received:
+    """What servers have sent for one clip, counted while it arrives."""
+
+    bodies: list[Any] = field(default_factory=list)
+
+    @property
+    def bytes(self) -> int:
+        return sum(body.total_bytes for body in self.bodies)
+
+
+REQUEST: ContextVar[RequestState | None] = ContextVar("REQUEST", default=None)
+RECEIVED: ContextVar[Received | None] = ContextVar("RECEIVED", default=None)  # of the current clip
+
+
+def is_public(address: str) -> bool:
+    """True for an address of the internet: not loopback, link-local, private, multicast or reserved."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip.is_global and not ip.is_multicast and not ip.is_reserved
+    inner = find_inner_ipv4(ip)
+    if inner is not None:
+        return is_public(str(inner))
+    return ip in PUBLIC_IPV6 and ip.is_global
+
+
+def find_inner_ipv4(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that an IPv6 address leads to: mapped, NAT64, 6to4 or Teredo."""
+    if any(ip in network for network in IPV4_IN_IPV6):
+        return ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
+    return ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+
+
+def is_ip_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
+class CheckedResolver(aiohttp.ThreadedResolver):
+    """Checks what a redirect's host name resolves to, before anything is sent there."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        results = await super().resolve(host, port, family)
+        request = REQUEST.get()
+        if request and not request.is_proxied:
+            for result in results:
+                request.check(result["host"])
+        return results
+
+
+class CheckedConnector(aiohttp.TCPConnector):
+    """Checks every hop: a bare address before connecting to it, and the peer that was connected to.
+
+    The peer is checked since a name may resolve to another address a moment later, and a connection that was
+    kept open resolves nothing. A proxy is the user's own: what it connects to is known only where the URL
+    has a bare address.
+    """
+
+    async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:
+        request = REQUEST.get() or RequestState()
+        request.is_proxied = req.proxy is not None
+        host = req.url.host or ""
+        if is_ip_address(host):
+            request.check(host)
+            if request.is_proxied:
+                request.was_public = is_public(host)
+        connection = await super().connect(req, traces, timeout)
+        peer = connection.transport and connection.transport.get_extra_info("peername")
+        if peer and not request.is_proxied:
+            try:
+                request.check(peer[0])
+            except RefusedError:
+                connection.close()
+                raise
+            request.was_public = is_public(peer[0])
+        return connection
+
+
+async def begin_request(_session: Any, _context: Any, _params: Any) -> None:
+    REQUEST.set(RequestState())  # once a request, its redirects included
+
+
+async def check_response(_session: Any, _context: Any, params: aiohttp.TraceRequestEndParams) -> None:
+    """Refuse what fsspec would hold in memory as a whole, and count what is received."""
+    response = params.response
+    if received := RECEIVED.get():
+        received.bodies.append(response.content)
+    try:
+        refuse_response(response, params.headers.get("Range"))
+    except RefusedError:
+        response.close()
+        raise
+
+
+def refuse_response(response: aiohttp.ClientResponse, requested: str | None) -> None:
+    """A range may be as long as was requested, and nothing may be compressed."""
+    if response.status >= 400 or response.method == "HEAD":
+        return
+    encoding = response.headers.get("Content-Encoding", "identity")
+    if encoding not in ("identity", ""):
+        raise RefusedError(f"the server sends it compressed ({encoding}), though it was asked not to")
+    if requested is None:
+        return
+    first, last = map(int, requested.removeprefix("bytes=").split("-"))
+    length = response.content_length
+    is_range = response.status == 206 or first == 0
+    if not is_range or length is None or length > last - first + 1:
+        raise NoRangesError("the server sends more than the range that was requested")
+
+
+async def open_session(**options: Any) -> aiohttp.ClientSession:
+    """The session of fsspec's HTTP file system."""
+    trace = aiohttp.TraceConfig()
+    trace.on_request_start.append(begin_request)
+    trace.on_request_end.append(check_response)
+    return aiohttp.ClientSession(
+        connector=CheckedConnector(resolver=CheckedResolver()),
+        trace_configs=[trace],
+        headers={"Accept-Encoding": "identity"},  # ranges of a compressed body are of no use
+        auto_decompress=False,
+        **options,
+    )
+
+
+def http_options() -> dict[str, Any]:
+    """fsspec's options: every wait for a server has an end, and every hop is checked."""
+    timeout = aiohttp.ClientTimeout(
+        total=READING_SECONDS + GRACE_SECONDS,
+        connect=SILENT_SECONDS,
+        sock_read=SILENT_SECONDS,
+    )
+    options = {"client_kwargs": {"timeout": timeout}, "get_client": open_session}
+    return {"http": options, "https": options}

@@ -1,0 +1,114 @@
+"""Which windows of a clip are scored: the first, all of them, or some spread evenly."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+
+from .errors import MediaError
+from .media.resample import read_resampled
+from .media.sound import Sound, concatenate, no_sound
+from .models.model import AudioModel
+
+
+@dataclass(frozen=True)
+class Window:
+    start_sample: int
+    samples: np.ndarray
+
+    def find_span(self, rate_hz: int) -> tuple[float, float]:
+        """Start and end in seconds."""
+        return self.start_sample / rate_hz, (self.start_sample + len(self.samples)) / rate_hz
+
+
+def cut_windows(
+    sound: Sound, name: str, model: AudioModel, windows: str | int, hop_samples: int
+) -> Iterator[Window]:
+    """The windows of a clip at the model's rate, as `windows` selects them: "first", "all" or how many.
+
+    The last may be short; none is shorter than one frame. A `MediaError` where there are none, or where
+    samples are not finite.
+    """
+    is_empty = True
+    for window in select_windows(sound, model, windows, hop_samples):
+        if not np.isfinite(window.samples).all():
+            raise MediaError(f"{name}: its samples are not all finite numbers.")
+        is_empty = False
+        yield window
+    if is_empty:
+        raise no_sound(name)
+
+
+def select_windows(sound: Sound, model: AudioModel, windows: str | int, hop_samples: int) -> Iterator[Window]:
+    size, frame, rate_hz = model.window_samples, model.frame_samples, model.rate_hz
+    if windows == "first":
+        starts: Sequence[int] | None = [0]
+    elif windows == "all":
+        starts = None
+    else:
+        starts = find_starts(sound, rate_hz, size, hop_samples, int(windows))
+    if starts is None:
+        yield from slide_windows(read_resampled(sound, rate_hz), size, hop_samples, frame)
+        return
+    for start in starts:
+        blocks = list(read_resampled(sound, rate_hz, start, size))
+        if blocks:
+            yield Window(start, pad_to(copy_view(concatenate(blocks)), frame))
+
+
+def find_starts(sound: Sound, rate_hz: int, size: int, hop: int, count: int) -> list[int] | None:
+    """Where `count` evenly spread windows begin. Where the header overstates the length, it is counted."""
+    if sound.duration_seconds:
+        total = ceil(sound.duration_seconds * rate_hz)
+        starts = spread_starts(total, size, hop, count)
+        last_second = read_resampled(sound, rate_hz, max(0, total - rate_hz), rate_hz)
+        if starts is None or any(map(len, last_second)):
+            return starts
+    total = ceil(sum(len(block) for block in sound.blocks()) * rate_hz / sound.rate_hz)
+    return spread_starts(total, size, hop, count)
+
+
+def spread_starts(total: int, size: int, hop: int, count: int) -> list[int] | None:
+    """Where `count` windows begin, each in the middle of its share of the clip.
+
+    None where that is no less than all windows of the clip, which are then cut in order.
+
+    >>> spread_starts(total=1000, size=100, hop=100, count=2)
+    [200, 700]
+    """
+    if 1 + ceil(max(0, total - size) / hop) <= count:
+        return None
+    middle = (total / count - size) / 2
+    return [min(max(0, round(index * total / count + middle)), total - size) for index in range(count)]
+
+
+def slide_windows(blocks: Iterable[np.ndarray], size: int, hop: int, frame: int) -> Iterator[Window]:
+    """Windows of `size` every `hop` samples, over a stream.
+
+    The last one is short: it is cut where some of it was in no window before and it is at least one frame.
+    """
+    held = np.zeros(0, np.float32)
+    start = 0  # of the next window, in the clip
+    skip = 0  # samples between the end of `held` and that start, where windows leave gaps
+    for block in blocks:
+        block, skip = block[skip:], max(0, skip - len(block))
+        held = np.concatenate([held, block]) if len(held) else block
+        while len(held) >= size:
+            yield Window(start, held[:size].copy())  # a view would keep the whole block alive
+            start += hop
+            skip += max(0, hop - len(held))
+            held = held[hop:]
+    uncovered = len(held) if start == 0 else len(held) - max(0, size - hop)
+    if uncovered > 0 and (start == 0 or len(held) >= frame):
+        yield Window(start, pad_to(copy_view(held), frame))
+
+
+def copy_view(samples: np.ndarray) -> np.ndarray:
+    """Samples that keep no larger array alive, such as a whole clip that is in memory."""
+    return samples if samples.base is None and samples.flags.writeable else samples.copy()
+
+
+def pad_to(samples: np.ndarray, length: int) -> np.ndarray:
+    """Samples padded with zeros to `length`: 20 ms of sound still make one analysis frame."""
+    return samples if len(samples) >= length else np.pad(samples, (0, length - len(samples)))
