@@ -140,7 +140,7 @@ def predict(
     """The chunks with what the model says of their windows, at most `full` windows at a time in the model."""
     windows = [window.samples for chunk in chunks for window in chunk.windows]
     parts = [compute(partial(model.predict, windows[i : i + full])) for i in range(0, len(windows), full)]
-    output = ModelOutput.joined(parts) if parts else None  # nothing but endings
+    output = ModelOutput.concatenate(parts) if parts else None  # nothing but endings
     position = 0
     for chunk in chunks:
         rows = slice(position, position + len(chunk.windows))

@@ -24,7 +24,8 @@ from datasets import Dataset, IterableDataset
 
 from ._version import __version__
 from .errors import SettingsError, TaggerError
-from .models.weights import RELEASES, is_here
+from .models.registry import find_family
+from .models.weights import is_here
 from .tagger import Tagger
 
 KEY = "hf_audio_tagger_makers"
@@ -67,7 +68,8 @@ def tagger_of(maker: Maker) -> Tagger | None:
     """
     try:
         tagger = Tagger(maker.model, **maker.settings)
-        if tagger.weights is not None and not is_here(tagger.weights, RELEASES[tagger.model]):
+        release = find_family(tagger.model).release
+        if release and tagger.weights and not is_here(tagger.weights, release):
             return None
         return tagger if maker_of(tagger).is_same(maker) else None
     except (TaggerError, TypeError, ValueError, OSError):

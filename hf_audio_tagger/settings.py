@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from .cells import is_url
 from .errors import SettingsError
-from .models.spec import DTYPES, ENGINES, WEIGHT_FAMILIES
+from .models.registry import check_spec
+from .models.spec import DTYPES, ENGINES
 from .models.weights import URL_SCHEMES, without_secrets
 
 if TYPE_CHECKING:
@@ -55,10 +56,8 @@ def check_combinations(tagger: "Tagger") -> None:
         raise SettingsError("threshold= trims the column that top_k= adds; pass top_k too, as in top_k=10.")
     if tagger.hop_seconds is not None and tagger.windows in ("first",):
         raise SettingsError('hop_seconds= is the step from window to window; it needs windows="all".')
+    check_spec(tagger.spec)
     if tagger.weights is not None:
-        if tagger.model not in WEIGHT_FAMILIES:
-            families = " and ".join(map(repr, WEIGHT_FAMILIES))
-            raise SettingsError(f"weights= goes with model={families}; {tagger.model!r} brings its own.")
         check_weights(tagger.weights)
 
 

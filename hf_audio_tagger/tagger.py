@@ -23,7 +23,7 @@ from .columns import (
     top_column,
 )
 from .errors import ModelError, transportable
-from .models.spec import ModelSpec
+from .models import ModelSpec, identify_model
 from .process import check_rank, core_share
 from .rows import Rows, read_rows
 from .scores import EMPTY, ClipResult, ScoreSum
@@ -110,9 +110,9 @@ class Tagger:
     @property
     def labels(self) -> tuple[str, ...]:
         """The model's class names by index. Reads its config, not its weights."""
-        from .models import labels_of
+        from .models import read_labels
 
-        return labels_of(self.spec)
+        return read_labels(self.spec)
 
     @property
     def spec(self) -> ModelSpec:
@@ -153,7 +153,7 @@ class Tagger:
             for setting in fields(self)
             if setting.name not in other and (setting.name != "redo" or self.redo)
         )
-        return ("hf_audio_tagger", ALGORITHMS_VERSION, self.spec.identity(self.device), settings)
+        return ("hf_audio_tagger", ALGORITHMS_VERSION, identify_model(self.spec, self.device), settings)
 
     def _tag_rows(self, rows: Rows, rank: int | None) -> Any:
         """Hear the rows that are not tagged yet, and answer with the columns of all."""

@@ -14,7 +14,7 @@ import torch
 
 from ..errors import MediaError
 from ..media import Sound
-from ..models.front_ends.kaldi import LOWEST_HZ, filter_bank
+from ..models.front_ends.kaldi import LOWEST_HZ, build_filter_bank
 from ..pipeline import at_least, read
 from ..process import prepare_torch
 
@@ -115,7 +115,7 @@ def pieces(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 def overview_of(sound: Sound, name: str) -> Overview:
     """Read a clip from its beginning to its end."""
     prepare_torch()
-    bank = filter_bank(RATE_HZ, BANDS, torch.device("cpu"))
+    bank = build_filter_bank(RATE_HZ, BANDS, torch.device("cpu"))
     columns = Columns(bank.shift_samples)
     total = 0
     held = np.zeros(0, np.float32)  # samples from the next frame's beginning on
@@ -123,7 +123,7 @@ def overview_of(sound: Sound, name: str) -> Overview:
 
     def add_frames(samples: np.ndarray) -> int:
         """Add the whole frames in these samples; how many samples are done with."""
-        count = bank.frame_count(len(samples))
+        count = bank.count_frames(len(samples))
         if count:
             with torch.inference_mode():
                 power = bank.log_mel(torch.from_numpy(samples)[None])[0].double().exp().numpy()

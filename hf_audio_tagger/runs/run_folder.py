@@ -141,7 +141,7 @@ def settings_of(tagger: Tagger) -> dict[str, Any]:
     if tagger.weights is not None and is_url(tagger.weights):
         named["weights"] = without_secrets(tagger.weights)
     if tagger.dtype == "auto":
-        named["dtype"] = tagger.spec.dtype_on(tagger.device)
+        named["dtype"] = tagger.spec.resolve_dtype(tagger.device)
     return named
 
 
