@@ -15,7 +15,7 @@ HEAVY = (
     "hf_audio_tagger.cli",
     "hf_audio_tagger.runs.label",
     "hf_audio_tagger.pipeline",
-    "hf_audio_tagger.models.ast",
+    "hf_audio_tagger.models.ast_model",
     "hf_audio_tagger.models.transformers_model",
     "hf_audio_tagger.recipes",
     "hf_audio_tagger.runs",

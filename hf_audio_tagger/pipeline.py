@@ -131,7 +131,7 @@ def predict(
         compute(partial(model.predict, windows[start : start + batch]))
         for start in range(0, len(windows), batch)
     ]
-    output = ModelOutput.joined(parts) if parts else None  # clips without windows only
+    output = ModelOutput.concatenate(parts) if parts else None  # clips without windows only
     position = 0
     for chunk in chunks:
         rows = slice(position, position + len(chunk.windows))

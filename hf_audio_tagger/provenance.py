@@ -24,7 +24,8 @@ from datasets import Dataset, IterableDataset
 
 from ._version import __version__
 from .errors import SettingsError, TaggerError
-from .models.weights import RELEASES, is_here
+from .models.registry import find_family
+from .models.weights import is_here
 from .settings import ABOUT, public_settings
 from .tagger import Tagger
 
@@ -64,7 +65,8 @@ def rebuild_tagger(record: TaggerRecord) -> Tagger | None:
     """
     try:
         tagger = Tagger(record.model, **record.settings)
-        if tagger.weights is not None and not is_here(tagger.weights, RELEASES[tagger.model]):
+        release = find_family(tagger.model).release
+        if release and tagger.weights and not is_here(tagger.weights, release):
             return None
         return tagger if record_tagger(tagger).digest == record.digest else None
     except (TaggerError, TypeError, ValueError, OSError):

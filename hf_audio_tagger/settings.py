@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field, fields
 from pathlib import PurePath
 from typing import Any, Literal, ParamSpec, TypeVar
-from urllib.parse import urlsplit
 
 from .checks import COUNT, invalid, is_count, is_number
 from .errors import SettingsError
@@ -232,29 +231,6 @@ def check_combinations(settings: Settings) -> None:
         raise SettingsError("threshold= trims the column that top_k= adds; pass top_k too, as in top_k=10.")
     if settings.hop_seconds is not None and settings.windows == "first":
         raise SettingsError('hop_seconds= is the step from window to window; it needs windows="all".')
-    if settings.weights is not None:
-        check_weights(str(settings.model), str(settings.weights))
-
-
-def check_weights(model: str, weights: str) -> None:
-    """Refuse weights that the model does not take, paths without a file, URLs that cannot be downloaded."""
-    from .cells import is_url
-    from .models.spec import WEIGHT_FAMILIES
-    from .models.weights import URL_SCHEMES, without_secrets
-
-    if model not in WEIGHT_FAMILIES:
-        families = " and ".join(map(repr, WEIGHT_FAMILIES))
-        raise SettingsError(f"weights= goes with model={families}; {model!r} brings its own.")
-    if not is_url(weights):
-        if not os.path.isfile(os.path.expanduser(weights)):
-            raise SettingsError(f"weights={weights!r}: there is no such file.")
-        return
-    url = urlsplit(weights)
-    if url.scheme not in URL_SCHEMES or "@" in url.netloc:
-        raise SettingsError(
-            f"weights={without_secrets(weights)!r} must be a path, or an http, https or file URL without a "
-            "user's name and password."
-        )
 
 
 # What is derived from the declarations

@@ -22,7 +22,8 @@ from .columns import (
 )
 from .compat.datasets_internals import feature_from_arrow, set_hash_key
 from .errors import ModelError, transportable
-from .models.spec import ModelSpec
+from .models import ModelSpec, identify_model
+from .models.registry import check_spec
 from .process import check_rank, core_share
 from .rows import Rows, read_rows
 from .scores import EMPTY, ClipResult, ScoreSum
@@ -85,9 +86,13 @@ class Tagger(Settings):
     @property
     def labels(self) -> tuple[str, ...]:
         """The model's class names by index. Reads its config, not its weights."""
-        from .models import labels_of
+        from .models import read_labels
 
-        return labels_of(self.spec)
+        return read_labels(self.spec)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_spec(self.spec)
 
     @property
     def spec(self) -> ModelSpec:
@@ -128,7 +133,7 @@ class Tagger(Settings):
             for name, about in ABOUT.items()
             if about.changes in kinds and name not in in_spec and (name != "redo" or self.redo)
         )
-        return ("hf_audio_tagger", ALGORITHMS_VERSION, self.spec.identity(self.device), settings)
+        return ("hf_audio_tagger", ALGORITHMS_VERSION, identify_model(self.spec, self.device), settings)
 
     def find_kept_rows(self, table: pa.Table) -> list[bool]:
         """Which rows of a table have tags that they keep."""

@@ -41,7 +41,7 @@ def mel_bands() -> np.ndarray:
     return bands
 
 
-def plain_answers(
+def run_plain_network(
     state: Mapping[str, torch.Tensor], patches: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Embeddings and logits of patches (n, 96, 64), in torch's own functions."""
@@ -64,9 +64,9 @@ def plain_answers(
     return pooled, functional.linear(pooled, state["classifier.weight"], state["classifier.bias"])
 
 
-def plain_hear(state: Mapping[str, torch.Tensor], windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def run_plain_yamnet(state: Mapping[str, torch.Tensor], windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Embeddings and logits of windows (n, 15600) of sound."""
     patches = np.stack([plain_log_mel(window) for window in windows])
     with torch.no_grad():
-        embeddings, logits = plain_answers(state, torch.from_numpy(patches).float())
+        embeddings, logits = run_plain_network(state, torch.from_numpy(patches).float())
     return embeddings.numpy(), logits.numpy()

@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hf_audio_tagger.models import vggish, yamnet
+from hf_audio_tagger.models import ModelSpec, load
 from hf_audio_tagger.models.front_ends.logmel import log_mel
+from hf_audio_tagger.models.networks import vggish, yamnet
+from hf_audio_tagger.models.patch_model import PatchModel
 
 RATE_HZ = 16_000
 PATCH_SAMPLES = 15_600  # 0.975 s
@@ -14,23 +16,37 @@ YAMNET_HOP_SAMPLES = 7_680  # 0.48 s
 
 
 def yamnet_network(seed: int = 0) -> torch.nn.Module:
-    """What the weights of `write_yamnet` make. That it computes what YAMNet does is tested elsewhere."""
-    return yamnet.prepared(unprepared_yamnet(seed))
+    """The network with the weights of `write_yamnet`."""
+    return yamnet.fuse_and_mirror(unprepared_yamnet(seed))
+
+
+def yamnet_state() -> dict[str, torch.Tensor]:
+    """Random weights under which the signal survives all 27 convolutions, with small logits."""
+    torch.manual_seed(0)
+    network = yamnet.Yamnet()
+    randomize_batch_norms(network)
+    with torch.no_grad():
+        network(torch.randn(8, 96, 64))  # in training mode: sets the running statistics
+    return network.state_dict()
 
 
 def unprepared_yamnet(seed: int) -> yamnet.Yamnet:
     """Random weights under which the sound survives all layers, and different ones get different classes."""
     torch.manual_seed(seed)
     network = yamnet.Yamnet()
+    randomize_batch_norms(network)
+    torch.nn.init.normal_(network.classifier.weight, std=0.3)
+    with torch.no_grad():
+        network(4 * torch.randn(8, 96, 64) - 3)  # in training mode: sets the running statistics
+    return network.eval().requires_grad_(False)
+
+
+def randomize_batch_norms(network: yamnet.Yamnet) -> None:
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0
             torch.nn.init.uniform_(module.weight, 0.8, 1.5)
             torch.nn.init.uniform_(module.bias, -0.2, 0.4)
-    torch.nn.init.normal_(network.classifier.weight, std=0.3)
-    with torch.no_grad():
-        network(4 * torch.randn(8, 96, 64) - 3)  # in training mode: sets the running statistics
-    return network.eval().requires_grad_(False)
 
 
 def write_yamnet(path: Path, seed: int = 0) -> Path:
@@ -51,6 +67,22 @@ def vggish_network(classifies: bool = True) -> vggish.Vggish:
 def write_vggish(path: Path, classifies: bool = True) -> Path:
     torch.save(vggish_network(classifies).state_dict(), path)
     return path
+
+
+def load_patch_model(family: str, weights: Path | None = None, dtype: str = "float32") -> PatchModel:
+    spec = ModelSpec(family, weights=None if weights is None else str(weights), dtype=dtype)
+    model = load(spec, torch.device("cpu"))
+    assert isinstance(model, PatchModel)
+    return model
+
+
+def noises(count: int, samples: int = PATCH_SAMPLES) -> list[np.ndarray]:
+    """Windows that differ in loudness and colour."""
+    random = np.random.default_rng(1)
+    return [
+        (0.3 / (i + 1) * np.cumsum(random.normal(size=samples)) / (10 + i)).astype(np.float32)
+        for i in range(count)
+    ]
 
 
 def patches_of(sound: np.ndarray, hop: int = YAMNET_HOP_SAMPLES) -> np.ndarray:

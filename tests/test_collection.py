@@ -26,7 +26,7 @@ from hf_audio_tagger import (
     top_moments,
 )
 from hf_audio_tagger.demo.sounds import synthesize
-from hf_audio_tagger.models import vggish
+from hf_audio_tagger.models.networks import vggish
 from hf_audio_tagger.runs import Progress, Watcher
 from hf_audio_tagger.tagger import Tagger
 

@@ -23,8 +23,8 @@ from random_weights import write_yamnet
 from hf_audio_tagger import ModelError, SettingsError, Tagger, build_tagger
 from hf_audio_tagger.cli.report import settings_table
 from hf_audio_tagger.demo.sounds import synthesize
+from hf_audio_tagger.models import download
 from hf_audio_tagger.models import dtypes as bfloat16
-from hf_audio_tagger.models import weights
 from hf_audio_tagger.runs import load_result, tag_dataset
 from hf_audio_tagger.runs.run_folder import settings_of
 
@@ -220,7 +220,7 @@ def test_schemes_that_weights_do_not_come_by_are_told_when_built() -> None:
 def test_a_download_that_trickles_ends(
     server: WeightsServer, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(download, "PATIENCE_SECONDS", 0.2)
     server.files, server.seconds_a_byte = {"/a.pth": b"x" * 3_000}, 0.01  # 30 s
     started = time.monotonic()
     with pytest.raises(ModelError, match="bytes a second"):
@@ -231,8 +231,8 @@ def test_a_download_that_trickles_ends(
 
 def test_headers_that_trickle_end(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No pause of the server is long, so that no timeout of a read is reached."""
-    monkeypatch.setattr(weights, "PATIENCE_SECONDS", 0.2)
-    monkeypatch.setattr(weights, "TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(download, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(download, "TIMEOUT_SECONDS", 0.5)
     is_over = threading.Event()
 
     def trickle(model: socket.socket) -> None:
@@ -258,7 +258,7 @@ def test_headers_that_trickle_end(cache: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_download_without_an_end_ends(
     server: WeightsServer, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights, "LARGEST_BYTES", 1_000)
+    monkeypatch.setattr(download, "LARGEST_BYTES", 1_000)
     for tells_length in (True, False):
         server.files, server.tells_length = {"/a.pth": b"x" * 5_000}, tells_length
         with pytest.raises(ModelError, match="more than 1000 bytes"):

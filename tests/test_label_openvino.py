@@ -11,7 +11,7 @@ from sound_files import KINDS, write_sound
 
 from hf_audio_tagger import build_tagger, export_predictions, models
 from hf_audio_tagger.demo.sounds import synthesize
-from hf_audio_tagger.models import vggish
+from hf_audio_tagger.models.networks import vggish
 
 pytest.importorskip("openvino")
 
@@ -37,7 +37,7 @@ def test_labels_of_vggish_load_no_network(
         raise AssertionError("a network is loaded")
 
     monkeypatch.setattr(models, "load", refuse)
-    monkeypatch.setattr(vggish, "loaded", refuse)
+    monkeypatch.setattr(vggish, "build_network", refuse)
     assert build_tagger("vggish", weights=file, engine="openvino").labels == expected
     assert len(expected) == (527 if classifies else 0)
 
@@ -46,7 +46,7 @@ def test_labels_of_vggish_load_no_network(
 LABEL = """
 import sys
 from hf_audio_tagger import build_tagger, export_predictions
-from hf_audio_tagger.models import vggish
+from hf_audio_tagger.models.networks import vggish
 vggish.HIDDEN = 32
 tagger = build_tagger("vggish", weights=sys.argv[1], engine="openvino")
 print(export_predictions(sys.argv[2], sys.argv[3], tagger=tagger, num_proc=1).labelled)

@@ -22,8 +22,8 @@ from transformers import (
 from hf_audio_tagger import ModelError, build_tagger
 from hf_audio_tagger.demo import CHECKPOINT
 from hf_audio_tagger.models import ModelSpec, get_model, load
-from hf_audio_tagger.models.engines.pruned_ast import LastLayer, make_lean
-from hf_audio_tagger.models.front_ends.kaldi import filter_bank
+from hf_audio_tagger.models.engines.pruned_ast import LastLayer, prune_last_layer
+from hf_audio_tagger.models.front_ends.kaldi import build_filter_bank
 
 CPU = torch.device("cpu")
 
@@ -109,15 +109,15 @@ def test_logits_and_embeddings_are_those_of_transformers(
     model = get_model(ModelSpec(str(folder)))
     waveform = noise(seconds, seed=5, rate_hz=model.rate_hz)[: model.window_samples]
     logits, pooled = reference(folder, waveform)
-    heard = model.predict([waveform])
-    assert np.abs(heard.logits[0] - logits).max() < 1e-4
-    assert heard.embeddings is not None
-    assert heard.embeddings.shape == (1, model.embedding_size)
-    assert np.abs(heard.embeddings[0] - pooled).max() < 1e-4
+    output = model.predict([waveform])
+    assert np.abs(output.logits[0] - logits).max() < 1e-4
+    assert output.embeddings is not None
+    assert output.embeddings.shape == (1, model.embedding_size)
+    assert np.abs(output.embeddings[0] - pooled).max() < 1e-4
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_answers_do_not_depend_on_company(name: str, request: pytest.FixtureRequest) -> None:
+def test_outputs_do_not_depend_on_the_other_windows(name: str, request: pytest.FixtureRequest) -> None:
     model = get_model(ModelSpec(str(folder_of(name, request))))
     waveforms = [
         noise(seconds, seed, model.rate_hz) for seed, seconds in enumerate((1.0, 2.5, 0.2, 2.5, 2.0))
@@ -131,22 +131,22 @@ def test_answers_do_not_depend_on_company(name: str, request: pytest.FixtureRequ
 
 
 @pytest.mark.parametrize("is_large", [False, True])
-def test_answers_do_not_depend_on_threads(
+def test_outputs_do_not_depend_on_threads(
     ast_folder: Path, is_large: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of two cores each gets a few windows (of a large model: one), and the rest goes to both."""
     waveforms = [noise(0.5, seed) for seed in range(9)]
     expected = np.stack([reference(ast_folder, one)[0] for one in waveforms])
     if is_large:
-        monkeypatch.setattr("hf_audio_tagger.models.ast.LARGE_PARAMETERS", 0)
+        monkeypatch.setattr("hf_audio_tagger.models.ast_model.LARGE_PARAMETERS", 0)
     torch.set_num_threads(2)
     try:
-        heard = load(ModelSpec(str(ast_folder)), CPU).predict(waveforms)
+        output = load(ModelSpec(str(ast_folder)), CPU).predict(waveforms)
     finally:
         torch.set_num_threads(1)
-    assert np.abs(heard.logits - expected).max() < 1e-4
-    assert heard.embeddings is not None
-    assert heard.embeddings.shape == (9, 48)
+    assert np.abs(output.logits - expected).max() < 1e-4
+    assert output.embeddings is not None
+    assert output.embeddings.shape == (9, 48)
 
 
 def test_tag_is_the_top_label_of_transformers(ast_folder: Path) -> None:
@@ -161,7 +161,7 @@ def test_tag_is_the_top_label_of_transformers(ast_folder: Path) -> None:
 @pytest.mark.parametrize(("rate_hz", "bands"), [(16_000, 128), (8_000, 64), (22_050, 80)])
 def test_filter_bank_is_kaldis(rate_hz: int, bands: int) -> None:
     waveforms = torch.from_numpy(np.stack([noise(1.7, seed, rate_hz) for seed in range(3)]))
-    batch = filter_bank(rate_hz, bands, CPU).log_mel(waveforms)
+    batch = build_filter_bank(rate_hz, bands, CPU).log_mel(waveforms)
     for waveform, ours in zip(waveforms, batch, strict=True):
         theirs = torchaudio.compliance.kaldi.fbank(
             waveform[None], sample_frequency=rate_hz, window_type="hanning", num_mel_bins=bands
@@ -171,33 +171,33 @@ def test_filter_bank_is_kaldis(rate_hz: int, bands: int) -> None:
 
 
 def test_silence_is_finite_and_equal_to_kaldis() -> None:
-    ours = filter_bank(16_000, 128, CPU).log_mel(torch.zeros(1, 16_000))
+    ours = build_filter_bank(16_000, 128, CPU).log_mel(torch.zeros(1, 16_000))
     theirs = torchaudio.compliance.kaldi.fbank(
         torch.zeros(1, 16_000), window_type="hanning", num_mel_bins=128
     )
     assert torch.equal(ours[0], theirs)
 
 
-def test_lean_last_layer_changes_no_logit(ast_folder: Path) -> None:
+def test_pruning_the_last_layer_changes_no_logit(ast_folder: Path) -> None:
     plain = ASTForAudioClassification.from_pretrained(ast_folder).eval()
-    lean = ASTForAudioClassification.from_pretrained(ast_folder).eval()
-    assert make_lean(lean)
-    assert isinstance(lean.audio_spectrogram_transformer.layers[-1], LastLayer)
+    pruned = ASTForAudioClassification.from_pretrained(ast_folder).eval()
+    assert prune_last_layer(pruned)
+    assert isinstance(pruned.audio_spectrogram_transformer.layers[-1], LastLayer)
     features = torch.randn(3, 1024, 128, generator=torch.Generator().manual_seed(6))
     with torch.no_grad():
-        assert (plain(features).logits - lean(features).logits).abs().max() < 1e-5
+        assert (plain(features).logits - pruned(features).logits).abs().max() < 1e-5
 
 
-def test_lean_steps_aside_for_models_it_does_not_know(whisper_folder: Path) -> None:
+def test_only_a_known_last_layer_is_pruned(whisper_folder: Path) -> None:
     class MyAst(ASTForAudioClassification):
         pass
 
     mine = MyAst(ASTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=1, intermediate_size=16))
-    assert not make_lean(mine)
-    assert not make_lean(WhisperForAudioClassification.from_pretrained(whisper_folder))
+    assert not prune_last_layer(mine)
+    assert not prune_last_layer(WhisperForAudioClassification.from_pretrained(whisper_folder))
     known = ASTForAudioClassification(mine.config)
     known.audio_spectrogram_transformer.layers[-1].attention = torch.nn.Identity()
-    assert not make_lean(known)
+    assert not prune_last_layer(known)
 
 
 def test_scores_are_sigmoids_for_audioset_and_for_multi_label_configs(
@@ -254,7 +254,10 @@ def test_half_precision_names_the_same_sounds(dtype: str) -> None:
     ("model", "words"),
     [
         ("./no/such/folder", ["./no/such/folder", "local folder"]),
-        ("nobody/no-such-model", ["nobody/no-such-model", "doctor --fetch", 'model="demo"']),
+        (
+            "nobody/no-such-model",
+            ["nobody/no-such-model", "hf download nobody", 'model="demo"'],
+        ),
     ],
 )
 def test_a_model_that_cannot_be_had_says_what_to_do(

@@ -56,10 +56,10 @@ def test_a_fork_of_a_parent_that_used_it_is_told(clips: dict[str, Path]) -> None
 
 @pytest.mark.parametrize("family", ["yamnet", "vggish", "vggish without classifier"])
 @pytest.mark.parametrize("count", [1, 40])
-def test_patches_are_heard_as_torch_hears_them(
+def test_patches_give_the_outputs_of_torch(
     family: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hf_audio_tagger.models.vggish.HIDDEN", 64)
+    monkeypatch.setattr("hf_audio_tagger.models.networks.vggish.HIDDEN", 64)
     if family == "yamnet":
         file = write_yamnet(tmp_path / "yamnet.pth")
     else:

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from random_weights import load_patch_model
 
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.errors import ModelError
-from hf_audio_tagger.models import vggish
-from hf_audio_tagger.models.front_ends import logmel
-from hf_audio_tagger.models.front_ends.logmel import PatchModel, log_mel
+from hf_audio_tagger.models import patch_model
+from hf_audio_tagger.models.front_ends.logmel import log_mel
+from hf_audio_tagger.models.networks import vggish
+from hf_audio_tagger.models.patch_model import PatchModel
 
 WINDOW = 15_600
 
@@ -41,7 +43,7 @@ def file(network: vggish.Vggish, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def model(file: Path) -> PatchModel:
-    return vggish.load_vggish(file, "cpu", torch.float32)
+    return load_patch_model("vggish", file)
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def embedder(network: vggish.Vggish, tmp_path: Path) -> PatchModel:
     state = network.state_dict()
     bare = {k: v for k, v in state.items() if not k.startswith("classifier")}
     torch.save(bare, tmp_path / "vggish_orig.pth")
-    return vggish.load_vggish(tmp_path / "vggish_orig.pth", "cpu", torch.float32)
+    return load_patch_model("vggish", tmp_path / "vggish_orig.pth")
 
 
 def noises(count: int) -> list[np.ndarray]:
@@ -97,9 +99,9 @@ def test_dense_layer_reads_rows_then_columns_then_channels(
     torch.testing.assert_close(seen[0][:, 0], pooled[:, channel, row, column])
 
 
-def test_hear_follows_the_published_steps(network: vggish.Vggish, model: PatchModel) -> None:
+def test_predict_follows_the_published_steps(network: vggish.Vggish, model: PatchModel) -> None:
     state, windows = network.state_dict(), noises(3)
-    heard = model.predict(windows)
+    output = model.predict(windows)
     x = log_mel(torch.from_numpy(np.stack(windows)), 0.01)[:, None]
     for conv in (0, 3, 6, 8, 11, 13):
         weight, bias = state[f"features.{conv}.weight"], state[f"features.{conv}.bias"]
@@ -109,15 +111,15 @@ def test_hear_follows_the_published_steps(network: vggish.Vggish, model: PatchMo
     x = x.permute(0, 2, 3, 1).reshape(3, -1)
     for dense in (0, 2, 4):
         x = torch.relu(x @ state[f"embeddings.{dense}.weight"].T + state[f"embeddings.{dense}.bias"])
-    assert heard.embeddings is not None
-    assert heard.embeddings.shape == (3, 128)
-    np.testing.assert_allclose(heard.embeddings, x.numpy(), atol=1e-4)
+    assert output.embeddings is not None
+    assert output.embeddings.shape == (3, 128)
+    np.testing.assert_allclose(output.embeddings, x.numpy(), atol=1e-4)
     x = torch.relu(x @ state["classifier.0.weight"].T + state["classifier.0.bias"])
     logits = x @ state["classifier.2.weight"].T + state["classifier.2.bias"]
-    assert heard.logits.shape == (3, 527)
-    assert heard.logits.dtype == np.float32
-    np.testing.assert_allclose(heard.logits, logits.numpy(), atol=1e-4)
-    assert np.std(heard.logits, axis=0).max() > 0.05
+    assert output.logits.shape == (3, 527)
+    assert output.logits.dtype == np.float32
+    np.testing.assert_allclose(output.logits, logits.numpy(), atol=1e-4)
+    assert np.std(output.logits, axis=0).max() > 0.05
 
 
 def test_labels_are_audiosets(model: PatchModel) -> None:
@@ -130,10 +132,10 @@ def test_without_a_classifier_there_are_embeddings_and_no_tags(
     model: PatchModel, embedder: PatchModel
 ) -> None:
     windows = noises(2)
-    heard = embedder.predict(windows)
+    output = embedder.predict(windows)
     assert embedder.labels == ()
-    assert heard.logits.shape == (2, 0)
-    np.testing.assert_array_equal(heard.embeddings, model.predict(windows).embeddings)
+    assert output.logits.shape == (2, 0)
+    np.testing.assert_array_equal(output.embeddings, model.predict(windows).embeddings)
 
 
 @pytest.mark.usefixtures("embedder")
@@ -154,23 +156,23 @@ def test_half_a_classifier_is_refused(network: vggish.Vggish, tmp_path: Path) ->
     del state["classifier.2.bias"]
     torch.save(state, tmp_path / "half.pth")
     with pytest.raises(ModelError, match=r"1 missing: classifier\.2\.bias"):
-        vggish.load_vggish(tmp_path / "half.pth", "cpu", torch.float32)
+        load_patch_model("vggish", tmp_path / "half.pth")
 
 
 def test_the_cache_folder_prefers_the_file_with_a_classifier(
     file: Path, embedder: PatchModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_AUDIO_TAGGER_CACHE", str(file.parent))
-    assert len(vggish.load_vggish(None, "cpu", torch.float32).labels) == 527
+    assert len(load_patch_model("vggish").labels) == 527
     file.unlink()
-    assert vggish.load_vggish(None, "cpu", torch.float32).labels == ()
+    assert load_patch_model("vggish").labels == ()
     (file.parent / "vggish_orig.pth").unlink()
     with pytest.raises(ModelError, match=r'build_tagger\("vggish", weights="vggish_with_class'):
-        vggish.load_vggish(None, "cpu", torch.float32)
+        load_patch_model("vggish")
 
 
-def test_an_answer_does_not_depend_on_its_company(model: PatchModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logmel, "CPU_CHUNK", 4)
+def test_outputs_do_not_depend_on_the_chunk(model: PatchModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patch_model, "CPU_CHUNK", 4)
     windows = noises(5)
     windows[2] = windows[2][:3_000]
     together = model.predict(windows).logits

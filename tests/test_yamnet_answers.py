@@ -14,7 +14,7 @@ import pytest
 import torch
 import torchaudio
 from datasets import Dataset
-from plain_yamnet import RATE_HZ, plain_hear
+from plain_yamnet import RATE_HZ, run_plain_yamnet
 from random_weights import patches_of, sigmoid, unprepared_yamnet
 from sound_files import H264, KINDS, write_sound
 
@@ -64,7 +64,7 @@ def state(folder: Path) -> State:
     """
     state = dict(unprepared_yamnet(0).state_dict())
     windows = [patches_of(decoded(folder / name)) for name in CLIPS]
-    embeddings, _ = plain_hear(state, np.concatenate(windows))
+    embeddings, _ = run_plain_yamnet(state, np.concatenate(windows))
     inputs = np.hstack([embeddings, np.ones((len(embeddings), 1))]).astype(np.float64)
     logits = np.full((len(embeddings), len(CLASSES)), -KNOWN_LOGIT)
     labels = [CLASSES.index(label) for label, *_ in CLIPS.values()]
@@ -84,7 +84,7 @@ def assert_plain_scores(path: Path, weights: Path, state: State, atol: float) ->
     """Every class's mean score over the clip, and the embedding, are the plain YAMNet's."""
     tagger = build_tagger("yamnet", weights=weights, top_k=len(CLASSES), embeddings=True, decoder="pyav")
     (heard,) = tagger.classify(str(path))
-    embeddings, logits = plain_hear(state, patches_of(decoded(path)))
+    embeddings, logits = run_plain_yamnet(state, patches_of(decoded(path)))
     scores = sigmoid(logits).mean(axis=0)
     assert heard.top is not None
     assert heard.tag == CLASSES[scores.argmax()]

@@ -23,7 +23,7 @@ from random_weights import (
 
 from hf_audio_tagger import ModelError, build_tagger, has_sound, ontology
 from hf_audio_tagger.demo.sounds import synthesize
-from hf_audio_tagger.models import vggish
+from hf_audio_tagger.models.networks import vggish
 
 YAMNET_OFFSET, VGGISH_OFFSET = 0.001, 0.01
 PATCH_SECONDS, HOP_SECONDS = 0.975, 0.48
@@ -137,7 +137,7 @@ def test_files_with_errors_and_without_sound_in_two_processes(weights: Path, cli
     tagger = build_tagger(
         "yamnet", weights=weights, top_k=2, segments=True, embeddings=True, on_error="record"
     )
-    heard = tagger.tag(str(clips["Siren"]))  # in the parent first, on all its threads
+    siren = tagger.tag(str(clips["Siren"]))  # in the parent first, on all its threads
     names = ["EMPTY", "broken", "Siren", "White noise", "EMPTY", "broken", "Dial tone", "Siren"]
     ds = Dataset.from_dict({"video": [str(clips[name]) for name in names]})
     tagged = ds.map(tagger, num_proc=2)
@@ -154,7 +154,7 @@ def test_files_with_errors_and_without_sound_in_two_processes(weights: Path, cli
             assert (tag in ontology, len(top), top[0]["label"], error) == (True, 2, tag, None)
             assert (len(embedding), segments[0]["start"]) == (1024, 0.0)
             assert segments[-1]["end"] == pytest.approx(6.0, abs=0.1)
-    assert tagged["video_audio_tags"][2] == tagged["video_audio_tags"][7] == [heard]
+    assert tagged["video_audio_tags"][2] == tagged["video_audio_tags"][7] == [siren]
 
 
 def test_fingerprint_is_of_the_weights_content(weights: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from transformers import ASTFeatureExtractor, ASTForAudioClassification
 
 from benchmarks.subjects.first_window import decoded
 from benchmarks.subjects.serving import Job, Run, serve
-from hf_audio_tagger.models.engines.pruned_ast import make_lean
+from hf_audio_tagger.models.engines.pruned_ast import prune_last_layer
 
 
 def prepare(settings: Job) -> Run:
@@ -13,7 +13,7 @@ def prepare(settings: Job) -> Run:
     device, dtype = torch.device(settings.get("device", "cpu")), getattr(torch, settings["dtype"])
     model = ASTForAudioClassification.from_pretrained(settings["model"], dtype=dtype).eval().to(device)
     if settings["lean"]:
-        assert make_lean(model)
+        assert prune_last_layer(model)
     extractor = ASTFeatureExtractor.from_pretrained(settings["model"])
     waveforms = decoded(settings["videos"], threads=1)
     features = extractor(waveforms, sampling_rate=16_000, return_tensors="pt").input_values.to(device, dtype)

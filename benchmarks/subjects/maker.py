@@ -125,7 +125,7 @@ def make_yamnet(path: str) -> None:
     """Random weights in the layout of the release, under which the signal survives every layer."""
     import torch
 
-    from hf_audio_tagger.models.yamnet import Yamnet
+    from hf_audio_tagger.models.networks.yamnet import Yamnet
 
     torch.manual_seed(SEED)
     network = Yamnet()

@@ -12,9 +12,10 @@ from benchmarks.subjects.serving import Job, Run, serve
 from hf_audio_tagger import build_tagger, memo
 from hf_audio_tagger.cells import FileMedia
 from hf_audio_tagger.models import get_model
-from hf_audio_tagger.models.front_ends.logmel import PatchModel, log_mel
-from hf_audio_tagger.models.state_dict import loaded, read_state_dict
-from hf_audio_tagger.models.yamnet import Yamnet
+from hf_audio_tagger.models.front_ends.logmel import log_mel
+from hf_audio_tagger.models.networks.yamnet import Yamnet
+from hf_audio_tagger.models.patch_model import PatchModel
+from hf_audio_tagger.models.state_dict import build_network, read_state_dict
 from hf_audio_tagger.pipeline import Window, decode_ahead, windows_per_batch
 
 
@@ -26,7 +27,7 @@ def prepare(settings: Job) -> Run:
     options = tagger.pipeline_options(model)
     # The release's network as it is, each batch norm apart. Unprepared it answers wrongly, at the same cost.
     weights = Path(settings["weights"])
-    plain = loaded(Yamnet, read_state_dict(weights), weights)
+    plain = build_network(Yamnet, read_state_dict(weights), weights)
 
     def windows_of(video: str) -> Iterator[Window]:
         chunks = decode_ahead([FileMedia(video)], model, options)

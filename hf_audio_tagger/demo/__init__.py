@@ -1,8 +1,8 @@
-"""A small model that comes with the package, and the synthesized sounds it knows.
+"""A small model that comes with the package, and the synthesized sounds that it names.
 
-It is for trying the package and for tests, with no download: `build_tagger("demo")`. It tells a
-sine wave from a siren; it was never shown a recording. `sounds` synthesizes what it knows,
-`videos` writes that into short mp4 files, and `train` makes the checkpoint anew.
+It is for trying the package without a download, and for tests: `build_tagger("demo")`. It was never trained
+on a recording. `sounds` synthesizes what it names, `videos` writes that into short mp4 files. In a checkout
+of the sources, `python -m tools.train_demo.train` trains the checkpoint again.
 """
 
 from pathlib import Path

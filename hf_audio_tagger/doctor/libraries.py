@@ -1,4 +1,4 @@
-"""The libraries this package stands on: which versions it asks for, which are here, which load."""
+"""The libraries that this package needs: which versions it requires, which are installed, which load."""
 
 import importlib
 import re
@@ -8,18 +8,28 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
+from ..text import one_line
+
+LIBRARIES = (
+    "torch",
+    "torchaudio",
+    "transformers",
+    "datasets",
+    "numpy",
+)  # decoders have a section of their own
 OTHER_NAMES = {"decord": "eva-decord"}  # the same module, packaged for macOS
-TORCH_PAIR = ("torch", "torchaudio")  # torchaudio's wheels refuse torch builds that they were not made for
-MOST_OF_A_REASON = 200  # characters; the rest of it is for a traceback
+TORCH_PAIR = ("torch", "torchaudio")  # a torchaudio wheel refuses torch builds that it was not made for
+REASON_LETTERS = 200
 
 
-def brief(error: BaseException | str) -> str:
-    """An error in some words of one line."""
-    words = re.sub(r"\[Errno -?\d+\] ", "", " ".join(str(error).split()))
-    return words[:MOST_OF_A_REASON].rstrip(".") or type(error).__name__
+def shorten(error: BaseException | str) -> str:
+    """The message of an error in one short line."""
+    if isinstance(error, str):
+        error = Exception(error)
+    return re.sub(r"\[Errno -?\d+\] ", "", one_line(error, REASON_LETTERS)).rstrip(".")
 
 
-def installed_version(name: str) -> str | None:
+def find_version(name: str) -> str | None:
     for distribution in filter(None, (name, OTHER_NAMES.get(name))):
         try:
             return metadata.version(distribution)
@@ -28,31 +38,31 @@ def installed_version(name: str) -> str | None:
     return None
 
 
-def import_trouble(name: str) -> str | None:
+def find_import_error(name: str) -> str | None:
     """Why a module does not load; None where it does. Broken builds raise all kinds of errors."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             importlib.import_module(name)
     except Exception as error:
-        return brief(error)
+        return shorten(error)
     return None
 
 
 @cache
-def requirements() -> dict[str, Requirement]:
-    """What this package asks of others, by name, as it was installed with its extra "fast"."""
+def read_requirements() -> dict[str, Requirement]:
+    """This package's requirements by name, with those of its extra "fast"."""
     try:
         lines = metadata.requires("hf-audio-tagger") or []
     except metadata.PackageNotFoundError:
         return {}
-    asked = map(Requirement, lines)
-    return {one.name: one for one in asked if one.marker is None or one.marker.evaluate({"extra": "fast"})}
+    found = map(Requirement, lines)
+    return {one.name: one for one in found if one.marker is None or one.marker.evaluate({"extra": "fast"})}
 
 
-def install(*names: str) -> str:
-    """The command that brings libraries in the versions that this package needs. torch never goes alone."""
+def install_command(*names: str) -> str:
+    """The command that installs libraries in the versions that this package needs; torch with torchaudio."""
     together = TORCH_PAIR if set(names) & set(TORCH_PAIR) else names
-    known = requirements()
-    asked = [f"{name}{known[name].specifier}" if name in known else name for name in together]
-    return "pip install --upgrade " + " ".join(f'"{one}"' for one in asked)
+    known = read_requirements()
+    required = [f"{name}{known[name].specifier}" if name in known else name for name in together]
+    return "pip install --upgrade " + " ".join(f'"{one}"' for one in required)

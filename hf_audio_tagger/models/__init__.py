@@ -1,27 +1,24 @@
-"""The models, one file a family. `get_model` is the only place that knows them all.
-
-The loaded model is state of the process: loaded on the first call, kept, never pickled.
-"""
+"""Models: `get_model` loads what a `ModelSpec` names and keeps it for this process."""
 
 import os
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Hashable
+from typing import TYPE_CHECKING
 
-from ..audioset.ontology import ontology
-from ..errors import ModelError
 from ..process import pick_device, prepare_torch
 from .model import AudioModel, ModelOutput
-from .spec import WEIGHT_FAMILIES, ModelSpec
+from .registry import find_family
+from .spec import ModelSpec
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["AudioModel", "ModelOutput", "ModelSpec", "get_model", "labels_of"]
+__all__ = ["AudioModel", "ModelOutput", "ModelSpec", "get_model", "identify_model", "read_labels"]
 
 KEPT_MODELS = 2  # of the latest used in one process
 
-_loaded: OrderedDict[tuple[object, str], AudioModel] = OrderedDict()
+_loaded: OrderedDict[tuple[Hashable, str], AudioModel] = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -31,7 +28,7 @@ def get_model(spec: ModelSpec, device: str | None = None, rank: int | None = Non
 
     prepare_torch()
     chosen = pick_device(device, rank)
-    key = (spec.identity(chosen), chosen)
+    key = (identify_model(spec, chosen), chosen)
     with _lock:
         if key not in _loaded:
             while len(_loaded) >= KEPT_MODELS:
@@ -42,64 +39,21 @@ def get_model(spec: ModelSpec, device: str | None = None, rank: int | None = Non
 
 
 def load(spec: ModelSpec, device: "torch.device") -> AudioModel:
-    """Load a model of whichever family its name says."""
-    if spec.model in WEIGHT_FAMILIES:
-        return load_patch_model(spec, device)
-    from .transformers_model import load_pretrained, quiet
-
-    model, extractor = load_pretrained(spec, device)
-    with quiet():
-        return build_transformers_model(spec, model, extractor, device)
+    return find_family(spec.model).load(spec, device)
 
 
-def load_patch_model(spec: ModelSpec, device: "torch.device") -> AudioModel:
-    """YAMNet or VGGish in the engine that was asked for."""
-    from .vggish import load_vggish
-    from .yamnet import load_yamnet
-
-    load_family = load_yamnet if spec.model == "yamnet" else load_vggish
-    loaded = load_family(spec.weights, str(device), spec.loading_dtype(device))
-    if spec.engine == "torch":
-        return loaded
-    from .engines.openvino import in_openvino
-
-    return in_openvino(loaded, spec.torch_dtype(device))
+def read_labels(spec: ModelSpec) -> tuple[str, ...]:
+    """A model's class names by index, without building the network or touching a device."""
+    return find_family(spec.model).read_labels(spec)
 
 
-def build_transformers_model(
-    spec: ModelSpec, model: Any, extractor: Any, device: "torch.device"
-) -> AudioModel:
-    """AST gets its own front end, and the engine that was asked for."""
-    from transformers import ASTFeatureExtractor
-
-    from .ast import AstModel
-    from .engines.openvino import OpenvinoAstModel
-    from .transformers_model import TransformersModel
-
-    is_ast = type(extractor) is ASTFeatureExtractor
-    if spec.engine == "openvino" and not is_ast:
-        kind = model.config.model_type
-        raise ModelError(f"engine='openvino' runs AST, YAMNet and VGGish; {spec.model!r} is a {kind}.")
-    if spec.engine == "openvino":
-        return OpenvinoAstModel(model, extractor, device, spec.torch_dtype(device))
-    return AstModel(model, extractor, device) if is_ast else TransformersModel(model, extractor, device)
-
-
-def labels_of(spec: ModelSpec) -> tuple[str, ...]:
-    """A model's class names by index, without loading its weights or touching a device."""
-    if spec.model == "yamnet":
-        return tuple(category.name for category in ontology.yamnet_classes())
-    if spec.model == "vggish":
-        from .vggish import labels_of_weights
-
-        return labels_of_weights(spec.weights)
-    from .transformers_model import config_labels
-
-    return config_labels(spec)
+def identify_model(spec: ModelSpec, device: str | None = None) -> tuple[Hashable, ...]:
+    """What of a model can change an output. `dtype="auto"` counts as the dtype that it is on the device."""
+    return (*find_family(spec.model).identify(spec), spec.resolve_dtype(device), spec.engine)
 
 
 def _after_fork() -> None:
-    """A lock that another thread of the parent held would stay shut for ever."""
+    """A lock that another thread of the parent held would never be released in the child."""
     global _lock
     _lock = threading.Lock()
 

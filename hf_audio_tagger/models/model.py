@@ -1,4 +1,4 @@
-"""What every family of models offers to the pipeline, and nothing else of it is known there."""
+"""What the pipeline knows of a model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,22 +12,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """What a model says of a few windows: one row a window."""
+    """A model's output for a few windows, a row each."""
 
     logits: np.ndarray  # float32 (windows, classes)
-    embeddings: np.ndarray | None  # float32 (windows, embedding_size): what enters the classifier
+    embeddings: np.ndarray | None  # float32 (windows, embedding_size): the classifier's input
 
     @classmethod
-    def joined(cls, parts: Sequence["ModelOutput"]) -> "ModelOutput":
-        """What was said of windows that were heard a few at a time."""
+    def concatenate(cls, parts: Sequence["ModelOutput"]) -> "ModelOutput":
         if len(parts) == 1:
             return parts[0]
-        pooled = [part.embeddings for part in parts if part.embeddings is not None]
+        embeddings = [part.embeddings for part in parts if part.embeddings is not None]
         logits = [part.logits for part in parts]
-        return cls(np.concatenate(logits), np.concatenate(pooled) if pooled else None)
+        return cls(np.concatenate(logits), np.concatenate(embeddings) if embeddings else None)
 
     def rows(self, rows: slice) -> "ModelOutput":
-        """What it says of some of the windows."""
+        """The output for some of the windows."""
         return ModelOutput(self.logits[rows], None if self.embeddings is None else self.embeddings[rows])
 
 
@@ -37,9 +36,9 @@ class AudioModel(Protocol):
     labels: tuple[str, ...]  # by class index
     multi_label: bool  # a score is the sigmoid of a logit; else the softmax over all
     rate_hz: int  # of the sound it was trained on
-    window_samples: int  # what one window holds, at rate_hz
+    window_samples: int  # in one window, at rate_hz
     hop_samples: int  # from the start of one window to the next, by default
-    frame_samples: int  # the least that makes one analysis frame
+    frame_samples: int  # in one analysis frame: the shortest sound it takes
     default_windows: str  # "first" or "all"
     embedding_size: int | None  # None: nothing is pooled before the classifier
     device: "torch.device"
@@ -47,7 +46,7 @@ class AudioModel(Protocol):
     def predict(self, windows: Sequence[np.ndarray]) -> ModelOutput:
         """Logits of mono float32 windows, each of `window_samples` or shorter at a clip's end.
 
-        Shorter ones are padded as the model was trained. A window's answer does not depend on
-        the others in the call, but for its last digits: products of another size round otherwise.
+        Shorter ones are padded as the model was trained. The output for a window does not depend on the
+        others in the call, but for its last digits: matrix products of another size round differently.
         """
         ...

@@ -1,4 +1,4 @@
-"""What a file of weights holds, and into the network with it."""
+"""Reading weights, and putting them into a network."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,41 +15,45 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     """The tensors of a file that `torch.save` wrote. A pickle that holds more is refused."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file ends in any of a dozen kinds
+    except Exception as error:  # a damaged file raises any of a dozen kinds
         raise ModelError(
             f"{path} is refused: it is damaged or holds more than tensors, and no code is run to read weights"
         ) from error
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ModelError(f"{path} is no state dict: tensors by name")
     return state
 
 
-def loaded(build: Callable[[], nn.Module], state: Mapping[str, Tensor], path: Path) -> nn.Module:
-    """What `build` makes, with the tensors of `state` in it, ready to run in float32."""
-    with torch.device("meta"):  # no time spent on random numbers
+def build_network(build: Callable[[], nn.Module], state: Mapping[str, Tensor], path: Path) -> nn.Module:
+    """The network that `build` returns with the tensors of `state`, ready to run in float32."""
+    with torch.device("meta"):  # no random initialization
         network = build()
-    counters = ".num_batches_tracked"  # of training alone; not every file has them
-    wanted = {k: v for k, v in network.state_dict().items() if not k.endswith(counters)}
-    given = {k: v for k, v in state.items() if not k.endswith(counters)}
-    _compare(wanted, given, path)
-    network.load_state_dict({k: v.float() for k, v in given.items()}, strict=False, assign=True)
+    expected, given = (without_counters(tensors) for tensors in (network.state_dict(), state))
+    check_tensors(expected, given, path)
+    network.load_state_dict({key: value.float() for key, value in given.items()}, strict=False, assign=True)
     return network.eval().requires_grad_(False)
 
 
-def _compare(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], path: Path) -> None:
-    complaints = {
-        "missing": [k for k in wanted if k not in given],
-        "unexpected": [k for k in given if k not in wanted],
+def without_counters(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Without the batch counters of training, which not every file has."""
+    return {key: value for key, value in state.items() if not key.endswith(".num_batches_tracked")}
+
+
+def check_tensors(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse tensors that differ from the network's in name or shape."""
+    differences = {
+        "missing": [key for key in expected if key not in given],
+        "unexpected": [key for key in given if key not in expected],
         "of the wrong shape": [
-            f"{k} {tuple(given[k].shape)}, not {tuple(v.shape)}"
-            for k, v in wanted.items()
-            if k in given and given[k].shape != v.shape
+            f"{key} {tuple(given[key].shape)}, not {tuple(value.shape)}"
+            for key, value in expected.items()
+            if key in given and given[key].shape != value.shape
         ],
     }
-    told = [
+    parts = [
         f"{len(keys)} {what}: {', '.join(keys[:KEYS_SHOWN])}{', ...' * (len(keys) > KEYS_SHOWN)}"
-        for what, keys in complaints.items()
+        for what, keys in differences.items()
         if keys
     ]
-    if told:
-        raise ModelError(f"{path} does not fit the network: " + "; ".join(told))
+    if parts:
+        raise ModelError(f"{path} does not fit the network: " + "; ".join(parts))

@@ -1,96 +1,75 @@
-"""Weights that come as one file: where it lies, and the download of a URL. Imports no torch."""
+"""Weights that come as one file: where it is, or the URL that it is downloaded from. Imports no torch."""
 
 import hashlib
 import os
-import tempfile
-import threading
-import time
-import urllib.request
-from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from ..errors import ModelError
+from ..cells import is_url
+from ..errors import ModelError, SettingsError
+from .download import download
 
 CACHE_VARIABLE = "HF_AUDIO_TAGGER_CACHE"
 URL_SCHEMES = ("http", "https", "file")
-TIMEOUT_SECONDS = 60.0  # without a byte from the server
-PATIENCE_SECONDS = 60.0  # a download that takes longer has to keep up LEAST_BYTES_A_SECOND
-LEAST_BYTES_A_SECOND = 20_000
-LARGEST_BYTES = 1 << 30  # VGGish, the largest, has 289 MB
 
 
 @dataclass(frozen=True)
 class Release:
-    """How a model's weights are called, and where their authors publish them."""
+    """The names of a model's files of weights, and where their authors publish them."""
 
-    model: str  # what build_tagger calls it
+    model: str  # its name in build_tagger
     files: tuple[str, ...]  # looked for in the cache folder, in this order
-    sources: tuple[str, ...]  # for people to read; nothing is fetched that they did not name
-
-
-YAMNET = Release(
-    model="yamnet",
-    files=("yamnet.pth", "yamnet.h5"),
-    sources=(
-        "https://github.com/w-hc/torch_audioset/releases/download/v0.1/yamnet.pth (PyTorch)",
-        "https://storage.googleapis.com/audioset/yamnet.h5 (Keras)",
-    ),
-)
-VGGISH = Release(
-    model="vggish",
-    files=("vggish_with_classifier.pth", "vggish_orig.pth"),
-    sources=(
-        "https://github.com/w-hc/vggish/releases/download/v0.1/vggish_with_classifier.pth",
-        "https://github.com/w-hc/vggish/releases/download/v0.1/vggish_orig.pth (no tags)",
-    ),
-)
-RELEASES = {release.model: release for release in (YAMNET, VGGISH)}
+    sources: tuple[str, ...]  # for people to read; nothing is downloaded from them
 
 
 def cache_folder() -> Path:
     """`$HF_AUDIO_TAGGER_CACHE`, or `~/.cache/hf_audio_tagger`."""
-    named = os.environ.get(CACHE_VARIABLE)
-    return Path(named) if named else Path.home() / ".cache" / "hf_audio_tagger"
+    folder = os.environ.get(CACHE_VARIABLE)
+    return Path(folder) if folder else Path.home() / ".cache" / "hf_audio_tagger"
+
+
+def check_weights(weights: str) -> None:
+    """Refuse a path without a file, and a URL that cannot be downloaded; its secrets are not shown."""
+    if not is_url(weights):
+        if not os.path.isfile(os.path.expanduser(weights)):
+            raise SettingsError(f"weights={weights!r}: there is no such file.")
+        return
+    url = urlsplit(weights)
+    if url.scheme not in URL_SCHEMES or "@" in url.netloc:
+        raise SettingsError(
+            f"weights={without_secrets(weights)!r} must be a path, or an http, https or file URL without a "
+            "user's name and password."
+        )
 
 
 def find_weights(weights: str | Path | None, release: Release) -> Path:
-    """The file that the user names by path or URL, or the one in the cache folder."""
+    """The file that the user names by path or URL, or the one in the cache folder.
+
+    A URL is downloaded once, to a file in the cache folder that is no default. Remove it to download again.
+    """
     if weights is None:
-        return _cached(release)
+        return find_cached(release)
     scheme, separator, _ = str(weights).partition("://")
-    scheme = scheme.lower()
-    if separator and scheme not in URL_SCHEMES:
-        raise ModelError(f"weights come from a path, http, https or file, not {scheme}://")
-    if separator and scheme != "file":
-        return _download(str(weights), release)
+    if separator and scheme.lower() not in URL_SCHEMES:
+        raise ModelError(f"weights come from a path, http, https or file, not {scheme.lower()}://")
+    if separator and scheme.lower() != "file":
+        path = locate_download(str(weights), release)
+        if not path.is_file():
+            try:
+                download(str(weights), path)
+            except OSError as error:
+                shown = without_secrets(str(weights))
+                raise ModelError(f"cannot download {shown} to {path.parent}: {error}") from error
+        return path
     path = Path(url2pathname(urlsplit(str(weights)).path) if separator else weights).expanduser()
     if not path.is_file():
         raise ModelError(f"no weights at {path}")
     return path
 
 
-def is_here(weights: str, release: Release) -> bool:
-    """True for weights that are read without a download: a path, or a URL whose file is there already."""
-    scheme, separator, _ = weights.partition("://")
-    return not separator or scheme.lower() == "file" or _downloaded(weights, release).is_file()
-
-
-def without_secrets(url: str) -> str:
-    """A URL as it may be shown and stored: no user, no password, no query.
-
-    >>> without_secrets("https://user:word@example.org/yamnet.h5?signature=abc")
-    'https://example.org/yamnet.h5'
-    """
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-def _cached(release: Release) -> Path:
+def find_cached(release: Release) -> Path:
     folder = cache_folder()
     for name in release.files:
         if (folder / name).is_file():
@@ -102,73 +81,22 @@ def _cached(release: Release) -> Path:
     )
 
 
-def _download(url: str, release: Release) -> Path:
-    """`url` in the cache folder, fetched once. Under a name of its own: it is no default.
-
-    The server is not asked again while the file is there. Remove it to download the URL anew.
-    """
-    path = _downloaded(url, release)
-    if path.is_file():
-        return path
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _fetch(url, path)
-    except (OSError, ValueError, HTTPException) as error:  # URLError, timeouts: OSErrors
-        raise ModelError(f"cannot download {without_secrets(url)} to {path.parent}: {error}") from error
-    return path
+def is_here(weights: str, release: Release) -> bool:
+    """True for weights that are read without a download: a path, or a URL that was downloaded before."""
+    scheme, separator, _ = weights.partition("://")
+    return not separator or scheme.lower() == "file" or locate_download(weights, release).is_file()
 
 
-def _downloaded(url: str, release: Release) -> Path:
-    """Where the file of `url` lies once it is downloaded."""
+def locate_download(url: str, release: Release) -> Path:
     digest = hashlib.sha256(url.encode()).hexdigest()[:16]
     return cache_folder() / f"{release.model}-{digest}{Path(urlsplit(url).path).suffix}"
 
 
-def _fetch(url: str, path: Path) -> None:
-    """Whole or not at all: other processes may read `path` at any time."""
-    with _open(url) as response:
-        handle, part = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-        try:
-            with open(handle, "wb") as file:
-                size = _copy(response, file)
-                file.flush()
-                os.fsync(file.fileno())
-            told = response.headers.get("Content-Length")
-            if told is not None and int(told) != size:  # urllib takes a lost connection for the end
-                raise OSError(f"{size} bytes came of {told}")
-            os.replace(part, path)
-        finally:
-            Path(part).unlink(missing_ok=True)
+def without_secrets(url: str) -> str:
+    """A URL as it may be shown and stored: no user, no password, no query.
 
-
-def _open(url: str) -> HTTPResponse:
-    """The answer, once its headers are there: urllib's own timeout begins again with each byte of them."""
-    answer: Future[HTTPResponse] = Future()
-
-    def ask() -> None:
-        try:
-            answer.set_result(urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS))
-        except BaseException as error:
-            answer.set_exception(error)
-
-    threading.Thread(target=ask, name="weights", daemon=True).start()
-    seconds = TIMEOUT_SECONDS + PATIENCE_SECONDS
-    if not wait([answer], seconds).done:
-        raise OSError(f"the server did not send the beginning of its answer in {seconds:g} s")
-    return answer.result()
-
-
-def _copy(response: HTTPResponse, file: BinaryIO) -> int:
-    """How many bytes came. A server that is too slow, or does not stop, is given up."""
-    started = time.monotonic()
-    size = 0
-    while block := response.read1(1 << 16):  # `read` would wait for all of them
-        size += file.write(block)
-        seconds = time.monotonic() - started
-        if size > LARGEST_BYTES:
-            raise OSError(f"it has more than {LARGEST_BYTES} bytes, and no weights are as large")
-        if seconds > PATIENCE_SECONDS and size < seconds * LEAST_BYTES_A_SECOND:
-            raise OSError(
-                f"only {size / seconds:.0f} bytes a second came; {LEAST_BYTES_A_SECOND} are the least"
-            )
-    return size
+    >>> without_secrets("https://user:word@example.org/yamnet.h5?signature=abc")
+    'https://example.org/yamnet.h5'
+    """
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

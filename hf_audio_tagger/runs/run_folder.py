@@ -139,7 +139,7 @@ def settings_of(tagger: Tagger) -> dict[str, Any]:
     """
     named = shown_settings(tagger)
     if tagger.dtype == "auto":
-        named["dtype"] = tagger.spec.dtype_on(tagger.device)
+        named["dtype"] = tagger.spec.resolve_dtype(tagger.device)
     return named
 
 

@@ -1,7 +1,7 @@
-"""AST's last layer for the two tokens that are pooled, and no other: the same logits, a ninth sooner.
+"""AST's last layer for the two pooled tokens only: the same logits, a ninth faster.
 
-Behind the last layer AST reads the class and the distillation token only. Their queries still need
-every token's keys and values, but nobody reads the other 1,212 outputs.
+After the last layer AST reads the class token and the distillation token. Their queries still need every
+token's keys and values, but the other 1,212 outputs of the layer are never used.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ POOLED_TOKENS = 2  # class and distillation token, first in the sequence
 
 
 class LastLayer(nn.Module):
-    """Takes the place of an ``ASTLayer`` and shares its weights."""
+    """Replaces an ``ASTLayer`` and shares its weights."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
@@ -35,8 +35,8 @@ def split_heads(tokens: torch.Tensor, head_dim: int) -> torch.Tensor:
     return tokens.unflatten(-1, (-1, head_dim)).transpose(1, 2)
 
 
-def make_lean(model: Any) -> bool:
-    """Swap the last layer where the model is transformers' own AST; say whether it was done."""
+def prune_last_layer(model: Any) -> bool:
+    """Replace the last layer where the model is transformers' own AST; whether it was replaced."""
     from transformers.models.audio_spectrogram_transformer import (
         modeling_audio_spectrogram_transformer as ast,
     )
@@ -47,11 +47,11 @@ def make_lean(model: Any) -> bool:
     last = layers[-1]
     parts = ("layernorm_before", "layernorm_after", "attention", "mlp")
     projections = ("q_proj", "k_proj", "v_proj", "o_proj", "head_dim", "scaling")
-    known = (
+    is_known = (
         type(last) is ast.ASTLayer
         and all(hasattr(last, part) for part in parts)
         and all(hasattr(last.attention, part) for part in projections)
     )
-    if known:
+    if is_known:
         layers[-1] = LastLayer(last)
-    return known
+    return is_known

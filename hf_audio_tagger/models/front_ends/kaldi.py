@@ -12,7 +12,7 @@ FRAME_SECONDS = 0.025  # 400 samples at 16 kHz
 SHIFT_SECONDS = 0.010  # 160 samples at 16 kHz
 LOWEST_HZ = 20.0
 PREEMPHASIS = 0.97
-CPU_CLIPS = 1  # at once: more leave the caches, and took twice as long
+CPU_CLIPS = 1  # at a time: more leave the caches and took twice as long
 
 
 @dataclass(frozen=True)
@@ -25,18 +25,18 @@ class FilterBank:
     taper: torch.Tensor  # (frame_samples,)
     mel: torch.Tensor  # (fft_samples / 2 + 1, bands)
 
-    def frame_count(self, samples: int) -> int:
-        """Whole frames in so many samples."""
+    def count_frames(self, samples: int) -> int:
+        """How many whole frames a number of samples has."""
         return max(0, 1 + (samples - self.frame_samples) // self.shift_samples)
 
-    def sample_count(self, frames: int) -> int:
-        """Samples that make so many frames."""
+    def count_samples(self, frames: int) -> int:
+        """How many samples make a number of frames."""
         return self.frame_samples + (frames - 1) * self.shift_samples
 
     def log_mel(self, waveforms: torch.Tensor) -> torch.Tensor:
         """``(clips, samples)`` → ``(clips, frames, bands)``."""
-        at_once = CPU_CLIPS if waveforms.device.type == "cpu" else len(waveforms)
-        return torch.cat([self._log_mel(part) for part in waveforms.split(at_once)])
+        size = CPU_CLIPS if waveforms.device.type == "cpu" else len(waveforms)
+        return torch.cat([self._log_mel(part) for part in waveforms.split(size)])
 
     def _log_mel(self, waveforms: torch.Tensor) -> torch.Tensor:
         frames = waveforms.unfold(-1, self.frame_samples, self.shift_samples)
@@ -44,12 +44,12 @@ class FilterBank:
         previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
         frames = (frames - PREEMPHASIS * previous) * self.taper
         spectrum = torch.fft.rfft(frames, n=self.fft_samples)
-        power = spectrum.real.square() + spectrum.imag.square()  # `abs` would take a quarter of all this
+        power = spectrum.real.square() + spectrum.imag.square()  # `abs` took a quarter of the time
         return (power @ self.mel).clamp_min(torch.finfo(torch.float32).eps).log()
 
 
-def filter_bank(rate_hz: int, bands: int, device: torch.device) -> FilterBank:
-    """The front end that a model of so many mel bands was trained with."""
+def build_filter_bank(rate_hz: int, bands: int, device: torch.device) -> FilterBank:
+    """The front end of a model that was trained on so many mel bands."""
     frame_samples = int(rate_hz * FRAME_SECONDS)
     fft_samples = 1 << (frame_samples - 1).bit_length()
     mel, _ = get_mel_banks(bands, fft_samples, float(rate_hz), LOWEST_HZ, 0.0, 100.0, -500.0, 1.0)

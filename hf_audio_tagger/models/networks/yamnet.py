@@ -1,4 +1,4 @@
-"""YAMNet: MobileNet v1 over log-mel patches, 3.7 million parameters, 521 classes of AudioSet."""
+"""YAMNet's network, and its weights as PyTorch and Keras store them."""
 
 import re
 from collections.abc import Sequence
@@ -9,21 +9,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ..audioset.ontology import ontology
-from ..errors import ModelError
-from .front_ends.logmel import PatchModel
-from .state_dict import loaded, read_state_dict
-from .weights import YAMNET as RELEASE
-from .weights import find_weights
+from ...errors import ModelError
+from ..state_dict import build_network, read_state_dict
 
-LOG_OFFSET = 0.001
-HOP_SAMPLES = 7_680  # 0.48 s: half a patch, as its authors' own inference has it
 CLASSES = 521
-EMBEDDING_SIZE = 1_024
 BATCH_NORM_EPSILON = 1e-4
 
-# The first convolutions have large outputs and small weights: on a CPU they hear fewer patches at a time,
-# and what they put out stays in memory that the allocator keeps.
+# The first convolutions have large outputs and small weights: on a CPU they take fewer patches at a time, so
+# that their outputs fit in memory that the allocator keeps.
 LARGE_LAYERS, LARGE_LAYERS_PATCHES = 9, 14
 
 STEM_CHANNELS = 32
@@ -41,22 +34,10 @@ SEPARABLE = (
 )
 
 
-def load_yamnet(weights: str | Path | None, device: str, dtype: torch.dtype) -> PatchModel:
-    """YAMNet from `yamnet.pth` or Keras' `yamnet.h5`: a path, a URL, or None for the cache."""
-    path = find_weights(weights, RELEASE)
-    state = read_h5(path) if _is_h5(path) else read_state_dict(path)
-    network = prepared(loaded(Yamnet, state, path))
-    # Depthwise convolutions take half as long again with the channels outside.
-    network = network.to(torch.device(device), dtype).to(memory_format=torch.channels_last)
-    return PatchModel(
-        network=network,
-        log_offset=LOG_OFFSET,
-        labels=tuple(category.name for category in ontology.yamnet_classes()),
-        hop_samples=HOP_SAMPLES,
-        embedding_size=EMBEDDING_SIZE,
-        device=torch.device(device),
-        dtype=dtype,
-    )
+def read_network(path: Path) -> nn.Module:
+    """The network with the weights of `yamnet.pth` or of Keras' `yamnet.h5`, in float32."""
+    state = read_h5(path) if is_h5(path) else read_state_dict(path)
+    return fuse_and_mirror(build_network(Yamnet, state, path))
 
 
 class Yamnet(nn.Module):
@@ -75,30 +56,30 @@ class Yamnet(nn.Module):
         self.classifier = nn.Linear(channels, CLASSES)
 
     def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
-        x = patches.flip(1, 2).unsqueeze(1)  # mirrored: see ConvNormRelu. The mean below does not care
+        x = patches.flip(1, 2).unsqueeze(1)  # mirrored, see ConvNormRelu; the mean below is the same
         layers = [module for module in self.modules() if isinstance(module, ConvNormRelu)]  # in order
         if x.device.type == "cpu" and len(x) > LARGE_LAYERS_PATCHES:
-            few = [in_turn(layers[:LARGE_LAYERS], part) for part in x.split(LARGE_LAYERS_PATCHES)]
-            x = in_turn(layers[LARGE_LAYERS:], torch.cat(few))
+            parts = [run_layers(layers[:LARGE_LAYERS], part) for part in x.split(LARGE_LAYERS_PATCHES)]
+            x = run_layers(layers[LARGE_LAYERS:], torch.cat(parts))
         else:
-            x = in_turn(layers, x)
+            x = run_layers(layers, x)
         embeddings = x.mean(dim=(2, 3))
         return embeddings, self.classifier(embeddings)
 
 
-def in_turn(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
+def run_layers(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
     for layer in layers:
         x = layer(x)
     return x
 
 
 class ConvNormRelu(nn.Module):
-    """A convolution with TensorFlow's "same" padding as in a mirror, batch norm, ReLU.
+    """A convolution with TensorFlow's "same" padding mirrored, batch norm, ReLU.
 
-    With stride 2 on an even length (96 x 64 halves evenly all the way) TensorFlow pads one zero, at
-    the end. Torch pads both ends and then never reaches the last one: one zero, at the beginning.
-    So this network hears its patches backwards and upside down, with kernels turned likewise. To
-    pad by hand would copy the input of every strided layer, a quarter of the time.
+    With stride 2 on an even length (96 x 64 halves evenly all the way) TensorFlow pads one zero at the end.
+    Torch pads both ends, and its last stride does not reach the zero at the end: in effect it pads one zero
+    at the beginning. So patches and kernels are mirrored along both axes. Explicit padding would copy the
+    input of every strided layer, which took a quarter of the time.
     """
 
     def __init__(self, channels: int, out: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
@@ -110,8 +91,8 @@ class ConvNormRelu(nn.Module):
         return functional.relu(self.bn(self.conv(x)), inplace=True)
 
 
-def prepared(network: nn.Module) -> nn.Module:
-    """Published weights made ready: batch norms inside their convolutions, kernels mirrored."""
+def fuse_and_mirror(network: nn.Module) -> nn.Module:
+    """Fold batch norms into their convolutions and mirror the kernels of published weights, in place."""
     for module in network.modules():
         if isinstance(module, ConvNormRelu) and isinstance(module.bn, nn.BatchNorm2d):
             module.conv = fuse_conv_bn_eval(module.conv, module.bn)
@@ -121,7 +102,7 @@ def prepared(network: nn.Module) -> nn.Module:
 
 
 H5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-# The end of a dataset's name: what precedes it differs between the versions of Keras.
+# The end of a dataset's name; its beginning differs between versions of Keras.
 H5_NAME = re.compile(r"(layer\d+)/(conv|depthwise_conv|pointwise_conv)(?:/bn)?/(\w+)(?::0)?$")
 H5_LEAVES = {
     "kernel": "conv.weight",
@@ -133,13 +114,13 @@ H5_LEAVES = {
 }
 
 
-def _is_h5(path: Path) -> bool:
+def is_h5(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(len(H5_SIGNATURE)) == H5_SIGNATURE
 
 
 def read_h5(path: Path) -> dict[str, Tensor]:
-    """Keras' weights under the names, and in the order of axes, that `Yamnet` has."""
+    """Keras' weights with the names and the order of axes of `Yamnet`."""
     try:
         import h5py
     except ImportError as error:
@@ -157,15 +138,14 @@ def read_h5(path: Path) -> dict[str, Tensor]:
     except (OSError, KeyError, RuntimeError, TypeError) as error:
         raise ModelError(f"{path} cannot be read as HDF5: {error}") from error
 
-    state = dict(_from_keras(name, array) for name, array in arrays.items())
-    for name in [name for name in state if name.endswith("bn.bias")]:
-        # Trained without a scale.
+    state = dict(convert_keras(name, array) for name, array in arrays.items())
+    for name in [name for name in state if name.endswith("bn.bias")]:  # trained without a scale
         state.setdefault(name.replace("bn.bias", "bn.weight"), torch.ones_like(state[name]))
     return state
 
 
-def _from_keras(name: str, array: Tensor) -> tuple[str, Tensor]:
-    """One tensor under its own name. Unknown ones keep theirs, for the error to tell."""
+def convert_keras(name: str, array: Tensor) -> tuple[str, Tensor]:
+    """A tensor with its name in `Yamnet`; an unknown one keeps its name, for the error message."""
     if match := H5_NAME.search(name):
         layer, part, leaf = match.groups()
         if array.ndim == 4:  # (height, width, in, out); depthwise: (height, width, channels, 1)

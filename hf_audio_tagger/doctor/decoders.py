@@ -1,0 +1,129 @@
+"""Whether each decoder decodes a clip that is made here. Only PyAV is needed; "auto" falls back to it."""
+
+import io
+import re
+from collections.abc import Iterator
+
+from .finding import Finding, State
+from .libraries import find_import_error, find_version, install_command, shorten
+
+MODULES = {"pyav": "av", "torchcodec": "torchcodec", "decord": "decord"}  # by decoder
+ABSENT = {
+    "torchcodec": "is not installed; it is the fastest where FFmpeg is on the system",
+    "decord": "is not installed; nothing needs it",
+}
+
+TONE_HZ, TONE_SECONDS, CLIP_RATE_HZ = 440.0, 0.5, 44_100
+TOLERANCE_HZ = 10.0  # AAC pads the clip, which widens its spectrum a little
+
+
+def check_decoders() -> Iterator[Finding]:
+    if reason := find_import_error("av"):
+        detail = f"{find_version('av') or 'PyAV is not installed'}: {reason}"
+        yield Finding("pyav", "error", detail, install_command("av"))
+        return
+    try:
+        clip = make_tone_clip()
+    except Exception as error:
+        yield Finding("pyav", "error", f"cannot write a clip: {shorten(error)}", install_command("av"))
+        return
+    for name in MODULES:
+        yield check_decoder(name, clip)
+
+
+def check_decoder(name: str, clip: bytes) -> Finding:
+    state: State = "error" if name == "pyav" else "warning"
+    version = find_version(MODULES[name])
+    if version is None:
+        detail = ABSENT.get(name, "is not installed")
+        return Finding(name, "note", detail, install_command(MODULES[name]))
+    if name == "torchcodec" and (message := find_torchcodec_error()):
+        return Finding(name, state, *explain_torchcodec_error(version, message))
+    if reason := find_import_error(MODULES[name]) or find_decoding_error(name, clip):
+        return Finding(name, state, f"{version}: {reason}", install_command(MODULES[name]))
+    return Finding(name, "ok", f"{version}, decodes with {describe_ffmpeg(name)}")
+
+
+def make_tone_clip() -> bytes:
+    """A short mp4 with one tone."""
+    import numpy as np
+
+    from ..demo.videos import write_video
+
+    file = io.BytesIO()
+    times = np.arange(int(TONE_SECONDS * CLIP_RATE_HZ)) / CLIP_RATE_HZ
+    write_video(file, 0.5 * np.sin(2 * np.pi * TONE_HZ * times), CLIP_RATE_HZ)
+    return file.getvalue()
+
+
+def find_decoding_error(name: str, clip: bytes) -> str | None:
+    """Why a decoder does not give the tone of `make_tone_clip`; None where it does."""
+    try:
+        import numpy as np
+
+        from ..cells import BytesMedia
+        from ..media.audio import open_sound
+
+        with open_sound(BytesMedia(clip), decoder=name) as sound:
+            if sound is None:
+                return "finds no sound in a clip that has some"
+            samples, rate_hz = np.concatenate(list(sound.blocks())), sound.rate_hz
+    except Exception as error:
+        return f"does not decode ({shorten(error)})"
+    tone_hz = float(np.argmax(np.abs(np.fft.rfft(samples)))) * rate_hz / len(samples)
+    if rate_hz != CLIP_RATE_HZ or abs(tone_hz - TONE_HZ) > TOLERANCE_HZ:
+        return (
+            f"decodes a tone of {TONE_HZ:.0f} Hz sampled at {CLIP_RATE_HZ} Hz as one of {tone_hz:.0f} Hz "
+            f"sampled at {rate_hz} Hz"
+        )
+    return None
+
+
+def find_torchcodec_error() -> str | None:
+    """torchcodec's own message on why it finds no FFmpeg; None where it has one."""
+    try:
+        import torchcodec
+        from torchcodec.decoders import AudioDecoder
+
+        if getattr(torchcodec, "ffmpeg_major_version", "unknown") is None:
+            AudioDecoder(b"?")  # it imports without FFmpeg, and fails at the first clip
+    except Exception as error:
+        return str(error)
+    return None
+
+
+def explain_torchcodec_error(version: str, message: str) -> tuple[str, str]:
+    """Detail and remedy from torchcodec's long message: one traceback for each FFmpeg that it tried.
+
+    All FFmpeg versions but the installed one are expected to be absent; any other reason is the cause.
+    """
+    reasons = re.findall(r"^(?:OSError|ImportError): (.+)$", message, re.MULTILINE)
+    wrappers = ("Could not load this library", "No spec found")
+    absent = re.compile(r"lib(av|sw)\w+[.-].*(cannot open shared object|not loaded|could not be found)", re.I)
+    causes = [one for one in reasons if not one.startswith(wrappers) and not absent.search(one)]
+    if causes:
+        return f"{version} does not load: {causes[0][:200]}", (
+            f"Install the torchcodec that was made for torch {find_version('torch')} (the table at "
+            'https://github.com/pytorch/torchcodec), or leave it: decoder="auto" takes PyAV.'
+        )
+    if not reasons:
+        return f"{version} does not load: {' '.join(message.split())[:200]}", install_command("torchcodec")
+    tried = re.findall(r"^FFmpeg version (\d+):", message, re.MULTILINE)
+    which = f" of a version it knows ({min(tried, key=int)} to {max(tried, key=int)})" if tried else ""
+    return f"{version} finds no FFmpeg{which} on this system", (
+        "apt-get install ffmpeg, brew install ffmpeg or conda install ffmpeg; or leave it: "
+        'decoder="auto" takes PyAV, which brings its own.'
+    )
+
+
+def describe_ffmpeg(name: str) -> str:
+    """The FFmpeg that a working decoder uses, as far as it says."""
+    if name == "pyav":
+        import av
+
+        return f"its own FFmpeg {av.ffmpeg_version_info}"
+    if name == "torchcodec":
+        import torchcodec
+
+        return f"the system's FFmpeg {getattr(torchcodec, 'ffmpeg_major_version', '(version unknown)')}"
+    return "an FFmpeg of its own, a whole file at a time"

@@ -1,0 +1,101 @@
+"""Devices that models can run on, and whether they have bfloat16 natively."""
+
+import os
+import shutil
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..compat.torch_internals import has_amx, has_avx512_bf16
+from .finding import Finding
+from .libraries import install_command, shorten
+
+
+def check_devices() -> Iterator[Finding]:
+    try:
+        import torch  # noqa: F401
+    except Exception as error:
+        yield Finding(
+            "devices", "error", f"unknown without torch ({shorten(error)})", install_command("torch")
+        )
+        return
+    yield check_cpu()
+    yield from check_cuda_devices()
+
+
+def check_cpu() -> Finding:
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = torch.get_num_threads()
+    parts = [f"{cores} core{'s' * (cores > 1)}", f"torch computes on {threads} thread{'s' * (threads > 1)}"]
+    if threads_variable := os.environ.get("OMP_NUM_THREADS"):
+        parts.append(f"OMP_NUM_THREADS={threads_variable}")
+    native = [
+        name
+        for name, is_supported in (
+            ("amx", has_amx()),
+            ("avx512_bf16", has_avx512_bf16()),
+        )
+        if is_supported
+    ]
+    parts.append(f"native bfloat16 ({', '.join(native)})" if native else "no native bfloat16")
+    return Finding("cpu", "ok", ", ".join(parts))
+
+
+def check_cuda_devices() -> Iterator[Finding]:
+    """Each CUDA device, which computes something here; or why there is none."""
+    import torch
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    for index in range(count):
+        yield check_cuda_device(index)
+    if count:
+        return
+    if not has_nvidia_driver():
+        yield Finding("cuda", "note", "no device; models run on the CPU")
+    elif torch.version.cuda is None:
+        yield Finding(
+            "cuda",
+            "warning",
+            f"there is an NVIDIA driver, but torch {torch.__version__} is a build for CPUs",
+            "Install a CUDA build of torch and torchaudio: https://pytorch.org/get-started/locally/",
+        )
+    else:
+        reason = (
+            f" ({shorten(caught[0].message)})" if caught and isinstance(caught[0].message, Warning) else ""
+        )
+        yield Finding(
+            "cuda",
+            "warning",
+            f"there is an NVIDIA driver, but torch {torch.__version__} sees no device{reason}",
+            f"Update the driver to one for CUDA {torch.version.cuda}, and look at CUDA_VISIBLE_DEVICES.",
+        )
+
+
+def has_nvidia_driver() -> bool:
+    return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
+
+
+def check_cuda_device(index: int) -> Finding:
+    import torch
+
+    from ..models.dtypes import has_native_bfloat16
+
+    device = torch.device("cuda", index)
+    try:
+        properties = torch.cuda.get_device_properties(device)
+        bfloat16 = ("" if has_native_bfloat16(device) else "no ") + "native bfloat16"
+        memory = f"{properties.total_memory / 2**30:.0f} GiB"
+        torch.ones(8, device=device).sum().item()
+    except Exception as error:
+        return Finding(
+            str(device),
+            "warning",
+            f"does not compute: {shorten(error)}",
+            "Use another device (CUDA_VISIBLE_DEVICES), or a torch built for this one.",
+        )
+    capability = f"compute capability {properties.major}.{properties.minor}"
+    return Finding(str(device), "ok", f"{properties.name}, {memory}, {capability}, {bfloat16}")

@@ -1,0 +1,45 @@
+"""Whether the packaged model tags, and whether the model that is asked for is here or can be downloaded."""
+
+import io
+from collections.abc import Iterator
+
+from .finding import Finding
+from .libraries import LIBRARIES, install_command, shorten
+
+ERRORS_FIRST = "See to the errors above first."
+RATE_HZ = 44_100
+
+
+def check_models(model: str | None, revision: str | None) -> Iterator[Finding]:
+    yield check_demo()
+    yield check_model(model, revision)
+
+
+def check_demo() -> Finding:
+    """From a video to its tag with the packaged model."""
+    subject, label = "packaged demo", "Siren"
+    try:
+        from ..demo.sounds import synthesize
+        from ..demo.videos import write_video
+        from ..tagger import build_tagger
+
+        file = io.BytesIO()
+        write_video(file, synthesize(label, 4.0, RATE_HZ, seed=0), RATE_HZ)
+        tag = build_tagger("demo", decoder="pyav").tag(file.getvalue())
+    except Exception as error:
+        return Finding(subject, "error", f"fails: {shorten(error)}", ERRORS_FIRST)
+    if tag != label:
+        return Finding(subject, "error", f"tags a siren as {tag!r}", install_command(*LIBRARIES))
+    return Finding(subject, "ok", "a siren in an mp4 is tagged 'Siren'")
+
+
+def check_model(model: str | None, revision: str | None = None) -> Finding:
+    try:
+        from ..models import ModelSpec
+        from ..models.registry import find_family
+        from ..tagger import DEFAULT_MODEL
+    except Exception as error:  # the libraries do not load
+        return Finding("model", "error", f"unknown: {shorten(error)}", ERRORS_FIRST)
+    spec = ModelSpec(model or DEFAULT_MODEL, revision)
+    files = find_family(spec.model).find_files(spec)
+    return Finding("model", "ok" if files.is_ready else "error", files.detail, files.remedy)

@@ -1,0 +1,1 @@
+"""Families of models, a file each; `registry.py` lists them."""

@@ -1,0 +1,73 @@
+"""The audio model of YAMNet and VGGish: a front end, and a network that takes its patches."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import ModelError
+from ..process import on_every_core
+from .front_ends.logmel import FRAME_SAMPLES, MEL_BANDS, PATCH_FRAMES, RATE_HZ, WINDOW_SAMPLES, log_mel
+from .model import ModelOutput
+
+PATCH_SHAPE = (PATCH_FRAMES, MEL_BANDS)
+
+# Patches that go through the network together. With fewer, the layout of weights is converted too often; with
+# more, intermediate results leave the cache, and the system allocates new memory.
+CPU_CHUNK = 84
+DEVICE_CHUNK = 256
+OPENVINO_PATCHES = 14  # in one request to OpenVINO
+MIN_CHUNK = 2  # for a single patch other kernels are chosen, whose last digits differ
+
+
+@dataclass
+class PatchModel:
+    """A loaded network that takes patches (n, 96, 64) and gives (embeddings, logits)."""
+
+    network: Callable[[Tensor], Sequence[Tensor]]
+    log_offset: float
+    labels: tuple[str, ...]
+    hop_samples: int
+    embedding_size: int | None
+    device: torch.device
+    dtype: torch.dtype
+    multi_label: bool = True  # AudioSet's clips carry several labels
+    rate_hz: int = RATE_HZ
+    window_samples: int = WINDOW_SAMPLES
+    frame_samples: int = FRAME_SAMPLES
+    default_windows: str = "all"
+
+    def predict(self, windows: Sequence[np.ndarray]) -> ModelOutput:
+        if not len(windows):
+            empty = np.empty((0, len(self.labels)), np.float32)
+            return ModelOutput(empty, np.empty((0, self.embedding_size or 0), np.float32))
+        on_cpu = self.device.type == "cpu"
+        size = CPU_CHUNK if on_cpu else DEVICE_CHUNK
+        chunks = [windows[start : start + size] for start in range(0, len(windows), size)]
+        return ModelOutput.concatenate(
+            on_every_core(self.predict_chunk, chunks)
+            if on_cpu
+            else [self.predict_chunk(chunk) for chunk in chunks]
+        )
+
+    @torch.inference_mode()
+    def predict_chunk(self, windows: Sequence[np.ndarray]) -> ModelOutput:
+        sound = torch.from_numpy(stack_windows(windows)).to(self.device)
+        # The logarithm of a quiet sound needs float32, whatever the network's dtype.
+        patches = log_mel(sound, self.log_offset).to(self.dtype)
+        outputs = [output[: len(windows)].float().cpu().numpy() for output in self.network(patches)]
+        return ModelOutput(embeddings=outputs[0], logits=outputs[1])
+
+
+def stack_windows(windows: Sequence[np.ndarray]) -> np.ndarray:
+    """Windows as one array (n, 15600), padded with zeros; at least `MIN_CHUNK` rows."""
+    sound = np.zeros((max(len(windows), MIN_CHUNK), WINDOW_SAMPLES), dtype=np.float32)
+    for row, window in zip(sound, windows, strict=False):
+        if window.ndim != 1 or len(window) > WINDOW_SAMPLES:
+            raise ModelError(
+                f"a window is mono and holds at most {WINDOW_SAMPLES} samples, not {window.shape}"
+            )
+        row[: len(window)] = window
+    return sound
