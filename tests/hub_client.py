@@ -114,7 +114,7 @@ def texts(rows: int) -> Dataset:
 
 
 def embedded(session: Session) -> Seen:
-    """Into a repository that has a card; loaded back; its code run; again; with other settings."""
+    """Into a repository that has a card; loaded back; its code run; repeated; with other settings."""
     name = "maker/clips"
     session.api.create_repo(name, repo_type="dataset")
     session.write_card(name, CARD_BY_HAND)
@@ -126,10 +126,10 @@ def embedded(session: Session) -> Seen:
     seen["sent"] = stored_rows(session.clips)
     seen["files"] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in session.paths}
     seen["card"] = session.card(name)
-    seen["made_again"] = made_again(seen["card"])
+    seen["recomputed"] = run_card_code(seen["card"])
     before = session.counts()
     session.push(session.clips, name)
-    seen["commits_of_same_again"] = commits_since(session, before, name)
+    seen["commits_of_repeated"] = commits_since(session, before, name)
     session.write_card(name, session.card(name) + AFTERWORD)
     before = session.counts()
     session.push(session.clips, name, tagger=replace(session.tagger, top_k=7))
@@ -138,7 +138,7 @@ def embedded(session: Session) -> Seen:
     return seen
 
 
-def made_again(card: str) -> list[Any]:
+def run_card_code(card: str) -> list[Any]:
     """The tags that the card's code makes."""
     python = card.split("```python\n")[1].split("```")[0]
     scope: Seen = {}
@@ -186,16 +186,18 @@ def text_paths(session: Session) -> Seen:
     )
     text = text.rename_column("path", "video")
     session.push(text, "maker/text")
-    session.push(text, "maker/made-whole", embed_media=True)
+    session.push(text, "maker/embedded-text", embed_media=True)
     session.push(session.clips, "maker/by-path", embed_media=False)
     paths = [str(path) for path in session.paths]
     lists = Dataset.from_dict(
         {"videos": [paths[:2], paths[2:]], "video_audio_tags": [["Siren", "Music"], []]}
     )
-    session.push(lists, "maker/lists-whole", embed_media=True)
+    session.push(lists, "maker/embedded-lists", embed_media=True)
     sounds = Dataset.from_dict({"audio": paths[:1], "video_audio_tags": [["Siren"]]})
-    session.push(sounds, "maker/sounds-whole", embed_media=True)
-    whole = {name: session.load(f"maker/{name}", split="train") for name in ("lists-whole", "sounds-whole")}
+    session.push(sounds, "maker/embedded-sounds", embed_media=True)
+    whole = {
+        name: session.load(f"maker/{name}", split="train") for name in ("embedded-lists", "embedded-sounds")
+    }
     return {
         name: {"rows": stored_rows(dataset), "features": str(dataset.features)}
         for name, dataset in whole.items()
@@ -205,7 +207,7 @@ def text_paths(session: Session) -> Seen:
             "features": str(loaded.features),
             "card": session.card(f"maker/{name}"),
         }
-        for name in ("text", "made-whole", "by-path")
+        for name in ("text", "embedded-text", "by-path")
         if (loaded := session.load(f"maker/{name}", split="train"))
     }
 
@@ -238,7 +240,7 @@ def shards(session: Session) -> Seen:
     }
 
 
-def broken_off(session: Session) -> Seen:
+def interrupted(session: Session) -> Seen:
     """Ended in the middle of the files, then before the data's commit, then before the card's."""
     name, ds = "maker/broken", texts(6)
     seen: Seen = {"steps": []}
@@ -340,7 +342,7 @@ SCENARIOS = (
     text_paths,
     splits,
     shards,
-    broken_off,
+    interrupted,
     private_branch,
     without_tagger,
     made_by_a_run,

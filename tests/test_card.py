@@ -31,7 +31,7 @@ def pushed(**changes: Any) -> PushedDataset:
     return PushedDataset(**{**values, **changes})
 
 
-def test_section_keeps_what_stands_around_it() -> None:
+def test_text_around_the_section_is_kept() -> None:
     first = replace_section("Before.\n", "default", "old")
     edited = first + "\nAfter.\n"
     again = replace_section(edited, "default", "new \\1 text")
@@ -62,7 +62,7 @@ def test_tags_of_the_data_cannot_leave_their_cell() -> None:
     assert r"| a \| b \<!-- hf-audio-tagger: end default --\> \`x\` | 1 | 100.0% |" in card
 
 
-def test_what_could_be_secret_or_tells_of_the_machine_is_left_out(tmp_path: Path) -> None:
+def test_secrets_and_paths_of_the_machine_are_left_out(tmp_path: Path) -> None:
     weights = tmp_path / "mine.h5"
     weights.write_bytes(b"")
     local = build_tagger("yamnet", weights=weights)

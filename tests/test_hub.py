@@ -1,6 +1,6 @@
 """Pushing to the Hub: the real client, over real HTTP, to a Hub on loopback (hub_server.py).
 
-huggingface_hub reads HF_ENDPOINT when it is imported, so that all pushes and loads happen in one process
+huggingface_hub reads HF_ENDPOINT when it is imported, so all pushes and loads happen in one process
 of their own (hub_client.py), once for this module. The tests look at what it saw and at what the Hub has.
 """
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.timeout(180)
 
 @dataclass(frozen=True)
 class Session:
-    """What the client saw, what the Hub was left with, and every place where a token could have gone."""
+    """What the client saw, what the Hub was left with, and every place where a token could be."""
 
     seen: dict[str, Any]
     hub: Hub
@@ -122,7 +122,7 @@ def test_card_keeps_its_text_and_metadata(session: Session) -> None:
     assert kept["dataset_info"]["splits"][0]["num_examples"] == 4
 
 
-def test_card_tells_model_settings_counts_and_tags(session: Session) -> None:
+def test_card_has_model_settings_counts_and_tags(session: Session) -> None:
     import hf_audio_tagger
 
     rows = table_rows(session["embedded"]["card"])
@@ -138,15 +138,15 @@ def test_card_tells_model_settings_counts_and_tags(session: Session) -> None:
 
 def test_code_of_the_card_makes_the_same_tags(session: Session) -> None:
     seen = session["embedded"]
-    assert seen["made_again"] == TAGS
+    assert seen["recomputed"] == TAGS
     added = '"video_audio_tags", "video_audio_top", "video_audio_error"'
     assert f"ds.remove_columns([{added}])" in seen["card"], "else the pushed tags would be kept, not made"
 
 
-def test_the_same_push_again_makes_no_commit(session: Session) -> None:
+def test_a_repeated_push_makes_no_commit(session: Session) -> None:
     seen = session["embedded"]
     assert seen["commits"] == ["Upload dataset", "Describe the audio tags"]
-    assert seen["commits_of_same_again"] == []
+    assert seen["commits_of_repeated"] == []
 
 
 def test_push_with_other_settings_replaces_the_section_alone(session: Session) -> None:
@@ -193,14 +193,14 @@ def test_paths_as_text_stay_text_unless_embedding_is_asked_for(session: Session)
     seen, files = session["text_paths"], session["embedded"]["files"]
     clips = session.folder / "clips"
     assert [row["video"] for row in seen["text"]["rows"]] == [str(clips / name) for name in NAMES]
-    whole = [row["video"] for row in seen["made-whole"]["rows"]]
-    assert whole == [{"bytes": files[name], "path": name} for name in NAMES]
-    assert "'video': Video(" in seen["made-whole"]["features"]
-    lists = [[video["bytes"] for video in row["videos"]] for row in seen["lists-whole"]["rows"]]
+    embedded = [row["video"] for row in seen["embedded-text"]["rows"]]
+    assert embedded == [{"bytes": files[name], "path": name} for name in NAMES]
+    assert "'video': Video(" in seen["embedded-text"]["features"]
+    lists = [[video["bytes"] for video in row["videos"]] for row in seen["embedded-lists"]["rows"]]
     assert lists == [[files["siren.mp4"], files["music.mp4"]], [files["silent.mp4"], files["broken.mp4"]]]
-    assert "'videos': List(Video(" in seen["lists-whole"]["features"]
-    assert seen["sounds-whole"]["rows"][0]["audio"] == {"bytes": files["siren.mp4"], "path": "siren.mp4"}
-    assert "'audio': Audio(" in seen["sounds-whole"]["features"]
+    assert "'videos': List(Video(" in seen["embedded-lists"]["features"]
+    assert seen["embedded-sounds"]["rows"][0]["audio"] == {"bytes": files["siren.mp4"], "path": "siren.mp4"}
+    assert "'audio': Audio(" in seen["embedded-sounds"]["features"]
 
 
 def test_videos_by_path_are_left_out_where_asked(session: Session) -> None:
@@ -236,8 +236,8 @@ def test_two_commits_whatever_the_number_of_shards(session: Session) -> None:
     assert sum(path.endswith(".parquet") for path in files) == 60
 
 
-def test_a_push_that_broke_off_goes_on(session: Session) -> None:
-    steps = session["broken_off"]["steps"]
+def test_an_interrupted_push_resumes(session: Session) -> None:
+    steps = session["interrupted"]["steps"]
     assert [step["failed"]["type"] for step in steps] == ["HubError", "HubError", "HubError", None]
     for step in steps[:3]:
         assert "Storage is full" in step["failed"]["message"]
@@ -249,7 +249,7 @@ def test_a_push_that_broke_off_goes_on(session: Session) -> None:
         ["Upload dataset"],
         ["Describe the audio tags"],
     ]
-    assert [row["id"] for row in session["broken_off"]["rows"]] == [f"clip-{row:03}" for row in range(6)]
+    assert [row["id"] for row in session["interrupted"]["rows"]] == [f"clip-{row:03}" for row in range(6)]
 
 
 def test_private_repository_and_a_branch(session: Session) -> None:
@@ -264,7 +264,7 @@ def test_private_repository_and_a_branch(session: Session) -> None:
     assert ["train", "3", "3", "3", "0", "0"] in table_rows(seen["card_of_main"])
 
 
-def test_without_a_tagger_the_card_tells_counts_and_no_settings(session: Session) -> None:
+def test_without_a_tagger_the_card_has_counts_and_no_settings(session: Session) -> None:
     card = session["without_tagger"]["card"]
     assert ["train", "3", "3", "3", "0", "0"] in table_rows(card)
     assert "Settings" not in card
@@ -333,7 +333,7 @@ def rows(**columns: Any) -> Dataset:
         ({"embed_media": True}, "no column of media"),
     ],
 )
-def test_wrong_use_is_told_before_anything_is_sent(
+def test_wrong_arguments_are_refused_before_anything_is_sent(
     options: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(datasets.config, "HF_ENDPOINT", "http://127.0.0.1:9")

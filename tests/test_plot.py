@@ -54,7 +54,7 @@ def test_settings_of_matplotlib_stay() -> None:
 
 
 @pytest.mark.timeout(60)
-def test_neither_pyplot_nor_torch_is_loaded_and_matplotlib_s_lack_is_told(tmp_path: Path) -> None:
+def test_neither_pyplot_nor_torch_is_loaded_and_a_missing_matplotlib_is_named(tmp_path: Path) -> None:
     script = """
 import sys
 sys.modules["matplotlib"] = None

@@ -60,7 +60,7 @@ def test_reads_only_the_tags() -> None:
     ],
     ids=["lists", "iterator", "column", "arrow stream", "stream", "flat", "arrays"],
 )
-def test_counts_whatever_holds_tags(given: Any) -> None:
+def test_counts_tags_in_any_form(given: Any) -> None:
     assert bars(plot_tags(given)) == COUNTS
 
 
@@ -148,7 +148,7 @@ def test_a_typed_column_without_rows() -> None:
         ([["Dog"]], {"most": 2.5}, SettingsError, r"most must be.*got 2\.5"),
     ],
 )
-def test_what_cannot_be_drawn(given: Any, options: Any, error: type[Exception], words: str) -> None:
+def test_invalid_arguments_are_refused(given: Any, options: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         plot_tags(given, **options)
 

@@ -295,7 +295,7 @@ def test_no_text_of_a_timeline_is_cut(pair: Path, timeline: Figure) -> None:
         assert not overlaps(one.legends[0].get_texts())
 
 
-def test_what_has_no_timeline(clips: dict[str, Path], pair: Path) -> None:
+def test_clips_that_cannot_be_drawn(clips: dict[str, Path], pair: Path) -> None:
     demo = build_tagger("demo")
     with pytest.raises(MediaError, match="no audio stream"):
         plot_timeline(str(clips["EMPTY"]), demo)

@@ -13,7 +13,7 @@ from ..cells import FileMedia, Media, parse_cell, read_cells
 from ..compat.datasets_internals import decode_cell, get_fingerprint
 from ..digests import digest_values
 from ..errors import ColumnError, SettingsError
-from ..hub.media_columns import paths_of
+from ..media_paths import read_paths
 from ..predictions.file_names import safe_names
 from ..rows import pick_column
 from ..runs.journal import content_of
@@ -57,7 +57,7 @@ class Collection:
         if self.id_column is not None:
             ids = [id for table in self.tables(column) for id in table[column].to_pylist()]
         else:
-            paths = paths_of(self.dataset, column)
+            paths = read_paths(self.dataset, column)
             ids = [only_one(path) or str(row) for row, path in enumerate(paths)]
         seen: dict[str, int] = {}
         for row, id in enumerate(ids):
