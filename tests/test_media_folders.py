@@ -1,4 +1,4 @@
-"""Media folders from anywhere: names that are no UTF-8, links that lead out. No row is lost on the way."""
+"""Media folders from anywhere: names that are not UTF-8, links that lead out. No row is lost on the way."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from hf_audio_tagger.sources.source import Source, SourceError
 
 pytestmark = pytest.mark.timeout(60)
 
-RENAME = "its name is no UTF-8, so that no dataset can hold it; rename it"
+RENAME = "its name is not UTF-8, and no dataset can hold it; rename it"
 TAGGER = build_tagger("demo", on_error="record", device="cpu")
 
 
@@ -59,7 +59,7 @@ def invoke(*words: object) -> Any:
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
-# Names that are no UTF-8
+# Names that are not UTF-8
 
 
 def test_a_name_that_is_no_utf8_is_a_row_of_its_own(siren: Path, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_metadata_name_such_files_as_they_are_shown(siren: Path, tmp_path: Path)
 def test_metadata_below_such_a_folder_are_refused_with_the_remedy(siren: Path, tmp_path: Path) -> None:
     place(siren, tmp_path, b"d\xe9r/a.mp4")
     write_metadata(Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), b"d\xe9r"))), [["a.mp4"]])
-    with pytest.raises(SourceError, match=r"d\\xe9r/metadata.jsonl: its name is no UTF-8.*rename it"):
+    with pytest.raises(SourceError, match=r"d\\xe9r/metadata.jsonl: its name is not UTF-8.*rename it"):
         open_source(tmp_path)
 
 
