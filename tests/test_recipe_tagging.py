@@ -19,6 +19,8 @@ import pytest
 from recipe_runs import FAILING, META, OPERATOR, lines, link_clips, run_rows, tags_of
 
 from hf_audio_tagger import build_tagger
+from hf_audio_tagger.demo.sounds import synthesize
+from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import MediaError
 from hf_audio_tagger.recipes import Report
 
