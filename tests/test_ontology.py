@@ -69,8 +69,8 @@ def test_it_is_the_whole_graph():
         "Source-ambiguous sounds",
         "Channel, environment and background",
     ]
-    assert sum(one.abstract for one in everything) == 23
-    assert sum(one.ambiguous for one in everything) == 67
+    assert sum(one.is_abstract for one in everything) == 23
+    assert sum(one.is_ambiguous for one in everything) == 67
 
 
 def test_edges_agree_in_both_directions_and_never_lead_back():

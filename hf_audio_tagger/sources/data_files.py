@@ -78,7 +78,7 @@ def load_files(builder: str, files: Sequence[Path], *, streaming: bool = False, 
         return loaded
     except Exception as error:  # pandas, pyarrow and datasets each have their own
         if "corresponds to no data" in str(error):
-            raise SourceError(f"{shown}: it has no rows.") from error
+            raise SourceError(f"{shown} holds no rows.") from error
         raise SourceError(
             f"{shown}: the rows cannot be read ({one_line(error.__cause__ or error)})."
         ) from error
