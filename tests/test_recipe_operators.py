@@ -13,7 +13,7 @@ from recipe_runs import META, OPERATOR, STATS, lines, link_clips, run_rows
 from hf_audio_tagger.errors import ColumnError, SettingsError
 from hf_audio_tagger.recipes import OPERATORS, Recipe
 from hf_audio_tagger.recipes.operator import Batch, Fields, Filter, Mapper, SampleResult
-from hf_audio_tagger.recipes.options import option, parse_options, read_choice, read_number, read_text
+from hf_audio_tagger.recipes.options import one_of, option, parse_options, read_number, read_text
 
 
 @dataclass
@@ -179,7 +179,7 @@ def test_options_are_checked(tmp_path: Path, options: dict[str, Any], words: str
 def test_options_are_declared_once_with_default_and_check() -> None:
     @dataclass
     class Options:
-        size: str = option("small", read_choice("small", "large"))
+        size: str = option("small", one_of("small", "large"))
         count: int = 3  # no option
 
     assert Options() == Options("small", 3)

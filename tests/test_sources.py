@@ -265,5 +265,5 @@ def test_rows_that_are_no_utf8_are_told_before_the_run(tmp_path: Path, streaming
 
 def test_options_of_the_hub_are_refused_for_files(tmp_path: Path) -> None:
     touch(tmp_path, "a.mp4")
-    with pytest.raises(SourceError, match="split"):
+    with pytest.raises(SourceError, match="is a folder of media, which split= does not apply to"):
         open_source(tmp_path, split="train")

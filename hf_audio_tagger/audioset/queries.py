@@ -15,7 +15,7 @@ filtered wrongly: `datasets` raises where it expects a list of booleans.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -56,7 +56,14 @@ def has_sound(
     >>> has_sound("Vehicle")([["Bus"], ["EMPTY"], []])  # a batch of rows
     [True, False, False]
     """
-    return make_filter(names, True, min_score, column, batched)
+    if not names or not all(isinstance(name, str | Category) for name in names):
+        raise invalid("names", names, 'categories, as in has_sound("Dog", "Cat")')
+    if min_score is not None and not 0 <= min_score <= 1:
+        raise invalid("min_score", min_score, "between 0 and 1")
+    wanted = {name if isinstance(name, Category) else ontology[name] for name in names}
+    in_order = tuple(category.name for category in ontology if category in wanted)
+    default = "video_audio_tags" if min_score is None else "video_audio_top"
+    return SoundFilter(in_order, True, min_score, column or default, batched)
 
 
 def lacks_sound(
@@ -73,7 +80,8 @@ def lacks_sound(
     >>> lacks_sound("Speech")(["Dog", "EMPTY"]), lacks_sound("Speech")(["Dog", None])
     (True, False)
     """
-    return make_filter(names, False, min_score, column, batched)
+    asked = has_sound(*names, min_score=min_score, column=column, batched=batched)
+    return replace(asked, present=False)
 
 
 def roll_up(
@@ -177,23 +185,6 @@ class RollUp:
     def _names(self, tag: Any) -> list[str]:
         name = find_name(tag, self.column)
         return list(names_at_level(name, self.level)) if name else []
-
-
-def make_filter(
-    names: tuple[str | Category, ...],
-    present: bool,
-    min_score: float | None,
-    column: str | None,
-    batched: bool | None,
-) -> SoundFilter:
-    if not names or not all(isinstance(name, str | Category) for name in names):
-        raise invalid("names", names, 'categories, as in has_sound("Dog", "Cat")')
-    if min_score is not None and not 0 <= min_score <= 1:
-        raise invalid("min_score", min_score, "between 0 and 1")
-    wanted = {name if isinstance(name, Category) else ontology[name] for name in names}
-    in_order = tuple(category.name for category in ontology if category in wanted)
-    default = "video_audio_tags" if min_score is None else "video_audio_top"
-    return SoundFilter(in_order, present, min_score, column or default, batched)
 
 
 def read_cells(rows: Any, column: str, depth: int, batched: bool | None) -> tuple[Any, bool]:

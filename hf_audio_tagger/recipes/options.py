@@ -14,16 +14,16 @@ from typing import Any, TypeVar
 from ..checks import COUNT, invalid, is_count, is_number
 
 T = TypeVar("T")
-Read = Callable[[str, Any], T]  # takes the option's name and what a recipe gives for it
+Read = Callable[[str, Any], Any]  # takes the option's name and what a recipe gives for it
 
 
-def option(default: T, read: Read[T]) -> T:
+def option(default: T, read: Read) -> T:
     """A field of a dataclass that recipes may set. `read` returns the value or raises `SettingsError`."""
     value: T = field(default=default, metadata={"read": read})
     return value
 
 
-def find_options(declared: type) -> dict[str, Read[Any]]:
+def find_options(declared: type) -> dict[str, Read]:
     """The options that a dataclass declares, by name."""
     return {one.name: one.metadata["read"] for one in fields(declared) if "read" in one.metadata}
 
@@ -34,34 +34,22 @@ def parse_options(declared: type, given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: read(name, given[name]) for name, read in readers.items() if given.get(name) is not None}
 
 
-def read_text(name: str, value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise invalid(name, value, "a text that is not empty")
-    return value
+def reader(expected: str, is_valid: Callable[[Any], bool]) -> Read:
+    """A `read` for values that are used as they are given."""
 
-
-def read_flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise invalid(name, value, "true or false")
-    return value
-
-
-def read_count(name: str, value: Any) -> int:
-    if not is_count(value):
-        raise invalid(name, value, COUNT)
-    return int(value)
-
-
-def read_number(name: str, value: Any) -> float:
-    if not is_number(value):
-        raise invalid(name, value, "a number")
-    return float(value)
-
-
-def read_choice(*choices: str) -> Read[str]:
-    def read(name: str, value: Any) -> str:
-        if value not in choices:
-            raise invalid(name, value, f"one of {', '.join(choices)}")
-        return str(value)
+    def read(name: str, value: Any) -> Any:
+        if not is_valid(value):
+            raise invalid(name, value, expected)
+        return value
 
     return read
+
+
+def one_of(*choices: str) -> Read:
+    return reader(f"one of {', '.join(choices)}", lambda value: value in choices)
+
+
+read_text = reader("a text that is not empty", lambda value: isinstance(value, str) and bool(value.strip()))
+read_flag = reader("true or false", lambda value: isinstance(value, bool))
+read_count = reader(COUNT, is_count)
+read_number = reader("a number", is_number)

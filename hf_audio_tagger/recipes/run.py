@@ -140,11 +140,10 @@ def merge_features(features: Features, operator: Operator) -> Features:
 @contextmanager
 def hidden_progress() -> Iterator[None]:
     """Without the progress bars of reading and writing: only those of operators are shown."""
-    if are_progress_bars_disabled():
-        yield
-        return
+    are_disabled = are_progress_bars_disabled()
     disable_progress_bars()
     try:
         yield
     finally:
-        enable_progress_bars()
+        if not are_disabled:
+            enable_progress_bars()

@@ -1,6 +1,7 @@
 """The samples that a recipe names: files of Data-Juicer's formats, their media paths made absolute."""
 
 import os
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -25,6 +26,7 @@ READERS: dict[str, Reader] = {
 }
 SUFFIXES = ", ".join(READERS)
 DEFAULT_TEXT_KEY = "text"
+WEIGHT = re.compile(r"\.?\d[\d.]*(e-?\d+)?", re.IGNORECASE)
 
 
 def load_samples(recipe: Recipe, note: Note) -> Dataset:
@@ -68,19 +70,11 @@ def find_sources(dataset_path: str) -> list[Path]:
         tokens = shlex.split(dataset_path)
     except ValueError:
         tokens = [dataset_path]
-    sources = [Path(token).absolute() for token in tokens if not is_weight(token)]
+    sources = [Path(token).absolute() for token in tokens if not WEIGHT.fullmatch(token)]
     for source in sources or [Path(dataset_path).absolute()]:
         if not source.exists():
             raise SettingsError(f"dataset_path={dataset_path!r}: there is no file or folder {source}.")
     return sources
-
-
-def is_weight(token: str) -> bool:
-    try:
-        float(token)
-    except ValueError:
-        return False
-    return True
 
 
 def group_files(source: Path) -> list[tuple[list[Path], tuple[Path, ...]]]:

@@ -42,7 +42,7 @@ def open_data_files(request: SourceRequest) -> Source | None:
     files = find_data_files(request.path)
     if not files:
         return None
-    request.check_options("data files", "streaming")
+    request.check_options("one or more data files", "streaming")
     check_utf8_names(*files)
     name, streaming = request.name, request.streaming
     suffixes = sorted({file.suffix.lower() for file in files})

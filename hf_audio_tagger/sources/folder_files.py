@@ -4,6 +4,7 @@ import os
 import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 from ..text import as_utf8, is_utf8
@@ -88,14 +89,8 @@ def name_files(paths: Iterable[str]) -> dict[str, str]:
     names = {path: path for path in paths if is_utf8(path)}
     for path in paths:
         if not is_utf8(path):
-            names[make_unique(as_utf8(path), names)] = path
+            name = as_utf8(path)
+            stem, suffix = posixpath.splitext(name)
+            candidates = chain([name], (f"{stem} ({number}){suffix}" for number in count(2)))
+            names[next(one for one in candidates if one not in names)] = path
     return dict(sorted(names.items()))
-
-
-def make_unique(name: str, taken: Mapping[str, str]) -> str:
-    stem, suffix = posixpath.splitext(name)
-    number = 1
-    while name in taken:
-        number += 1
-        name = f"{stem} ({number}){suffix}"
-    return name

@@ -1,5 +1,6 @@
 """One split of a dataset on the Hub."""
 
+import re
 from pathlib import Path
 
 from datasets import load_dataset
@@ -12,20 +13,14 @@ from .saved import pick_split
 from .source import BaseFolder, Source, SourceError, SourceRequest
 from .streams import resolve_features
 
-
-def is_dataset_id(name: str) -> bool:
-    """True for what can be "user/name", or "name" alone, and does not look like a file."""
-    parts = name.split("/")
-    is_plain = all(
-        part and part.replace("-", "").replace("_", "").replace(".", "").isalnum() for part in parts
-    )
-    return is_plain and len(parts) <= 2 and Path(name).suffix.lower() not in {*BUILDERS, ".txt"}
+HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")  # "user/name", or "name" alone
 
 
 def open_hub(request: SourceRequest) -> Source | None:
     """One split of a dataset on the Hub. Relative paths in text columns start at its root."""
     name = request.name.removeprefix("hf://datasets/").strip("/")
-    if not is_dataset_id(name):
+    is_file_name = Path(name).suffix.lower() in {*BUILDERS, ".txt"}
+    if is_file_name or not HUB_ID.fullmatch(name):
         return None
     request.check_options("a dataset on the Hub", "config", "split", "streaming")
     from datasets import get_dataset_split_names

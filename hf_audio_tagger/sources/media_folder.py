@@ -4,7 +4,6 @@ import os
 import posixpath
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from datasets import Audio, Dataset, List, Value, Video
 
@@ -47,7 +46,8 @@ def open_media_folder(request: SourceRequest) -> Source | None:
     if metadata:
         rows = concatenate(name, [read_metadata(folder, file, files) for file in metadata])
         digests: Iterable[object] = [(file, digest_file(folder / file)) for file in metadata]
-        named = {one for cell in rows[find_name_column(rows)] for one in list_names(cell)}
+        cells = rows[find_name_column(rows)]
+        named = {name for cell in cells for name in (cell if isinstance(cell, list) else [cell])}
         if unnamed := len(set(media) - named):
             notes = (*notes, f"{unnamed:,} media files are named in no metadata file and left out.")
     else:
@@ -140,8 +140,3 @@ def add_media_column(rows: Dataset, folder: Path, files: FolderFiles) -> tuple[D
         raise SourceError(f"The metadata must not have a column {added!r}: it is made from {column!r}.")
     rows = rows.add_column(added, paths, feature=List(Value("string")) if is_list else Value("string"))
     return rows.cast_column(added, List(feature) if is_list else feature), refused
-
-
-def list_names(cell: Any) -> list[str]:
-    """The names in a cell of `file_name` or `file_names`."""
-    return [one for one in (cell if isinstance(cell, list) else [cell]) if one is not None]

@@ -22,12 +22,6 @@ from ..text import as_utf8, is_utf8
 from .streams import set_epoch
 
 NOT_UTF8 = "its name is not UTF-8, and no dataset can hold it; rename it"
-OPTION_USES = {
-    "config": "a dataset on the Hub",
-    "split": "a dataset on the Hub or a saved DatasetDict",
-    "streaming": "data files or a dataset on the Hub",
-    "follow_links": "a folder of media",
-}
 
 State = Mapping[str, Any]  # the position in a stream, as `IterableDataset.state_dict` returns it
 
@@ -52,10 +46,9 @@ class SourceRequest:
         return Path(self.name).expanduser()
 
     def check_options(self, kind: str, *allowed: str) -> None:
-        """Refuse options that this kind of source has no use for."""
-        for option, use in OPTION_USES.items():
+        for option in ("config", "split", "streaming", "follow_links"):
             if getattr(self, option) and option not in allowed:
-                raise SourceError(f"{option}= goes with {use}; {self.name} is {kind}.")
+                raise SourceError(f"{self.name} is {kind}, which {option}= does not apply to.")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ...errors import ColumnError
 from ...scores import EMPTY
 from ...tagger import DEFAULT_MODEL, TAG_COLUMN, build_tagger
 from ..operator import Batch, Fields, Mapper, SampleResult
-from ..options import option, read_choice, read_flag, read_text
+from ..options import one_of, option, read_flag, read_text
 
 TAGGED, ALREADY_TAGGED, FAILED = "tagged", "already tagged", "failed"
 VIDEOS, ERRORS = "videos", "video_audio_error"  # columns of the tables that the tagger is given
@@ -34,7 +34,7 @@ class VideoTaggingFromAudioMapper(Mapper):
     tag_field_name: str = option(TAG_COLUMN, read_text)
     video_key: str = option("videos", read_text)
     skip_op_error: bool = option(True, read_flag)
-    accelerator: str = option("cuda", read_choice("cpu", "cuda"))
+    accelerator: str = option("cuda", one_of("cpu", "cuda"))
 
     def __post_init__(self) -> None:
         self.tagger = build_tagger(
