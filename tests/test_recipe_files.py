@@ -79,7 +79,7 @@ def test_samples_with_a_null_text_are_left_out(folder: Path) -> None:
         )
 
 
-def test_samples_whose_names_are_no_utf8_are_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_samples_with_names_that_are_not_utf8_raise(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_rows(folder / "s.jsonl", [])
     (folder / "s.jsonl").write_bytes(b'{"text": "a", "videos": ["lat\xe9in.mp4"]}\n')
     with pytest.raises(TaggerError, match=r"the rows cannot be read.*UTF8"):
@@ -162,7 +162,7 @@ def test_an_export_that_is_there_is_kept_unless_asked_otherwise(folder: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("dataset", "export", "told"),
+    ("dataset", "export", "words"),
     [
         ("s.jsonl", "s.jsonl", "is an input of this recipe"),
         ("s.jsonl", "clips/../s.jsonl", "is an input of this recipe"),
@@ -178,7 +178,7 @@ def test_an_export_that_is_there_is_kept_unless_asked_otherwise(folder: Path) ->
     ],
 )
 def test_what_is_read_is_never_written_over(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, dataset: str, export: str, told: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, dataset: str, export: str, words: str
 ) -> None:
     monkeypatch.chdir(folder)
     for name in ("data/sub", "out/data", "made.jsonl"):
@@ -191,6 +191,6 @@ def test_what_is_read_is_never_written_over(
     recipe = folder / "recipe.json"
     recipe.write_text(json.dumps({"dataset_path": dataset, "export_path": export}))
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    with pytest.raises(SettingsError, match=told):
+    with pytest.raises(SettingsError, match=words):
         run_recipe(recipe, lambda line: None, overwrite=True)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before

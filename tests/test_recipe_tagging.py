@@ -145,7 +145,7 @@ def test_null_in_place_of_tags_counts_as_none(run: Run, folder: Path) -> None:
     assert tags_of(folder) == [["Kept"], ["Dial tone"], ["White noise"]]
 
 
-def test_the_first_channel_is_heard(run: Run, folder: Path) -> None:
+def test_the_first_channel_is_tagged(run: Run, folder: Path) -> None:
     left, right = synthesize("Siren", 6.0, 44_100, 1), synthesize("White noise", 6.0, 44_100, 2)
     write_video(folder / "clips/stereo.mp4", np.stack([0.02 * left, right]), 44_100)
     assert build_tagger("demo").tag(str(folder / "clips/stereo.mp4")) != "Siren"
@@ -162,7 +162,7 @@ def write_matroska(path: Path, waveform: np.ndarray, rate_hz: int) -> None:
         container.mux(stream.encode(None))
 
 
-def test_matroska_is_heard_at_its_own_rate(run: Run, folder: Path) -> None:
+def test_matroska_is_read_at_its_own_rate(run: Run, folder: Path) -> None:
     """Data-Juicer reads 1000 Hz here, the container's clock, and finds another sound."""
     write_matroska(folder / "clips/siren.mkv", synthesize("Siren", 6.0, 44_100, 7_000), 44_100)
     run([{"videos": ["clips/siren.mkv"], "text": "x"}])

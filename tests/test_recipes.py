@@ -82,7 +82,7 @@ def test_yaml_is_loaded_safely(folder: Path) -> None:
         ),
     ],
 )
-def test_wrong_recipes_are_told(
+def test_wrong_recipes_raise(
     folder: Path, monkeypatch: pytest.MonkeyPatch, recipe: str, message: str
 ) -> None:
     monkeypatch.chdir(folder)
@@ -104,7 +104,7 @@ MERGES = "a: &a {k: v}\n" + "".join(
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "told"),
+    ("name", "text", "words"),
     [
         ("r.yaml", f"{BOMB}dataset_path: *i\n", "more than 10,000 values"),
         ("r.yaml", f"{BOMB}process: [*i]\n", "more than 10,000 values"),
@@ -130,9 +130,9 @@ MERGES = "a: &a {k: v}\n" + "".join(
         "large json",
     ],
 )
-def test_a_recipe_that_would_grow_is_refused(folder: Path, name: str, text: str, told: str) -> None:
+def test_a_recipe_that_would_grow_is_refused(folder: Path, name: str, text: str, words: str) -> None:
     (folder / name).write_text(text)
-    with pytest.raises(SettingsError, match=told) as refused:
+    with pytest.raises(SettingsError, match=words) as refused:
         read_recipe(folder / name)
     assert len(str(refused.value)) < 1_000
 
