@@ -80,8 +80,8 @@ def lacks_sound(
     >>> lacks_sound("Speech")(["Dog", "EMPTY"]), lacks_sound("Speech")(["Dog", None])
     (True, False)
     """
-    asked = has_sound(*names, min_score=min_score, column=column, batched=batched)
-    return replace(asked, present=False)
+    present = has_sound(*names, min_score=min_score, column=column, batched=batched)
+    return replace(present, present=False)
 
 
 def roll_up(

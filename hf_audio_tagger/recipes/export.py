@@ -89,8 +89,7 @@ def check_export(path: Path, inputs: Sequence[Path], overwrite: bool) -> None:
 
 
 def iterate_rows(samples: Dataset) -> Iterator[dict[str, Any]]:
-    for start in range(0, len(samples), ROWS_AT_A_TIME):
-        columns = samples[start : start + ROWS_AT_A_TIME]
+    for columns in samples.iter(ROWS_AT_A_TIME):
         for values in zip(*columns.values(), strict=True):
             yield dict(zip(columns, values, strict=True))
 

@@ -31,7 +31,7 @@ COMMON_OPTIONS = frozenset({
 
 @dataclass(frozen=True)
 class SampleResult:
-    """What an operator found out about one sample."""
+    """An operator's result for one sample."""
 
     fields: Mapping[str, Any]  # for its META or STATS
     outcomes: Sequence[str] = ()  # of `Operator.outcomes`, those to count
@@ -57,9 +57,10 @@ class Operator(ABC):
 
     @classmethod
     def from_options(cls, given: Mapping[str, Any], recipe: Recipe, note: Note) -> Self:
-        """The operator with a recipe's options. What the recipe sets for all operators is the default.
+        """The operator with the options of its step. Where the recipe has a key of an option's name
+        (`video_key`, `skip_op_error`), that is the default.
 
-        Options that another version of the operator may have are noted and ignored, others refused.
+        Of other options, those that Data-Juicer knows for all operators are ignored with a note.
         """
         known = find_options(cls)
         for name in given:
@@ -67,7 +68,7 @@ class Operator(ABC):
                 raise SettingsError(f"{cls.name} has no option {name!r}. It has: {', '.join(sorted(known))}.")
             if name not in known:
                 note(f"Ignored: {cls.name}.{name}")
-        defaults = {name: getattr(recipe, name) for name in known if hasattr(recipe, name)}
+        defaults = {name: getattr(recipe, name) for name in known.keys() & find_options(Recipe).keys()}
         try:
             return cls(**{**defaults, **parse_options(cls, given)})
         except SettingsError as error:
@@ -102,7 +103,7 @@ class Filter(Operator):
 
     @abstractmethod
     def compute_stat(self, cell: Any) -> Any:
-        """The stat of one sample, from its cell in the input column (None without such a column)."""
+        """The stat of one sample, from its cell in the input column; None where there is no such column."""
 
     def process(self, batch: Batch, existing: Fields) -> list[SampleResult]:
         stats = [fields.get(self.stat) for fields in existing]

@@ -37,7 +37,7 @@ class FolderFiles:
 
 
 def list_files(folder: Path, follow_links: bool) -> FolderFiles:
-    """All files below a folder; none whose name starts with a dot. Links to outside only where asked for."""
+    """All files below a folder, but hidden ones. Links to outside only with `follow_links`."""
     top = os.path.realpath(folder)
     seen = {top}
     skipped: list[str] = []

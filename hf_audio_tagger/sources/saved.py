@@ -29,7 +29,7 @@ def open_saved(request: SourceRequest) -> Source | None:
 
 
 def pick_split(name: str, splits: Sequence[str], wanted: str | None) -> str:
-    """The split that is asked for, or the only one."""
+    """The wanted split, or the only one."""
     if wanted is None and len(splits) == 1:
         return splits[0]
     if wanted is None or wanted not in splits:

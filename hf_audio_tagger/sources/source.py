@@ -63,7 +63,7 @@ class BaseFolder:
 class Source:
     """Rows to tag, the same ones in the same order each time that they are opened."""
 
-    name: str  # as it was asked for
+    name: str  # as given to `open_source`
     dataset: Dataset | IterableDataset
     fingerprint: str  # of the rows; not of the place of their files
     base_folders: tuple[BaseFolder, ...] = ()
@@ -134,7 +134,7 @@ class Stream:
             self.dataset.load_state_dict(dict(state))
         self.rows = iter(self.dataset)
         self.state = state
-        self.advance()  # one row ahead of those taken: `ended` must be known before more are asked for
+        self.advance()  # `next_row` is read before it is taken: `ended` depends on it
 
     def advance(self) -> None:
         try:
