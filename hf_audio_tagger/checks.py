@@ -14,7 +14,7 @@ def invalid(name: str, value: Any, expected: str) -> SettingsError:
     >>> print(invalid("windows", "some", "one of 'first', 'all'"))
     windows must be one of 'first', 'all'; got 'some'.
     """
-    return SettingsError(f"{name} must be {expected}; got {value!r}.")
+    return SettingsError(f"{name} must be {expected}; got {value!r:.200}.")
 
 
 def is_count(value: Any) -> bool:

@@ -15,7 +15,7 @@ def digest_values(*parts: object) -> str:
 
 
 def digest_file(path: Path) -> str:
-    """A data file's size and both its ends: a Parquet file's footer says where everything lies."""
+    """A digest of a data file's size and both ends: the footer of a Parquet file describes all its data."""
     digest = hashlib.blake2b(digest_size=16)
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)

@@ -143,7 +143,7 @@ def test_features_of_streams() -> None:
     with works_with("datasets"):
         stream = IterableDataset.from_generator(rows)
         assert stream.features is None
-        assert datasets_internals.resolve_features(stream).features == Features({"a": Value("int64")})
+        assert datasets_internals.infer_features(stream).features == Features({"a": Value("int64")})
 
 
 def test_node_shares() -> None:

@@ -1,4 +1,4 @@
-"""Media folders from anywhere: names that are no UTF-8, links that lead out. No row is lost on the way."""
+"""Media folders from anywhere: names that are not UTF-8, links that lead out. No row is lost on the way."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from hf_audio_tagger.sources.source import Source, SourceError
 
 pytestmark = pytest.mark.timeout(60)
 
-RENAME = "its name is no UTF-8, so that no dataset can hold it; rename it"
+RENAME = "its name is not UTF-8, and no dataset can hold it; rename it"
 TAGGER = build_tagger("demo", on_error="record", device="cpu")
 
 
@@ -59,10 +59,10 @@ def invoke(*words: object) -> Any:
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
-# Names that are no UTF-8
+# Names that are not UTF-8
 
 
-def test_a_name_that_is_no_utf8_is_a_row_of_its_own(siren: Path, tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8_is_a_row_of_its_own(siren: Path, tmp_path: Path) -> None:
     odd = (b"lat\xe9in.mp4", b"d\xe9r/a.mp4", rb"lat\xe9in.mp4", b"plain.mp4")
     source = open_source(place(siren, tmp_path, *odd))
     assert names_and_paths(source) == {
@@ -98,7 +98,7 @@ def test_on_error_raise_names_the_file_and_the_remedy(siren: Path, tmp_path: Pat
     assert (done.exit_code, rf"lat\xe9in.mp4: {RENAME}." in done.stderr) == (2, True)
 
 
-def test_a_folder_that_cannot_be_read_is_told(
+def test_a_folder_that_cannot_be_read_has_a_note(
     siren: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place(siren, tmp_path, b"plain.mp4", b"closed/a.mp4")
@@ -130,7 +130,7 @@ def test_metadata_name_such_files_as_they_are_shown(siren: Path, tmp_path: Path)
 def test_metadata_below_such_a_folder_are_refused_with_the_remedy(siren: Path, tmp_path: Path) -> None:
     place(siren, tmp_path, b"d\xe9r/a.mp4")
     write_metadata(Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), b"d\xe9r"))), [["a.mp4"]])
-    with pytest.raises(SourceError, match=r"d\\xe9r/metadata.jsonl: its name is no UTF-8.*rename it"):
+    with pytest.raises(SourceError, match=r"d\\xe9r/metadata.jsonl: its name is not UTF-8.*rename it"):
         open_source(tmp_path)
 
 
@@ -150,7 +150,7 @@ def test_a_source_with_such_a_name_is_refused_with_the_remedy(
 
 
 @pytest.mark.parametrize("text", [b'{"file_name": "lat\xe9in.mp4"}', b'{"file_name": "lat\\udce9in.mp4"}'])
-def test_metadata_that_are_no_utf8_are_told(siren: Path, tmp_path: Path, text: bytes) -> None:
+def test_metadata_that_are_not_utf8_raise(siren: Path, tmp_path: Path, text: bytes) -> None:
     place(siren, tmp_path, b"lat\xe9in.mp4")
     (tmp_path / "metadata.jsonl").write_bytes(text + b"\n")
     with pytest.raises(SourceError, match=r"metadata.jsonl"):
@@ -172,7 +172,7 @@ def linked(siren: Path, tmp_path: Path) -> Path:
         "q.mp4": "../outside/far.mp4",
         "chain.mp4": "q.mp4",
         "gone.mp4": "nothing.mp4",
-        "again": "sub",
+        "inner": "sub",
         "loop": ".",
         "up": "..",
         "far": outside,
@@ -210,7 +210,7 @@ def test_links_that_leave_the_folder_are_not_read(linked: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("is_list", [False, True])
-def test_what_becomes_a_link_or_ceases_to_be_one_is_heard_again(
+def test_what_becomes_a_link_or_ceases_to_be_one_is_tagged_again(
     siren: Path, tmp_path: Path, is_list: bool
 ) -> None:
     folder, dest = place(siren, tmp_path / "in", b"a.mp4", b"b.mp4"), tmp_path / "out"
@@ -219,7 +219,7 @@ def test_what_becomes_a_link_or_ceases_to_be_one_is_heard_again(
         write_metadata(folder, [["a.mp4", "b.mp4"]])
 
     def run(follow_links: bool = False) -> tuple[int, str | None, str | None]:
-        """How many rows were heard, then of the last clip its path, which a push would embed, and its tag."""
+        """How many rows were tagged, then the last clip's path, which a push would embed, and tag."""
         summary = tag_dataset(open_source(folder, follow_links=follow_links), dest, TAGGER)
         row = load_result(dest).with_format("arrow")[:].to_pylist()[-1]
         cell = row[column][-1] if is_list else row[column]
@@ -244,7 +244,7 @@ def test_links_are_followed_when_asked_for_and_loops_end(linked: Path) -> None:
         (name, str(linked / name))
         for name in (
             *("chain.mp4", "gone.mp4", "inside.mp4", "p.mp4", "plain.mp4", "q.mp4", "sub/deep.mp4"),
-            *("far/far.mp4", "far/more/far.mp4"),  # under `up` they are again, and left out there
+            *("far/far.mp4", "far/more/far.mp4"),  # `up` leads to them too, and is left out
         )
     )
     assert source.notes == ()
@@ -264,7 +264,7 @@ def test_a_folder_of_links_alone_still_has_its_rows(siren: Path, tmp_path: Path)
 
 
 def test_metadata_cannot_name_links_that_leave_the_folder(linked: Path) -> None:
-    names = ("plain.mp4", "q.mp4", "far/far.mp4", "again/deep.mp4")
+    names = ("plain.mp4", "q.mp4", "far/far.mp4", "inner/deep.mp4")
     (linked / "metadata.csv").write_text("file_name\n" + "".join(f"{name}\n" for name in names))
     paths = names_and_paths(open_source(linked))
     assert [name for name, path in paths.items() if path is None] == ["q.mp4", "far/far.mp4"]
@@ -289,14 +289,16 @@ def test_the_source_itself_may_be_a_link(siren: Path, tmp_path: Path) -> None:
     assert None not in names_and_paths(open_source(tmp_path / "link")).values()
 
 
-def test_label_records_a_refused_link_and_hears_it_when_asked(linked: Path, tmp_path: Path) -> None:
+def test_label_records_a_refused_link_and_follows_it_on_request(linked: Path, tmp_path: Path) -> None:
     refused = export_predictions(linked, tmp_path / "out", tagger=TAGGER)
     assert (refused.labelled, refused.failed) == (3, 4)
-    heard = export_predictions(open_source(linked, follow_links=True), tmp_path / "out", tagger=TAGGER)
-    assert (heard.labelled, heard.failed, heard.processed_now) == (7, 2, 6)
+    followed = export_predictions(open_source(linked, follow_links=True), tmp_path / "out", tagger=TAGGER)
+    assert (followed.labelled, followed.failed, followed.processed_now) == (7, 2, 6)
 
 
 def test_follow_links_goes_with_a_folder(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"video": "a.mp4"}\n')
-    with pytest.raises(SourceError, match="follow_links= goes with a folder of media"):
+    with pytest.raises(
+        SourceError, match=r"a\.jsonl is one or more data files, which follow_links= does not apply to"
+    ):
         open_source(tmp_path / "a.jsonl", follow_links=True)

@@ -36,8 +36,7 @@ def rows(source: Source) -> list[dict[str, Any]]:
     return source.rows(0, source.row_count).to_pylist()
 
 
-def heard(source: Source, column: str) -> list[Any]:
-    """What the tagger is given of a column."""
+def tagger_cells(source: Source, column: str) -> list[Any]:
     assert source.row_count is not None
     return source.tagger_cells(source.rows(0, source.row_count)[column], 0).to_pylist()
 
@@ -127,7 +126,7 @@ def test_relative_paths_begin_at_the_file_and_the_column_stays(tmp_path: Path, c
     }
     key = ["path", "list", "struct", "structs", "null"][CELLS.index(cell)]
     assert rows(source)[0]["video"] == cell
-    assert heard(source, "video")[0] == expected[key]
+    assert tagger_cells(source, "video")[0] == expected[key]
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv", ".parquet"])
@@ -144,7 +143,7 @@ def test_every_kind_of_file_gives_the_same_rows(tmp_path: Path, suffix: str) -> 
         write_lines(path, table)
     source = open_source(path)
     assert rows(source) == table
-    assert heard(source, "video") == [str(tmp_path / row["video"]) for row in table]
+    assert tagger_cells(source, "video") == [str(tmp_path / row["video"]) for row in table]
 
 
 def test_glob_over_folders_keeps_each_files_own_base(tmp_path: Path) -> None:
@@ -157,7 +156,7 @@ def test_glob_over_folders_keeps_each_files_own_base(tmp_path: Path) -> None:
         for folder, name in (("a", "1"), ("a", "2"), ("b", "2"))
         for number in range(3)
     ]
-    assert heard(source, "video") == expected
+    assert tagger_cells(source, "video") == expected
     middle = source.tagger_cells(source.rows(5, 8)["video"], 5).to_pylist()
     assert middle == expected[5:8]
 
@@ -166,7 +165,7 @@ def test_saved_dataset_and_the_splits_of_a_saved_dict(tmp_path: Path) -> None:
     ds = Dataset.from_dict({"video": ["a.mp4", "/b.mp4"]})
     ds.save_to_disk(str(tmp_path / "one"))
     DatasetDict({"train": ds, "test": ds.select([1])}).save_to_disk(str(tmp_path / "two"))
-    assert heard(open_source(tmp_path / "one"), "video") == [str(tmp_path / "one" / "a.mp4"), "/b.mp4"]
+    assert tagger_cells(open_source(tmp_path / "one"), "video") == [str(tmp_path / "one" / "a.mp4"), "/b.mp4"]
     assert rows(open_source(tmp_path / "two", split="test")) == [{"video": "/b.mp4"}]
     with pytest.raises(SourceError, match="has the splits 'train', 'test': name one"):
         open_source(tmp_path / "two")
@@ -200,7 +199,7 @@ def test_either_end_of_a_large_file_is_in_its_fingerprint(
     assert after.fingerprint != before.fingerprint
 
 
-def test_the_hub_gets_the_taggers_token_and_its_refusal_is_told(
+def test_the_hub_gets_the_taggers_token_and_its_errors_are_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokens = []
@@ -229,14 +228,14 @@ def test_stream_gives_the_same_rows_and_goes_on_where_it_was(tmp_path: Path) -> 
     assert not stream.ended
     assert stream.take(9).num_rows == 5
     assert stream.ended
-    again = open_source(str(tmp_path / "*.jsonl"), streaming=True).stream(state)
-    assert taken + again.take(100).to_pylist() == table
+    resumed = open_source(str(tmp_path / "*.jsonl"), streaming=True).stream(state)
+    assert taken + resumed.take(100).to_pylist() == table
     first = source.stream().take(1)
     assert source.tagger_cells(first["videos"], 0).to_pylist() == [[str(tmp_path / "0.mp4")]]
 
 
 @pytest.mark.parametrize(
-    ("made", "asked", "words"),
+    ("made", "name", "words"),
     [
         ([], "nothing/here/at/all", "there is nothing to read here"),
         ([], "missing.jsonl", "there is nothing to read here"),
@@ -247,16 +246,16 @@ def test_stream_gives_the_same_rows_and_goes_on_where_it_was(tmp_path: Path) -> 
         (["broken.parquet"], "broken.parquet", "broken.parquet: the rows cannot be read"),
     ],
 )
-def test_what_is_no_source_is_told_with_what_may_be_one(
-    tmp_path: Path, made: list[str], asked: str, words: str
+def test_what_cannot_be_read_raises_with_advice(
+    tmp_path: Path, made: list[str], name: str, words: str
 ) -> None:
     touch(tmp_path, *made)
     with pytest.raises(SourceError, match=words):
-        open_source(str(tmp_path / asked))
+        open_source(str(tmp_path / name))
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_rows_that_are_no_utf8_are_told_before_the_run(tmp_path: Path, streaming: bool) -> None:
+def test_rows_that_are_not_utf8_raise_before_the_run(tmp_path: Path, streaming: bool) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b'{"video": "a.mp4"}\n{"video": "lat\xe9in.mp4"}\n')
     with pytest.raises(SourceError, match=r"UTF-?8"):
@@ -265,5 +264,5 @@ def test_rows_that_are_no_utf8_are_told_before_the_run(tmp_path: Path, streaming
 
 def test_options_of_the_hub_are_refused_for_files(tmp_path: Path) -> None:
     touch(tmp_path, "a.mp4")
-    with pytest.raises(SourceError, match="split"):
+    with pytest.raises(SourceError, match="is a folder of media, which split= does not apply to"):
         open_source(tmp_path, split="train")

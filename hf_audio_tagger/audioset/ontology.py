@@ -1,4 +1,4 @@
-"""AudioSet's 632 categories of sound, as the graph that they are.
+"""AudioSet's 632 categories of sound, a graph.
 
 >>> from hf_audio_tagger import ontology
 >>> ontology["Dog"].path()
@@ -9,7 +9,7 @@ True
 `ontology` is the one instance of `Ontology`, a collection to be indexed, searched and iterated. 38
 categories have several parents: "Growling" is below Dog, Cat and two more. "The ontology's order" is
 that of Google's published file, depth first from its 7 roots.
-The facts lie in ontology.tsv, which is read once, when first asked for.
+The data are in ontology.tsv, which is read once, on first use.
 """
 
 import re
@@ -36,7 +36,7 @@ class UnknownCategoryError(TaggerError, KeyError):
 
 @dataclass(frozen=True)
 class Category:
-    """One kind of sound, and its place among the others. Its id alone says which it is.
+    """One kind of sound and its place in the graph. Categories are equal if their ids are.
 
     >>> dog = ontology["Dog"]
     >>> dog
@@ -56,7 +56,7 @@ class Category:
     yamnet_index: int | None = field(compare=False, repr=False)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _by_id, (self.id,)  # a pickle is the id, and a copy is the category itself
+        return get_category, (self.id,)  # a pickle holds the id alone, and a copy is the same object
 
     @property
     def parents(self) -> tuple["Category", ...]:
@@ -65,7 +65,7 @@ class Category:
         >>> [parent.name for parent in ontology["Howl"].parents]
         ['Dog', 'Canidae, dogs, wolves']
         """
-        return tuple(map(_by_id, self.parent_ids))
+        return tuple(map(get_category, self.parent_ids))
 
     @property
     def children(self) -> tuple["Category", ...]:
@@ -74,46 +74,51 @@ class Category:
         >>> [child.name for child in ontology["Thunderstorm"].children]
         ['Thunder']
         """
-        return tuple(map(_by_id, self.child_ids))
+        return tuple(map(get_category, self.child_ids))
 
     @property
-    def abstract(self) -> bool:
-        """Whether it only groups others, and nothing in AudioSet is labelled with it.
+    def is_abstract(self) -> bool:
+        """Whether it only groups others: nothing in AudioSet is labelled with it.
 
-        >>> ontology["Human voice"].abstract, ontology["Speech"].abstract
+        >>> ontology["Human voice"].is_abstract, ontology["Speech"].is_abstract
         (True, False)
         """
         return "abstract" in self.restrictions
 
     @property
-    def ambiguous(self) -> bool:
-        """Whether AudioSet sets it aside ("blacklist"), most often as too hard to tell by ear.
+    def is_ambiguous(self) -> bool:
+        """Whether AudioSet excludes it ("blacklist"), most often as too hard to recognize.
 
-        Twelve of the 527 classes are such, and models were trained on them all the same.
+        Twelve of the 527 classes are, and models were trained on them all the same.
 
-        >>> ontology["Clatter"].ambiguous
+        >>> ontology["Clatter"].is_ambiguous
         True
         """
         return "blacklist" in self.restrictions
 
     def ancestors(self) -> tuple["Category", ...]:
-        """All that is above, through every parent, in the ontology's order.
+        """All categories above it, through every parent, in the ontology's order.
 
         >>> [above.name for above in ontology["Clip-clop"].ancestors()][-2:]
         ['Onomatopoeia', 'Clicking']
         """
-        return _in_order({step.id for way in self._ways() for step in way} - {self.id})
+        return in_order({step.id for route in self._routes() for step in route} - {self.id})
 
     def descendants(self) -> tuple["Category", ...]:
-        """All that is below, in the ontology's order, each once.
+        """All categories below it, in the ontology's order, each once.
 
         >>> len(ontology["Vehicle"].descendants())
         44
         """
-        return _in_order({below.id for below in self._below()})
+        found: set[str] = set()
+        queue = [*self.child_ids]
+        while queue:
+            found.add(id := queue.pop())
+            queue += get_category(id).child_ids
+        return in_order(found)
 
     def path(self) -> str:
-        """The way down to it as text, through the first parent wherever there are several.
+        """The path from its root as text, through the first parent wherever there are several.
 
         >>> ontology["Growling"].path()
         'Animal > Domestic animals, pets > Dog > Growling'
@@ -121,34 +126,29 @@ class Category:
         return self.paths()[0]
 
     def paths(self) -> tuple[str, ...]:
-        """Every way down to it as text.
+        """Every path from a root to it as text.
 
         >>> ontology["Bell"].paths()
         ('Music > Musical instrument > Bell', 'Sounds of things > Bell')
         """
-        return tuple(" > ".join(step.name for step in way) for way in self._ways())
+        return tuple(" > ".join(step.name for step in route) for route in self._routes())
 
     def at_level(self, level: int) -> tuple["Category", ...]:
-        """The step numbered `level` (a root is 1) of every way down to it, in the ontology's order.
+        """The categories at `level` (1 is a root) of every path to it, in the ontology's order.
 
-        A way that is shorter gives its last step, which is the category itself.
+        A path that is shorter gives its last category, which is this one.
 
         >>> [above.name for above in ontology["Bell"].at_level(1)]
         ['Music', 'Sounds of things']
         >>> [above.name for above in ontology["Bell"].at_level(2)]
         ['Musical instrument', 'Bell']
         """
-        return _in_order({way[:level][-1].id for way in self._ways()})
+        return in_order({route[:level][-1].id for route in self._routes()})
 
-    def _ways(self) -> tuple[tuple["Category", ...], ...]:
+    def _routes(self) -> tuple[tuple["Category", ...], ...]:
         if not self.parents:
             return ((self,),)
-        return tuple((*way, self) for parent in self.parents for way in parent._ways())
-
-    def _below(self) -> Iterator["Category"]:
-        for child in self.children:
-            yield child
-            yield from child._below()
+        return tuple((*route, self) for parent in self.parents for route in parent._routes())
 
 
 class Ontology:
@@ -161,26 +161,26 @@ class Ontology:
     """
 
     def __getitem__(self, name_or_id: str) -> Category:
-        found = _by_name_or_id().get(name_or_id)
+        found = index_categories().get(name_or_id)
         if found is None:
-            raise UnknownCategoryError(f"AudioSet has no {name_or_id!r}{_suggestion(name_or_id)}")
+            raise UnknownCategoryError(f"AudioSet has no {name_or_id!r}{suggest_names(name_or_id)}")
         return found
 
     def __contains__(self, item: object) -> bool:
-        return isinstance(item, Category) or item in _by_name_or_id()
+        return isinstance(item, Category) or item in index_categories()
 
     def __iter__(self) -> Iterator[Category]:
-        return iter(_categories())
+        return iter(read_categories())
 
     def __len__(self) -> int:
-        return len(_categories())
+        return len(read_categories())
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Ontology, ()  # it holds nothing of its own
+        return Ontology, ()  # it has no state
 
     @property
     def roots(self) -> tuple[Category, ...]:
-        """The categories with nothing above them.
+        """The categories without parents.
 
         >>> [root.name for root in ontology.roots][:3]
         ['Human sounds', 'Animal', 'Music']
@@ -190,8 +190,8 @@ class Ontology:
     def find(self, text: str) -> tuple[Category, ...]:
         """Categories whose name has `text` in it, in any case.
 
-        First the name that is just this, then those where a word begins with it, then the rest;
-        alike ones in the ontology's order.
+        An exact name comes first, then those with a word that begins with `text`, then the rest,
+        each in the ontology's order.
 
         >>> [found.name for found in ontology.find("guitar")][:3]
         ['Guitar', 'Electric guitar', 'Bass guitar']
@@ -206,9 +206,9 @@ class Ontology:
         return tuple(sorted((one for one in self if wanted in one.name.casefold()), key=rank))
 
     def tree(self, name_or_id: str | None = None, depth: int | None = None) -> str:
-        """A category and all below it, or the whole ontology: a name a line, indented.
+        """A category and all below it, or the whole ontology, as indented lines.
 
-        `depth` says how many levels below the top ones are shown. A category with several parents
+        `depth` limits the levels that are shown below the first. A category with several parents
         is shown under each.
 
         >>> print(ontology.tree("Wind"))
@@ -218,23 +218,23 @@ class Ontology:
             Wind noise (microphone)
         """
         tops = self.roots if name_or_id is None else (self[name_or_id],)
-        return "\n".join(line for top in tops for line in _branch(top, depth))
+        return "\n".join(line for top in tops for line in draw_branch(top, depth))
 
     def audioset_classes(self) -> tuple[Category, ...]:
-        """The 527 classes of AudioSet's labels, by index: the outputs of AST and its like.
+        """The 527 classes of AudioSet's labels, by index: the outputs of AST and similar models.
 
         >>> [category.name for category in ontology.audioset_classes()][:2]
         ['Speech', 'Male speech, man speaking']
         """
-        return _by_index({one.audioset_index: one for one in self})
+        return sort_by_index({one.audioset_index: one for one in self})
 
     def yamnet_classes(self) -> tuple[Category, ...]:
-        """YAMNet's 521 classes, by index. They are AudioSet's, less six.
+        """YAMNet's 521 classes, by index: AudioSet's without six.
 
         >>> [category.name for category in ontology.yamnet_classes()][:2]
         ['Speech', 'Child speech, kid speaking']
         """
-        return _by_index({one.yamnet_index: one for one in self})
+        return sort_by_index({one.yamnet_index: one for one in self})
 
 
 def labels_are_audioset(labels: Iterable[str]) -> bool:
@@ -243,13 +243,13 @@ def labels_are_audioset(labels: Iterable[str]) -> bool:
     >>> labels_are_audioset(["Speech", "Dog"]), labels_are_audioset(["dog"])
     (True, False)
     """
-    known = _by_name_or_id()
+    known = index_categories()
     found = [known.get(label) for label in labels]
     return bool(found) and all(one and one.audioset_index is not None for one in found)
 
 
 @cache
-def _categories() -> tuple[Category, ...]:
+def read_categories() -> tuple[Category, ...]:
     text = files("hf_audio_tagger.audioset").joinpath("ontology.tsv").read_text("utf-8")
     rows = [line.split("\t") for line in text.splitlines()[1:]]
     parents: dict[str, list[str]] = {}
@@ -271,36 +271,36 @@ def _categories() -> tuple[Category, ...]:
 
 
 @cache
-def _by_name_or_id() -> dict[str, Category]:
-    """Both at once, as neither is ever the other: ids begin with /m/, /t/ or /g/.
+def index_categories() -> dict[str, Category]:
+    """Names and ids in one dict. They never clash: ids begin with /m/, /t/ or /g/.
 
-    AudioSet's and YAMNet's lists of classes spell all their names as the ontology does, and no two
-    categories share a name, so that a name from any of the three is enough.
+    AudioSet's and YAMNet's lists of classes spell all names as the ontology does, and no two
+    categories share a name: a name from any of the three is enough.
     """
-    return {key: one for one in _categories() for key in (one.name, one.id)}
+    return {key: one for one in read_categories() for key in (one.name, one.id)}
 
 
-def _by_id(id: str) -> Category:
-    return _by_name_or_id()[id]
+def get_category(id: str) -> Category:
+    return index_categories()[id]
 
 
-def _in_order(ids: set[str]) -> tuple[Category, ...]:
-    return tuple(one for one in _categories() if one.id in ids)
+def in_order(ids: set[str]) -> tuple[Category, ...]:
+    return tuple(one for one in read_categories() if one.id in ids)
 
 
-def _by_index(by_index: dict[int | None, Category]) -> tuple[Category, ...]:
+def sort_by_index(by_index: dict[int | None, Category]) -> tuple[Category, ...]:
     return tuple(by_index[index] for index in sorted(i for i in by_index if i is not None))
 
 
-def _branch(category: Category, depth: int | None) -> Iterator[str]:
+def draw_branch(category: Category, depth: int | None) -> Iterator[str]:
     yield category.name
     if depth != 0:
         for child in category.children:
-            for line in _branch(child, None if depth is None else depth - 1):
+            for line in draw_branch(child, None if depth is None else depth - 1):
                 yield f"    {line}"
 
 
-def _suggestion(missing: object) -> str:
+def suggest_names(missing: object) -> str:
     text = str(missing)
     near = [found.name for found in ontology.find(text)[:3]]
     if not near:

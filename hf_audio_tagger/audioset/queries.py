@@ -1,38 +1,39 @@
-"""Questions to a tagged dataset: which rows have a sound or lack it, and what its tags add up to.
+"""Queries on a tagged dataset: which rows have a sound or lack it, and the categories above their tags.
 
     ds.filter(has_sound("Vehicle"), input_columns="video_audio_tags")
     ds.filter(has_sound("Dog", "Cat", min_score=0.3), input_columns="video_audio_top")
     ds.filter(lacks_sound("Speech"), input_columns="video_audio_tags")
     ds.map(roll_up(level=1))
 
-Give `filter` its `input_columns`: without it `datasets` decodes every video before it asks. `map`
-needs none, as what it hands over is read a column at a time.
+Give `filter` its `input_columns`: without it `datasets` decodes every video first. `map` needs none, as
+it decodes only the columns that a function reads.
 
-They take a row, a batch, or with `input_columns` a column's value or its values of a batch. What an
-unformatted `Dataset` hands over says which it is. Otherwise the depth of the lists does, and where
-these hold nothing to tell by (`[]`, `[None]`), it is read as one row: `batched=True` settles it.
-A batch misread so is never filtered wrongly: `datasets` stops where it wants a list of answers.
+The functions take a row or a batch, or with `input_columns` a column's value or its values of a batch. An
+unformatted `Dataset` says which it is. Otherwise the depth of the lists does; where that is not enough
+(`[]`, `[None]`), it is read as one row, unless `batched=True`. A batch that is read as a row is never
+filtered wrongly: `datasets` raises where it expects a list of booleans.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from ..checks import COUNT, invalid, is_count
 from ..columns import typed_batch, typed_row
 from ..compat.datasets_calls import called_by_arrow_map
 from ..compat.datasets_internals import is_lazy_batch, is_lazy_row
-from ..errors import ColumnError, SettingsError
+from ..errors import ColumnError
 from ..scores import EMPTY
 from .ontology import Category, UnknownCategoryError, ontology
 
-TAGS_DEPTH = 1  # lists in lists around what one row has in the column of tags: one a video
-TOP_DEPTH = 2  # and in that of scores: per video, one a label
+TAGS_DEPTH = 1  # levels of lists in a row of the column of tags: one tag a video
+TOP_DEPTH = 2  # and in that of scores: a list of labels a video
 LISTS = (list, tuple, np.ndarray)  # what formats make of Arrow's lists
-LEVELS_TYPE = pa.list_(pa.list_(pa.string()))  # what one row has once rolled up
+LEVELS_TYPE = pa.list_(pa.list_(pa.string()))  # of a row's rolled-up tags
 
 
 def has_sound(
@@ -46,7 +47,7 @@ def has_sound(
     They are names, ids or `Category` objects: `has_sound(*ontology.find("guitar"))`.
     Without `min_score` it reads `column="video_audio_tags"`. With one it reads
     `column="video_audio_top"`, which a tagger with `top_k` adds, and asks for that score at least.
-    A video that is "EMPTY" or failed (null) has no sound.
+    A video that is "EMPTY" or failed (null) has none.
 
     >>> has_sound("Vehicle")(["Music", "Car alarm"])
     True
@@ -55,7 +56,14 @@ def has_sound(
     >>> has_sound("Vehicle")([["Bus"], ["EMPTY"], []])  # a batch of rows
     [True, False, False]
     """
-    return _filter(names, True, min_score, column, batched)
+    if not names or not all(isinstance(name, str | Category) for name in names):
+        raise invalid("names", names, 'categories, as in has_sound("Dog", "Cat")')
+    if min_score is not None and not 0 <= min_score <= 1:
+        raise invalid("min_score", min_score, "between 0 and 1")
+    wanted = {name if isinstance(name, Category) else ontology[name] for name in names}
+    in_order = tuple(category.name for category in ontology if category in wanted)
+    default = "video_audio_tags" if min_score is None else "video_audio_top"
+    return SoundFilter(in_order, True, min_score, column or default, batched)
 
 
 def lacks_sound(
@@ -64,15 +72,16 @@ def lacks_sound(
     column: str | None = None,
     batched: bool | None = None,
 ) -> "SoundFilter":
-    """For `filter`: whether every video of a row was heard, and none has any of these categories.
+    """For `filter`: whether every video of a row was tagged, and none has any of these categories.
 
-    The opposite of `has_sound`, except where a video failed (null): it may have the sound, so that
-    neither is true. "EMPTY" was heard and lacks all; so does a row without videos.
+    The opposite of `has_sound`, except where a video failed (null): it may have the sound, and neither
+    is true. "EMPTY" lacks all categories, and so does a row without videos.
 
     >>> lacks_sound("Speech")(["Dog", "EMPTY"]), lacks_sound("Speech")(["Dog", None])
     (True, False)
     """
-    return _filter(names, False, min_score, column, batched)
+    present = has_sound(*names, min_score=min_score, column=column, batched=batched)
+    return replace(present, present=False)
 
 
 def roll_up(
@@ -84,9 +93,9 @@ def roll_up(
 ) -> "RollUp":
     """For `map`: adds a column with the categories at this level above each tag.
 
-    Level 1 is the top ("Animal", "Music", ...). It holds, per video, a list of names in the
-    ontology's order: several where a category has several parents, the tag itself where it is not
-    so deep, none for "EMPTY", null where the video failed. The new column is
+    Level 1 is the top ("Animal", "Music", ...). The column has, for each video, a list of names in the
+    ontology's order: several where a category has several parents, the tag itself where it is above
+    that level, none for "EMPTY", null where the video failed. The new column is
     "video_audio_tags_level1" unless named.
 
     >>> roll_up(level=1)({"video_audio_tags": ["Bark", "Bell", "EMPTY"]})
@@ -94,8 +103,8 @@ def roll_up(
     >>> roll_up(level=2)({"video_audio_tags": ["Bark", "Music"]})
     {'video_audio_tags_level2': [['Domestic animals, pets'], ['Music']]}
     """
-    if isinstance(level, bool) or not isinstance(level, int) or level < 1:
-        raise SettingsError(f"level counts from 1, the top categories: {level!r} is none")
+    if not is_count(level):
+        raise invalid("level", level, COUNT)
     return RollUp(level, column, new_column or f"{column}_level{level}", batched)
 
 
@@ -114,13 +123,13 @@ class SoundFilter:
     batched: bool | None
 
     def __call__(self, rows: Any) -> bool | list[bool]:
-        """The answer for a row, or those for a batch."""
+        """Whether to keep a row, or each row of a batch."""
         depth = TAGS_DEPTH if self.min_score is None else TOP_DEPTH
-        cells, batched = _read(rows, self.column, depth, self.batched)
-        return [self._keeps(cell) for cell in cells] if batched else self._keeps(cells)
+        cells, is_batch = read_cells(rows, self.column, depth, self.batched)
+        return [self._keeps(cell) for cell in cells] if is_batch else self._keeps(cells)
 
     def _keeps(self, cell: Any) -> bool:
-        videos = _videos(cell, self.column)
+        videos = check_list(cell, self.column)
         if videos is None:
             return False
         if self.present:
@@ -128,19 +137,18 @@ class SoundFilter:
         return all(video is not None and not self._has(video) for video in videos)
 
     def _has(self, video: Any) -> bool:
-        wanted = _with_all_below(self.names)
+        wanted = expand_names(self.names)
         return any(label in wanted for label in self._labels(video))
 
-    def _labels(self, video: Any) -> Iterator[str]:
+    def _labels(self, video: Any) -> Iterator[str | None]:
         if self.min_score is None:
-            if tag := _known(video, self.column):
-                yield tag
+            yield find_name(video, self.column)
             return
         for scored in video:
             if not isinstance(scored, Mapping) or not {"label", "score"} <= scored.keys():
-                raise ColumnError(f"{self.column!r} has no scores, so that min_score cannot be met")
-            label = _known(scored["label"], self.column)
-            if label and scored["score"] >= self.min_score:
+                raise ColumnError(f"{self.column!r} has no scores, which min_score needs.")
+            label = find_name(scored["label"], self.column)
+            if scored["score"] >= self.min_score:
                 yield label
 
 
@@ -159,104 +167,81 @@ class RollUp:
 
     def __call__(self, rows: Any) -> dict[str, Any]:
         """The new column for a row, or for a batch."""
-        cells, batched = _read(rows, self.column, TAGS_DEPTH, self.batched)
+        cells, is_batch = read_cells(rows, self.column, TAGS_DEPTH, self.batched)
         types = {self.new_column: LEVELS_TYPE}
-        if batched:
-            return typed_batch({self.new_column: [self._above(cell) for cell in cells]}, types)
-        above = self._above(cells)
+        if is_batch:
+            return typed_batch({self.new_column: [self._roll_up(cell) for cell in cells]}, types)
+        value = self._roll_up(cells)
         if called_by_arrow_map():
-            return typed_row({self.new_column: [above]}, types)
-        return {self.new_column: above}
+            return typed_row({self.new_column: [value]}, types)
+        return {self.new_column: value}
 
-    def _above(self, cell: Any) -> list[list[str] | None] | None:
-        videos = _videos(cell, self.column)
-        if videos is None:
+    def _roll_up(self, cell: Any) -> list[list[str] | None] | None:
+        tags = check_list(cell, self.column)
+        if tags is None:
             return None
-        return [None if tag is None else self._names_above(tag) for tag in videos]
+        return [None if tag is None else self._names(tag) for tag in tags]
 
-    def _names_above(self, tag: Any) -> list[str]:
-        known = _known(tag, self.column)
-        return list(_at_level(known, self.level)) if known else []
-
-
-def _filter(
-    names: tuple[str | Category, ...],
-    present: bool,
-    min_score: float | None,
-    column: str | None,
-    batched: bool | None,
-) -> SoundFilter:
-    if not names or not all(isinstance(name, str | Category) for name in names):
-        raise SettingsError(f'name what to look for, as in has_sound("Dog", "Cat"), not {names!r}')
-    if min_score is not None and not 0 <= min_score <= 1:
-        raise SettingsError(f"min_score={min_score!r} is not between 0 and 1, as scores are")
-    wanted = {name if isinstance(name, Category) else ontology[name] for name in names}
-    in_order = tuple(category.name for category in ontology if category in wanted)
-    default = "video_audio_tags" if min_score is None else "video_audio_top"
-    return SoundFilter(in_order, present, min_score, column or default, batched)
+    def _names(self, tag: Any) -> list[str]:
+        name = find_name(tag, self.column)
+        return list(names_at_level(name, self.level)) if name else []
 
 
-def _read(rows: Any, column: str, depth: int, batched: bool | None) -> tuple[Any, bool]:
-    """What the column has for a row, or a list of that for a batch; and whether it is a batch."""
+def read_cells(rows: Any, column: str, depth: int, batched: bool | None) -> tuple[Any, bool]:
+    """The column's cell of a row, or its cells of a batch, and whether it is a batch."""
     if not isinstance(rows, Mapping):
-        found = rows
+        cells = rows
     elif column in rows:
-        found = rows[column]  # and nothing else: to look at a video is to decode it
+        cells = rows[column]  # no other column is touched, which would decode its videos
     else:
-        raise ColumnError(f"no column {column!r} among {', '.join(map(repr, rows))}")
+        raise ColumnError(f"There is no column {column!r} among {', '.join(map(repr, rows))}.")
     if is_lazy_row(rows) or is_lazy_batch(rows):
-        batched = is_lazy_batch(rows)
-    elif batched is None:
-        batched = _is_batch(found, depth)
-    return found, batched
+        return cells, is_lazy_batch(rows)
+    return cells, looks_like_batch(cells, depth, depth) if batched is None else batched
 
 
-def _is_batch(value: Any, depth: int) -> bool:
+def looks_like_batch(value: Any, depth: int, left: int) -> bool:
     """Whether lists go deeper than the `depth` of one row, or a null lies where a row has none."""
-
-    def is_deeper(value: Any, left: int) -> bool:
-        if isinstance(value, LISTS):
-            return left == 0 or any(is_deeper(inner, left - 1) for inner in value)
-        return value is None and left == 0 and depth == TOP_DEPTH  # a tag can be null, no score is
-
-    return is_deeper(value, depth)
+    if isinstance(value, LISTS):
+        return left == 0 or any(looks_like_batch(inner, depth, left - 1) for inner in value)
+    return value is None and left == 0 and depth == TOP_DEPTH  # a tag can be null, a score cannot
 
 
-def _videos(cell: Any, column: str) -> Iterable[Any] | None:
-    """What a row's cell has for each video; None for a row that was never tagged."""
+def check_list(cell: Any, column: str) -> Iterable[Any] | None:
+    """A row's cell, with an element for each video; None for a row that was never tagged."""
     if cell is None or isinstance(cell, LISTS):
         return cell
     raise ColumnError(
-        f"{column!r} should have a list in each row, with one element per video, but has "
-        f"{type(cell).__name__}: {str(cell)[:80]!r}. Other formats than Python's, NumPy's and "
-        "PyTorch's are to be taken off first: ds.with_format(None)"
+        f"{column!r} must have a list in each row, with one element per video; got "
+        f"{type(cell).__name__}: {str(cell)[:80]!r}. Of formats, only Python's, NumPy's and PyTorch's can "
+        "be read: ds.with_format(None) removes others."
     )
 
 
-def _known(tag: Any, column: str) -> str | None:
-    """The tag as AudioSet names it, or None for EMPTY."""
-    if tag == EMPTY:
-        return None
+def find_name(tag: Any, column: str) -> str | None:
+    """The tag as AudioSet names it; None for EMPTY."""
     if not isinstance(tag, str):
         raise ColumnError(
-            f"{column!r} should hold tags, but has {str(tag)[:80]!r}. "
-            "A column of scores is read with min_score (0 for any)"
+            f"{column!r} must hold tags; got {str(tag)[:80]!r}. "
+            "A column of scores is read with min_score (0 for any)."
         )
+    if tag == EMPTY:
+        return None
     if tag not in ontology:
         raise UnknownCategoryError(
-            f"AudioSet has no {tag!r}, which {column!r} holds: the model that wrote it has labels "
-            "of its own. Compare those as they are: "
-            f"ds.filter(lambda tags: {tag!r} in tags, input_columns={column!r})"
+            f"AudioSet has no {tag!r}, which {column!r} holds: the model that wrote it has labels of its "
+            f"own. Compare them as text: ds.filter(lambda tags: {tag!r} in tags, input_columns={column!r})"
         )
     return ontology[tag].name
 
 
 @cache
-def _with_all_below(names: tuple[str, ...]) -> frozenset[str]:
+def expand_names(names: tuple[str, ...]) -> frozenset[str]:
+    """The categories and all below them."""
     categories = [ontology[name] for name in names]
     return frozenset(one.name for top in categories for one in (top, *top.descendants()))
 
 
 @cache
-def _at_level(name: str, level: int) -> tuple[str, ...]:
+def names_at_level(name: str, level: int) -> tuple[str, ...]:
     return tuple(above.name for above in ontology[name].at_level(level))

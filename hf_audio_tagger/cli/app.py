@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from .._version import __version__
+from ..compat.typer_internals import set_usage_error_exit_code
 from ..errors import TaggerError
 from . import demo, doctor, label, run, tag
 from .console import fail, note, stderr
@@ -24,7 +25,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {  # in the order of --help
     "run": run.run,
 }
 
-typer.BadParameter.__base__.exit_code = WRONG_USE  # type: ignore[union-attr]  # click's UsageError
+set_usage_error_exit_code(WRONG_USE)
 
 
 class Commands(TyperGroup):

@@ -80,7 +80,7 @@ def decode_cell(feature: Any, cell: Any) -> Any:
 # Streams
 
 
-def resolve_features(stream: IterableDataset) -> IterableDataset:
+def infer_features(stream: IterableDataset) -> IterableDataset:
     """The same stream with its columns known, for which the first rows are read. No public method does it."""
     return stream._resolve_features()
 

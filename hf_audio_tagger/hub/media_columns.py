@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from datasets import Audio, Dataset, LargeList, List, Value, Video
-from datasets.features.features import require_decoding
 
 from ..cells import COLUMNS
+from ..compat.datasets_internals import is_decodable
 from ..errors import ColumnError, SettingsError
 from ..media_paths import read_paths
 
@@ -28,7 +28,7 @@ def holds_media(feature: Any) -> bool:
     >>> holds_media(Value("string"))
     False
     """
-    if require_decoding(feature, ignore_decode_attribute=True):
+    if is_decodable(feature):
         return True
     if isinstance(feature, Value):
         return feature.dtype in ("binary", "large_binary")

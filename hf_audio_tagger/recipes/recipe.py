@@ -1,30 +1,22 @@
 """A Data-Juicer recipe, read safely: what it says and, where it is silent, Data-Juicer's own defaults."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from ..checks import invalid
 from ..errors import SettingsError
-from .bounded_yaml import MOST_BYTES, parse_json, parse_yaml
+from ..text import one_line
+from .bounded_yaml import MAX_BYTES, parse_json, parse_yaml
+from .options import find_options, option, parse_options, read_count, read_flag, read_text
 
-MOST_SHOWN = 200  # characters of a value in an error
+DEFAULT_EXPORT = Path("./outputs/hello_world/hello_world.jsonl")
 EXPORT_SUFFIXES = (".jsonl", ".json", ".parquet")
 
-KEYS = (
-    "dataset_path",
-    "export_path",
-    "np",
-    "text_keys",
-    "image_key",
-    "audio_key",
-    "video_key",
-    "keep_stats_in_res_ds",
-    "skip_op_error",
-    "process",
-)
+Note = Callable[[str], None]  # takes a line for the person who runs the recipe
 
 
 @dataclass(frozen=True)
@@ -35,21 +27,54 @@ class Step:
     options: Mapping[str, Any]
 
 
+def read_export_path(name: str, value: Any) -> Path:
+    path = read_text(name, value)
+    if "://" in path:
+        raise invalid(name, value, "a local file")
+    if Path(path).suffix.lower() not in EXPORT_SUFFIXES:
+        raise invalid(name, value, f"a file that ends in {', '.join(EXPORT_SUFFIXES)}")
+    return Path(path)
+
+
+def read_names(name: str, value: Any) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(one, str) and one for one in names):
+        raise invalid(name, value, "a column's name or a list of names")
+    return tuple(names)
+
+
+def read_steps(name: str, value: Any) -> tuple[Step, ...]:
+    if not isinstance(value, list):
+        raise invalid(name, value, "a list of operators")
+    return tuple(read_step(entry) for entry in value)
+
+
+def read_step(entry: Any) -> Step:
+    """One entry: `operator: {option: value, ...}`, or `operator:` alone."""
+    if not isinstance(entry, dict) or len(entry) != 1:
+        raise invalid("an entry of process", entry, "`- operator_name:` with its options below")
+    name, options = next(iter(entry.items()))
+    options = {} if options is None else options
+    if not isinstance(options, dict):
+        raise invalid(f"process: {name}", options, "a mapping of options to values")
+    return Step(str(name), options)
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """What of a recipe is followed. The defaults are those of py-data-juicer 1.6.1."""
+    """What is followed of a recipe, under its own keys. The defaults are those of py-data-juicer 1.6.1."""
 
-    dataset_path: str
-    export_path: Path = Path("./outputs/hello_world/hello_world.jsonl")
-    processes: int = 4  # `np`
-    text_keys: tuple[str, ...] | None = None  # None: the recipe is silent, and "text" need not exist
-    image_key: str = "images"
-    audio_key: str = "audios"
-    video_key: str = "videos"
-    keep_stats: bool = False  # `keep_stats_in_res_ds`
-    skip_errors: bool = True  # `skip_op_error`
-    steps: tuple[Step, ...] = ()
-    ignored: tuple[str, ...] = ()  # keys that it has and nothing here reads
+    dataset_path: str = field(metadata={"read": read_text})
+    export_path: Path = option(DEFAULT_EXPORT, read_export_path)  # noqa: RUF009
+    np: int = option(4, read_count)  # processes
+    text_keys: tuple[str, ...] | None = option(None, read_names)  # None: "text", where there is such a column
+    image_key: str = option("images", read_text)
+    audio_key: str = option("audios", read_text)
+    video_key: str = option("videos", read_text)
+    keep_stats_in_res_ds: bool = option(False, read_flag)
+    skip_op_error: bool = option(True, read_flag)
+    process: tuple[Step, ...] = option((), read_steps)
+    ignored: tuple[str, ...] = ()  # keys that the recipe has and nothing here reads
 
 
 def read_recipe(path: str | Path) -> Recipe:
@@ -58,128 +83,32 @@ def read_recipe(path: str | Path) -> Recipe:
     >>> read_recipe("recipe.yaml").video_key  # doctest: +SKIP
     'videos'
     """
-    given = parse(Path(path))
+    given = load_mapping(Path(path))
     try:
-        return recipe_of(given)
+        if given.get("dataset_path") is None:
+            hint = " The key 'dataset' is not read." if "dataset" in given else ""
+            raise SettingsError(f"dataset_path is missing: the file or folder of samples.{hint}")
+        ignored = tuple(str(key) for key in given if key not in find_options(Recipe))
+        return Recipe(**parse_options(Recipe, given), ignored=ignored)
     except SettingsError as error:
         raise SettingsError(f"{path}: {error}") from None
 
 
-def parse(path: Path) -> dict[str, Any]:
+def load_mapping(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
+            data = file.read(MAX_BYTES + 1)
         text = data.decode()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise SettingsError(f"{path}: the recipe cannot be read ({reason}).") from error
-    if len(data) > MOST_BYTES:
-        raise SettingsError(f"{path}: the recipe is too large: more than {MOST_BYTES:,} bytes.")
+    if len(data) > MAX_BYTES:
+        raise SettingsError(f"{path}: the recipe is too large: more than {MAX_BYTES:,} bytes.")
     try:
         given = (parse_json if path.suffix.lower() == ".json" else parse_yaml)(text)
     except (ValueError, yaml.YAMLError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise SettingsError(f"{path}: the recipe cannot be parsed ({reason}).") from error
+        raise SettingsError(f"{path}: the recipe cannot be parsed ({one_line(error)}).") from error
     if not isinstance(given, dict):
-        raise SettingsError(f"{path}: a recipe maps keys to values; this is {described(given)}.")
+        kind = "empty" if given is None else f"of type {type(given).__name__}"
+        raise SettingsError(f"{path}: a recipe must map keys to values; this one is {kind}.")
     return given
-
-
-def recipe_of(given: Mapping[str, Any]) -> Recipe:
-    """A recipe's mapping, checked. A null counts as silence."""
-    said = {key: value for key, value in given.items() if value is not None}
-    silent = Recipe(dataset_path="")
-    return Recipe(
-        dataset_path=dataset_path_of(said),
-        export_path=export_path_of(said, silent.export_path),
-        processes=processes_of(said, silent.processes),
-        text_keys=text_keys_of(said),
-        image_key=name_of(said, "image_key", silent.image_key),
-        audio_key=name_of(said, "audio_key", silent.audio_key),
-        video_key=name_of(said, "video_key", silent.video_key),
-        keep_stats=flag_of(said, "keep_stats_in_res_ds", silent.keep_stats),
-        skip_errors=flag_of(said, "skip_op_error", silent.skip_errors),
-        steps=steps_of(said),
-        ignored=tuple(str(key) for key in given if key not in KEYS),
-    )
-
-
-def dataset_path_of(said: Mapping[str, Any]) -> str:
-    if "dataset_path" not in said:
-        instead = " The key 'dataset' is not read." if "dataset" in said else ""
-        raise SettingsError(f"dataset_path is missing: the file or folder of samples.{instead}")
-    return name_of(said, "dataset_path", "")
-
-
-def export_path_of(said: Mapping[str, Any], default: Path) -> Path:
-    path = name_of(said, "export_path", str(default))
-    if "://" in path:
-        raise SettingsError(f"export_path={path!r}: only local files are written.")
-    if Path(path).suffix.lower() not in EXPORT_SUFFIXES:
-        raise SettingsError(f"export_path={path!r} must end in {', '.join(EXPORT_SUFFIXES)}.")
-    return Path(path)
-
-
-def processes_of(said: Mapping[str, Any], default: int) -> int:
-    count = said.get("np", default)
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise wrong("np", count, "a whole number from 1 on")
-    return count
-
-
-def text_keys_of(said: Mapping[str, Any]) -> tuple[str, ...] | None:
-    keys = said.get("text_keys")
-    if keys is None:
-        return None
-    keys = [keys] if isinstance(keys, str) else keys
-    if not isinstance(keys, list) or not all(isinstance(key, str) and key for key in keys):
-        raise wrong("text_keys", keys, "a column's name or a list of names")
-    return tuple(keys)
-
-
-def steps_of(said: Mapping[str, Any]) -> tuple[Step, ...]:
-    entries = said.get("process", [])
-    if not isinstance(entries, list):
-        raise wrong("process", entries, "a list of operators")
-    return tuple(step_of(entry) for entry in entries)
-
-
-def step_of(entry: Any) -> Step:
-    """One entry: `operator: {option: value, ...}`, or `operator:` alone."""
-    if not isinstance(entry, dict) or len(entry) != 1:
-        raise SettingsError(
-            f"process: {shown(entry)} is no entry; one is `- operator_name:` with its options below."
-        )
-    name, options = next(iter(entry.items()))
-    options = {} if options is None else options
-    if not isinstance(options, dict):
-        raise SettingsError(f"process: the options of {name} are {described(options)}, not a mapping.")
-    return Step(str(name), options)
-
-
-def name_of(said: Mapping[str, Any], key: str, default: str) -> str:
-    value = said.get(key, default)
-    if not isinstance(value, str) or not value.strip():
-        raise wrong(key, value, "a name" if key.endswith(("key", "name")) else "a path")
-    return value
-
-
-def flag_of(said: Mapping[str, Any], key: str, default: bool) -> bool:
-    value = said.get(key, default)
-    if not isinstance(value, bool):
-        raise wrong(key, value, "true or false")
-    return value
-
-
-def wrong(key: str, value: Any, what: str) -> SettingsError:
-    return SettingsError(f"{key}={shown(value)} cannot be; it is {what}.")
-
-
-def shown(value: Any) -> str:
-    """A value in an error, cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
-
-
-def described(value: Any) -> str:
-    return "empty" if value is None else f"of type {type(value).__name__}"

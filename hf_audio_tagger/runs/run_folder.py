@@ -30,7 +30,7 @@ from ..digests import digest_values
 from ..errors import RunError, SettingsError
 from ..models.weights import cache_folder
 from ..settings import shown_settings
-from ..sources.data_files import data_files
+from ..sources.data_files import find_data_files
 from ..sources.source import Source
 from ..tagger import Tagger
 from .plain_rows import write_lines
@@ -277,13 +277,13 @@ def refuse_source(folder: RunFolder, name: str) -> None:
 
     source = Path(name).expanduser()
     if folder.file is not None:
-        is_read = any(is_same(folder.file, file) for file in data_files(source)) or (
+        is_read = any(is_same(folder.file, file) for file in find_data_files(source)) or (
             folder.file.name in METADATA_FILES and source.resolve() in folder.file.resolve().parents
         )
     else:
         shards = folder.shards.resolve()
         is_read = is_same(source, folder.shards.parent) or any(
-            shards in file.resolve().parents for file in data_files(source)
+            shards in file.resolve().parents for file in find_data_files(source)
         )
     if is_read:
         raise SettingsError(f"{folder.dest} is part of the source {name}; choose another DEST.")

@@ -1,39 +1,43 @@
 """A folder that `save_to_disk` wrote."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from datasets import DatasetDict, load_from_disk
 
 from ..compat.datasets_internals import get_fingerprint
 from ..provenance import read_provenance
-from .source import Base, Source, SourceError
+from .source import BaseFolder, Source, SourceError, SourceRequest, check_utf8_names
 
 
-def is_saved(path: Path) -> bool:
-    return (path / "dataset_dict.json").is_file() or (
-        (path / "state.json").is_file() and (path / "dataset_info.json").is_file()
+def open_saved(request: SourceRequest) -> Source | None:
+    """A saved Dataset, or one split of a saved DatasetDict."""
+    folder = request.path
+    is_dict = (folder / "dataset_dict.json").is_file()
+    if not is_dict and not ((folder / "state.json").is_file() and (folder / "dataset_info.json").is_file()):
+        return None
+    request.check_options("a saved dataset", "split")
+    check_utf8_names(folder)
+    saved = load_from_disk(str(folder))
+    if isinstance(saved, DatasetDict):
+        split = pick_split(request.name, list(saved), request.split)
+        saved, folder = saved[split], folder / split
+    elif request.split is not None:
+        raise SourceError(
+            f"{request.name}: it is one dataset without splits; leave split={request.split!r} out."
+        )
+    base_folders = (BaseFolder(0, str(folder.absolute())),)
+    return Source(
+        request.name, saved, get_fingerprint(saved), base_folders, provenance=read_provenance(saved)
     )
 
 
-def open_saved(name: str, path: Path, split: str | None) -> Source:
-    """A saved Dataset, or one split of a saved DatasetDict."""
-    saved = load_from_disk(str(path))
-    folder = path
-    if isinstance(saved, DatasetDict):
-        split = one_split(name, list(saved), split)
-        saved, folder = saved[split], path / split
-    elif split is not None:
-        raise SourceError(f"{name}: it is one dataset without splits; leave split={split!r} out.")
-    bases = (Base(0, str(folder.absolute())),)
-    return Source(name, saved, get_fingerprint(saved), bases, provenance=read_provenance(saved))
-
-
-def one_split(name: str, there: Sequence[str], asked: str | None) -> str:
-    """The split that is asked for, or the only one."""
-    if asked is None and len(there) == 1:
-        return there[0]
-    if asked in there:
-        return str(asked)
-    wanted = "name one" if asked is None else f"{asked!r} is none of them"
-    raise SourceError(f"{name} has the splits {', '.join(map(repr, there))}: {wanted} with --split (split=).")
+def pick_split(name: str, splits: Sequence[str], wanted: str | None) -> str:
+    """The wanted split, or the only one."""
+    if wanted is None and len(splits) == 1:
+        return splits[0]
+    if wanted is None or wanted not in splits:
+        problem = "name one" if wanted is None else f"{wanted!r} is none of them"
+        raise SourceError(
+            f"{name} has the splits {', '.join(map(repr, splits))}: {problem} with --split (split=)."
+        )
+    return wanted

@@ -1,7 +1,7 @@
-"""Rows to tag: a dataset or stream whose media are never decoded here.
+"""Rows to tag: a dataset or stream whose media are not decoded here.
 
-A relative media path is relative to the file that names it. The column keeps what its file says, so that
-the result can be joined with the source; `Source.tagger_cells` makes the paths absolute for the tagger alone.
+A relative media path is relative to the file that names it. The column keeps it as it is, so that the result
+can be joined with the source; `Source.tagger_cells` makes paths absolute for the tagger alone.
 """
 
 import os
@@ -19,21 +19,41 @@ from ..cells import UnreadableMedia, build_column, is_file_struct, is_url, read_
 from ..errors import SettingsError
 from ..provenance import Provenance
 from ..text import as_utf8, is_utf8
-from .streams import at_epoch
+from .streams import set_epoch
 
-RENAME = "its name is no UTF-8, so that no dataset can hold it; rename it"
+NOT_UTF8 = "its name is not UTF-8, and no dataset can hold it; rename it"
 
-
-State = Mapping[str, Any]  # where a stream stands, as `IterableDataset.state_dict` tells it
+State = Mapping[str, Any]  # the position in a stream, as `IterableDataset.state_dict` returns it
 
 
 class SourceError(SettingsError):
-    """A SOURCE that is none, or cannot be read. Its message says what may be one."""
+    """A SOURCE that cannot be read."""
 
 
 @dataclass(frozen=True)
-class Base:
-    """The folder that relative paths of the rows from `first_row` on are relative to."""
+class SourceRequest:
+    """A source by its path or id, with the options of `open_source`."""
+
+    name: str
+    config: str | None
+    split: str | None
+    streaming: bool
+    token: str | bool | None
+    follow_links: bool
+
+    @property
+    def path(self) -> Path:
+        return Path(self.name).expanduser()
+
+    def check_options(self, kind: str, *allowed: str) -> None:
+        for option in ("config", "split", "streaming", "follow_links"):
+            if getattr(self, option) and option not in allowed:
+                raise SourceError(f"{self.name} is {kind}, which {option}= does not apply to.")
+
+
+@dataclass(frozen=True)
+class BaseFolder:
+    """The folder where relative paths of the rows from `first_row` on start."""
 
     first_row: int
     folder: str
@@ -43,13 +63,13 @@ class Base:
 class Source:
     """Rows to tag, the same ones in the same order each time that they are opened."""
 
-    name: str  # as it was asked for
+    name: str  # as given to `open_source`
     dataset: Dataset | IterableDataset
-    fingerprint: str  # of what the rows are; not of where they lie
-    bases: tuple[Base, ...] = ()
-    notes: tuple[str, ...] = ()  # what a person should know, a line each
+    fingerprint: str  # of the rows; not of the place of their files
+    base_folders: tuple[BaseFolder, ...] = ()
+    notes: tuple[str, ...] = ()  # for the person who runs it, a line each
     refused: Mapping[int, Mapping[int, UnreadableMedia]] = field(default_factory=dict)  # by row, then place
-    provenance: Provenance = field(default_factory=dict)  # of the rows' tags
+    provenance: Provenance = field(default_factory=dict)  # of the tags that the rows have
 
     @property
     def is_stream(self) -> bool:
@@ -57,7 +77,7 @@ class Source:
 
     @property
     def row_count(self) -> int | None:
-        """How many rows there are; None for a stream, which tells at its end."""
+        """The number of rows; None for a stream, whose end shows when it is read."""
         return None if isinstance(self.dataset, IterableDataset) else len(self.dataset)
 
     @property
@@ -76,55 +96,51 @@ class Source:
         return Stream(self.dataset, state)
 
     def tagger_cells(self, cells: pa.ChunkedArray, first_row: int) -> pa.ChunkedArray:
-        """Cells of the rows from `first_row` on, with paths that lead to the files from anywhere.
+        """Cells of the rows from `first_row` on, with absolute paths.
 
-        A clip that is refused has the reason in its cell: that is what is then recorded of it.
+        A clip that must not be read has the reason in its cell, which is then recorded as its error.
         """
-        if any(row in self.refused for row in range(first_row, first_row + len(cells))):
-            return self.with_refusals(cells, first_row)
-        return self.absolute_cells(cells, first_row)
+        if not any(row in self.refused for row in range(first_row, first_row + len(cells))):
+            return self.absolute_cells(cells, first_row)
+        values = []
+        for row, cell in enumerate(cells.to_pylist(), first_row):
+            clips = dict(enumerate(cell if isinstance(cell, list) else [cell]))
+            for place, media in self.refused.get(row, {}).items():
+                clips[place] = {"path": media.name, "refused": media.reason}
+            values.append(list(clips.values()) if isinstance(cell, list) else clips[0])
+        is_list = pa.types.is_list(cells.type)
+        clip_type = cells.type.value_type if is_list else cells.type
+        clip_type = pa.struct([*clip_type, pa.field("refused", pa.string())])
+        return pa.chunked_array([pa.array(values, type=pa.list_(clip_type) if is_list else clip_type)])
 
     def absolute_cells(self, cells: pa.ChunkedArray, first_row: int) -> pa.ChunkedArray:
-        """The same, without a word of what is refused."""
-        if not self.bases:
+        """Cells of the rows from `first_row` on, with absolute paths, refused ones included."""
+        if not self.base_folders:
             return cells
-        first_rows = [base.first_row for base in self.bases]
-        found = [
-            absolute(cell, self.bases[bisect_right(first_rows, row) - 1].folder)
+        first_rows = [base.first_row for base in self.base_folders]
+        values = [
+            make_absolute(cell, self.base_folders[bisect_right(first_rows, row) - 1].folder)
             for row, cell in enumerate(read_cells(cells), first_row)
         ]
-        return build_column(found, cells.type)
-
-    def with_refusals(self, cells: pa.ChunkedArray, first_row: int) -> pa.ChunkedArray:
-        """The cells of a media folder, whose paths are absolute, with a reason where a clip is refused."""
-        found = []
-        for row, cell in enumerate(cells.to_pylist(), first_row):
-            places = dict(enumerate(cell if isinstance(cell, list) else [cell]))
-            for place, media in self.refused.get(row, {}).items():
-                places[place] = {"path": media.name, "refused": media.reason}
-            found.append(list(places.values()) if isinstance(cell, list) else places[0])
-        is_list = pa.types.is_list(cells.type)
-        kind = cells.type.value_type if is_list else cells.type
-        told = pa.struct([*kind, pa.field("refused", pa.string())])
-        return pa.chunked_array([pa.array(found, type=pa.list_(told) if is_list else told)])
+        return build_column(values, cells.type)
 
 
 class Stream:
-    """Rows as they come. `state` is where to go on after the rows that were taken."""
+    """Rows as they come. `state` is the position behind the rows that were taken."""
 
     def __init__(self, dataset: IterableDataset, state: State | None) -> None:
-        self.dataset = at_epoch(dataset.epoch, dataset.decode(False))
+        self.dataset = set_epoch(dataset.decode(False), dataset.epoch)
         if state is not None:
             self.dataset.load_state_dict(dict(state))
         self.rows = iter(self.dataset)
         self.state = state
-        self.read_ahead()  # a stream's end shows only behind its last row
+        self.advance()  # `next_row` is read before it is taken: `ended` depends on it
 
-    def read_ahead(self) -> None:
+    def advance(self) -> None:
         try:
             self.next_row = next(self.rows, None)
         except UnicodeDecodeError as error:
-            raise SourceError(f"A row of the stream is no UTF-8 text ({error}).") from error
+            raise SourceError(f"A row of the stream is not UTF-8 text ({error}).") from error
 
     @property
     def ended(self) -> bool:
@@ -136,14 +152,14 @@ class Stream:
         while self.next_row is not None and len(taken) < count:
             taken.append(self.next_row)
             self.state = self.dataset.state_dict()
-            self.read_ahead()
+            self.advance()
         return Dataset.from_list(taken, features=self.dataset.features).with_format("arrow")[:]
 
 
-def absolute(cell: Any, folder: str) -> Any:
-    """A cell whose relative paths begin at a folder. URLs, absolute paths and names of bytes stay.
+def make_absolute(cell: Any, folder: str) -> Any:
+    """A cell whose relative paths start at a folder. URLs, absolute paths and names of bytes stay.
 
-    >>> absolute(["a.mp4", {"path": "b.mp4", "bytes": None}, "https://x/c.mp4"], "/data")
+    >>> make_absolute(["a.mp4", {"path": "b.mp4", "bytes": None}, "https://x/c.mp4"], "/data")
     ['/data/a.mp4', {'path': '/data/b.mp4', 'bytes': None}, 'https://x/c.mp4']
     """
     if isinstance(cell, str):
@@ -151,14 +167,14 @@ def absolute(cell: Any, folder: str) -> Any:
             return cell
         return (posixpath if is_url(folder) else os.path).join(folder, cell)
     if isinstance(cell, list):
-        return [absolute(one, folder) for one in cell]
+        return [make_absolute(one, folder) for one in cell]
     if is_file_struct(cell) and cell.get("bytes") is None and "refused" not in cell:
-        return {**cell, "path": absolute(cell.get("path"), folder)}
+        return {**cell, "path": make_absolute(cell.get("path"), folder)}
     return cell
 
 
-def refuse_odd_names(*paths: Path) -> None:
-    """A source whose path is no UTF-8: neither its rows nor the record of a run could name it."""
+def check_utf8_names(*paths: Path) -> None:
+    """Refuse paths that neither the rows nor the record of a run could hold."""
     for path in paths:
         if not is_utf8(str(path.absolute())):
-            raise SourceError(f"{as_utf8(str(path.absolute()))}: {RENAME}.")
+            raise SourceError(f"{as_utf8(str(path.absolute()))}: {NOT_UTF8}.")

@@ -1,8 +1,8 @@
-"""Streams of `datasets`: in which epoch they stand, and by what a run sees that it goes on with the same one.
+"""Streams of `datasets`: their columns, their epoch, and a fingerprint by which a resumed run knows them.
 
-`datasets` gives an `IterableDataset` no fingerprint. Its parts have one: the files or the generator that the
-rows come from, with their arguments, and each step behind them. Where a part cannot be hashed, such as a
-step that holds an open connection, the first rows tell.
+`datasets` gives an `IterableDataset` no fingerprint, but its parts can be hashed: the files or the generator
+that the rows come from, with their arguments, and each step behind them. Where a part cannot be hashed, such
+as a step that holds an open connection, the first rows are hashed instead.
 """
 
 import inspect
@@ -12,53 +12,59 @@ from typing import Any
 from datasets import Dataset, DatasetBuilder, IterableDataset
 from datasets.fingerprint import Hasher
 
-from ..compat.datasets_internals import get_fingerprint, get_node_share, get_steps, is_step, resolve_features
+from ..compat.datasets_internals import get_fingerprint, get_node_share, get_steps, infer_features, is_step
+from ..digests import digest_values
 
 FIRST_ROWS = 8
 
 
-def with_features(stream: IterableDataset) -> IterableDataset:
-    """A stream that knows its columns; where its files don't tell, the first rows are looked at."""
+def resolve_features(stream: IterableDataset) -> IterableDataset:
+    """The stream with its columns; where its files don't tell them, from its first rows."""
     if stream.features is not None:
         return stream
-    return at_epoch(stream.epoch, resolve_features(stream))
+    return set_epoch(infer_features(stream), stream.epoch)
 
 
-def at_epoch(epoch: int, stream: IterableDataset) -> IterableDataset:
-    """A stream that was made of another, in its epoch, which `datasets` lets go: the order depends on it."""
+def set_epoch(stream: IterableDataset, epoch: int) -> IterableDataset:
+    """A stream made from another, in that one's epoch: `datasets` drops it, and the order depends on it."""
     stream.set_epoch(epoch)
     return stream
 
 
-def identity_of(stream: IterableDataset) -> object:
-    """What differs between two streams whose rows differ; the same in every process.
+def fingerprint_stream(stream: IterableDataset) -> str:
+    """Differs between streams whose rows differ, and is the same in every process.
 
-    As in the cache of `datasets`, a function of a module that is imported counts by its name, one of the
-    script itself by its code.
+    As in the cache of `datasets`, a function of an imported module counts by its name, one of the script
+    itself by its code.
     """
     columns = repr(stream.features)
+    identity: object
     try:
-        return parts_of(get_steps(stream)), str(stream.split), stream.epoch, get_node_share(stream), columns
-    except Exception:  # whatever the pickling of a stranger's object raises
-        return first_rows(stream), columns
+        identity = (
+            hash_step(get_steps(stream)),
+            str(stream.split),
+            stream.epoch,
+            get_node_share(stream),
+            columns,
+        )
+    except Exception:  # pickling an object of any library may raise anything
+        rows = islice(stream.decode(False), FIRST_ROWS)
+        identity = [Hasher.hash(row) for row in rows], columns
+    return digest_values("stream", identity)
 
 
-def parts_of(value: Any) -> object:
-    """A step of a stream and those before it, without where they stand."""
+def hash_step(value: Any) -> object:
+    """A step of a stream and those before it, without the state of an iteration."""
     if is_step(value):
-        kept = {name: part for name, part in sorted(vars(value).items()) if not name.startswith("_")}
-        return type(value).__name__, parts_of(kept)
+        attributes = {name: part for name, part in sorted(vars(value).items()) if not name.startswith("_")}
+        return type(value).__name__, hash_step(attributes)
     if isinstance(value, Dataset):
         return get_fingerprint(value)
     if inspect.ismethod(value) and isinstance(value.__self__, DatasetBuilder):
         builder = value.__self__
         return value.__name__, type(builder).__name__, builder.config_id, builder.hash
     if isinstance(value, dict):
-        return [(name, parts_of(part)) for name, part in value.items()]
+        return [(name, hash_step(part)) for name, part in value.items()]
     if isinstance(value, list) and any(isinstance(part, Dataset) or is_step(part) for part in value):
-        return [parts_of(part) for part in value]
+        return [hash_step(part) for part in value]
     return Hasher.hash(value)
-
-
-def first_rows(stream: IterableDataset) -> object:
-    return [Hasher.hash(row) for row in islice(stream.decode(False), FIRST_ROWS)]

@@ -1,0 +1,124 @@
+"""The bases of operators. An operator is a file in `operators/`, with a line in `registry.py`.
+
+An operator returns its own results for each sample. `run.py` merges them into the samples, counts them,
+lists the failures, and drops the samples that a filter does not keep.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from ..errors import SettingsError
+from .options import find_options, option, parse_options, read_flag
+from .recipe import Note, Recipe
+
+META = "__dj__meta__"  # the column of a struct with the fields of all mappers
+STATS = "__dj__stats__"  # the same for filters
+
+Batch = Mapping[str, Sequence[Any]]  # the samples' columns
+Fields = Sequence[Mapping[str, Any]]  # a mapping for each sample
+
+# Options that every operator of Data-Juicer takes.
+COMMON_OPTIONS = frozenset({
+    "text_key", "image_key", "audio_key", "video_key", "image_bytes_key", "system_key", "instruction_key",
+    "prompt_key", "query_key", "response_key", "history_key", "index_key", "work_dir", "input_columns",
+    "output_columns", "skip_op_error", "adaptive_batching", "auto_op_parallelism", "batch_mode",
+    "accelerator", "batch_size", "num_proc", "turbo", "cpu_required", "gpu_required", "mem_required",
+    "num_cpus", "num_gpus", "memory", "runtime_env", "ray_execution_mode"
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SampleResult:
+    """An operator's result for one sample."""
+
+    fields: Mapping[str, Any]  # for its META or STATS
+    outcomes: Sequence[str] = ()  # of `Operator.outcomes`, those to count
+    failures: Sequence[tuple[str, str]] = ()  # the media that could not be read, and why
+
+
+@dataclass
+class Operator(ABC):
+    """A step of a recipe. The fields made by `option` are its options."""
+
+    name: ClassVar[str]  # in recipes
+    column: ClassVar[str]  # that its results are merged into
+    outcomes: ClassVar[tuple[str, ...]] = ()  # what is counted, in the order of the summary
+
+    @property
+    @abstractmethod
+    def features(self) -> dict[str, Any]:
+        """The fields that it adds, with their types."""
+
+    @abstractmethod
+    def process(self, batch: Batch, existing: Fields) -> list[SampleResult]:
+        """A result for each sample of a batch. `existing` is what META or STATS has for them."""
+
+    @classmethod
+    def from_options(cls, given: Mapping[str, Any], recipe: Recipe, note: Note) -> Self:
+        """The operator with the options of its step. Where the recipe has a key of an option's name
+        (`video_key`, `skip_op_error`), that is the default.
+
+        Of other options, those that Data-Juicer knows for all operators are ignored with a note.
+        """
+        known = find_options(cls)
+        for name in given:
+            if name not in known and name not in COMMON_OPTIONS:
+                raise SettingsError(f"{cls.name} has no option {name!r}. It has: {', '.join(sorted(known))}.")
+            if name not in known:
+                note(f"Ignored: {cls.name}.{name}")
+        defaults = {name: getattr(recipe, name) for name in known.keys() & find_options(Recipe).keys()}
+        try:
+            return cls(**{**defaults, **parse_options(cls, given)})
+        except SettingsError as error:
+            raise SettingsError(f"{cls.name}: {error}") from None
+
+
+@dataclass
+class Mapper(Operator):
+    """An operator that adds fields to the samples' META."""
+
+    column: ClassVar[str] = META
+
+
+@dataclass
+class Filter(Operator):
+    """An operator that adds a number to the samples' STATS and keeps the samples within its limits."""
+
+    column: ClassVar[str] = STATS
+    stat: ClassVar[str]  # the field of STATS
+
+    min_closed_interval: bool = option(True, read_flag)
+    max_closed_interval: bool = option(True, read_flag)
+    reversed_range: bool = option(False, read_flag)  # keep what lies outside
+
+    @property
+    @abstractmethod
+    def input_column(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def limits(self) -> tuple[float, float]: ...
+
+    @abstractmethod
+    def compute_stat(self, cell: Any) -> Any:
+        """The stat of one sample, from its cell in the input column; None where there is no such column."""
+
+    def process(self, batch: Batch, existing: Fields) -> list[SampleResult]:
+        stats = [fields.get(self.stat) for fields in existing]
+        cells = batch[self.input_column] if self.input_column in batch else [None] * len(stats)
+        return [
+            SampleResult({self.stat: self.compute_stat(cell) if stat is None else stat})
+            for cell, stat in zip(cells, stats, strict=True)
+        ]
+
+    def keeps(self, stat: Any) -> bool:
+        """Whether a sample with this stat stays."""
+        low, high = self.limits
+        # Data-Juicer flips the ends of a reversed range too, so that a closed end is still kept.
+        min_closed = self.min_closed_interval != self.reversed_range
+        max_closed = self.max_closed_interval != self.reversed_range
+        is_above = stat >= low if min_closed else stat > low
+        is_below = stat <= high if max_closed else stat < high
+        return bool(is_above and is_below) != self.reversed_range
