@@ -18,7 +18,7 @@ from .hub import open_hub
 from .media_folder import open_media_folder
 from .saved import open_saved
 from .source import Source, SourceError, SourceRequest
-from .streams import fingerprint_stream, resolve_features
+from .streams import ensure_features, fingerprint_stream
 
 __all__ = ["Source", "SourceError", "open_source"]
 
@@ -57,7 +57,7 @@ def open_source(
     if isinstance(source, Dataset):
         return Source("<dataset>", source, get_fingerprint(source), provenance=read_provenance(source))
     if isinstance(source, IterableDataset):
-        stream = resolve_features(source)
+        stream = ensure_features(source)
         return Source("<stream>", stream, fingerprint_stream(stream), provenance=read_provenance(source))
     request = SourceRequest(os.fspath(source), config, split, streaming, token, follow_links)
     for open_kind in OPENERS:

@@ -13,7 +13,7 @@ from ..digests import digest_file, digest_values
 from ..provenance import read_file_provenance
 from ..text import one_line
 from .source import BaseFolder, Source, SourceError, SourceRequest, check_utf8_names
-from .streams import resolve_features
+from .streams import ensure_features
 
 BUILDERS = {
     ".jsonl": "json",
@@ -58,7 +58,7 @@ def open_data_files(request: SourceRequest) -> Source | None:
     for (folder, _), table in zip(by_folder, tables, strict=True):
         base_folders.append(BaseFolder(first_row, str(folder.absolute())))
         first_row += 0 if streaming else len(table)
-    dataset = resolve_features(tables[0]) if streaming else concatenate(name, tables)
+    dataset = ensure_features(tables[0]) if streaming else concatenate(name, tables)
     top = os.path.commonpath([file.parent.absolute() for file in files])
     digests = [(os.path.relpath(file.absolute(), top), digest_file(file)) for file in files]
     provenance = read_file_provenance(files) if builder == "parquet" else {}

@@ -12,7 +12,7 @@ from ..text import one_line
 from .data_files import BUILDERS
 from .saved import pick_split
 from .source import BaseFolder, Source, SourceError, SourceRequest
-from .streams import resolve_features
+from .streams import ensure_features
 
 HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")  # "user/name", or "name" alone
 
@@ -32,7 +32,7 @@ def open_hub(request: SourceRequest) -> Source | None:
             split = pick_split(name, get_dataset_split_names(name, config, token=token), None)
         dataset = load_dataset(name, config, split=split, streaming=request.streaming, token=token)
         if request.streaming:
-            dataset = resolve_features(dataset)
+            dataset = ensure_features(dataset)
             fingerprint = digest_values(find_commit(name, token), config, split)
         else:
             fingerprint = get_fingerprint(dataset)

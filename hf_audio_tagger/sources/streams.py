@@ -18,7 +18,7 @@ from ..digests import digest_values
 FIRST_ROWS = 8
 
 
-def resolve_features(stream: IterableDataset) -> IterableDataset:
+def ensure_features(stream: IterableDataset) -> IterableDataset:
     """The stream with its columns; where its files don't tell them, from its first rows."""
     if stream.features is not None:
         return stream
