@@ -65,7 +65,7 @@ def locate_weights(weights: str, release: Release) -> Path:
         return cache_folder() / f"{release.model}-{digest}{Path(urlsplit(weights).path).suffix}"
     scheme, separator, _ = weights.partition("://")
     if separator and scheme.lower() != "file":
-        raise ModelError(f"weights come from a path, http, https or file, not {scheme.lower()}://")
+        raise ModelError(f"weights must be a path or a URL of http, https or file; got {scheme.lower()}://")
     return Path(url2pathname(urlsplit(weights).path) if separator else weights).expanduser()
 
 
