@@ -102,8 +102,8 @@ def test_a_video_has_the_streams_asked_for(tmp_path: Path, rate_hz: int, channel
         (video,), (audio,) = container.streams.video, container.streams.audio
         assert (video.width, video.height) == (32, 16)
         assert (audio.rate, audio.channels, audio.codec_context.name) == (rate_hz, channels, "aac")
-        heard = np.concatenate([f.to_ndarray() for f in container.decode(audio=0)], axis=1)
-    assert heard.shape[1] == pytest.approx(2.0 * rate_hz, abs=3 * 1024)
+        decoded = np.concatenate([f.to_ndarray() for f in container.decode(audio=0)], axis=1)
+    assert decoded.shape[1] == pytest.approx(2.0 * rate_hz, abs=3 * 1024)
 
 
 def test_a_video_without_sound(tmp_path: Path) -> None:

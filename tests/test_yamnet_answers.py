@@ -83,14 +83,14 @@ def weights(state: State, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def assert_plain_scores(path: Path, weights: Path, state: State, atol: float) -> None:
     """Every class's mean score over the clip, and the embedding, are the plain YAMNet's."""
     tagger = build_tagger("yamnet", weights=weights, top_k=len(CLASSES), embeddings=True, decoder="pyav")
-    (heard,) = tagger.classify(str(path))
+    (result,) = tagger.classify(str(path))
     embeddings, logits = run_plain_yamnet(state, patches_of(decoded(path)))
     scores = sigmoid(logits).mean(axis=0)
-    assert heard.top is not None
-    assert heard.tag == CLASSES[scores.argmax()]
-    found: dict[str, Any] = dict(heard.top)
+    assert result.top is not None
+    assert result.tag == CLASSES[scores.argmax()]
+    found: dict[str, Any] = dict(result.top)
     np.testing.assert_allclose([found[label] for label in CLASSES], scores, atol=atol)
-    np.testing.assert_allclose(heard.embedding, embeddings.mean(axis=0), atol=10 * atol)
+    np.testing.assert_allclose(result.embedding, embeddings.mean(axis=0), atol=10 * atol)
 
 
 @pytest.mark.parametrize("name", CLIPS)

@@ -1,26 +1,26 @@
-"""Sounds made from arithmetic alone, each under its AudioSet name.
+"""Synthesized sounds, each with its AudioSet name.
 
-`synthesize(label, seconds, rate_hz, seed)` is pure: the same arguments give the same samples. A
-seed draws the pitch, the tempo, the level, where in its rhythm the sound begins, and the faint
-noise behind it.
+`synthesize(label, seconds, rate_hz, seed)` is pure: the same arguments give the same samples. The seed
+decides pitch, tempo, level, phase of the rhythm, and the faint background noise.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 Wave = np.ndarray  # (samples,) of float
 
 LOUDEST_DB, FAINTEST_DB = -1.0, -30.0  # peak level, against full scale
-BACKGROUND_DB = (-70.0, -45.0)  # noise behind a sound, against the sound's own peak
-FAINT_SILENCE_DB = (-100.0, -80.0)  # what a recorder hears of a silent room
-LOWEST_NOISE_HZ = 20.0  # below it coloured noise grows no further
+BACKGROUND_DB = (-70.0, -45.0)  # background noise, against the sound's own peak
+FAINT_SILENCE_DB = (-100.0, -80.0)  # of a recording in a silent room
+LOWEST_NOISE_HZ = 20.0  # below it the amplitude of coloured noise is constant
 
 
 @dataclass(frozen=True)
 class Take:
-    """One recording to be made: how long, at which rate, and the dice for all the rest."""
+    """One recording to synthesize: its length, its rate, and the random generator for all the rest."""
 
     samples: int
     rate_hz: int
@@ -38,7 +38,7 @@ class Take:
         return float(self.rng.uniform(low, high))
 
     def pitch(self, low_hz: float, high_hz: float) -> float:
-        """A frequency between the two, every octave as likely as another."""
+        """A frequency between the two, uniform in octaves."""
         return float(np.exp(self.rng.uniform(np.log(low_hz), np.log(high_hz))))
 
 
@@ -46,7 +46,7 @@ class Take:
 
 
 def _sine(cycles: Wave) -> Wave:
-    """sin(2 pi cycles). Whole cycles go first: float32 is ten times faster, and exact near 0."""
+    """sin(2 pi cycles). Whole cycles are subtracted first: float32 is ten times faster, and exact near 0."""
     return np.sin((2 * np.pi * (cycles - np.floor(cycles))).astype(np.float32))
 
 
@@ -69,14 +69,14 @@ def _coloured_noise(take: Take, slope: float) -> Wave:
 
 
 def _gate(take: Take, period_seconds: float, duty: float) -> Wave:
-    """1 while on and 0 while off, from a random place in the rhythm, with 5 ms edges."""
-    place = (take.times / period_seconds + take.uniform(0, 1)) % 1.0
+    """1 while on and 0 while off, from a random phase, with 5 ms edges."""
+    phase = (take.times / period_seconds + take.uniform(0, 1)) % 1.0
     edge = 0.005 / period_seconds
-    return np.clip(np.minimum(place, duty - place) / edge, 0.0, 1.0)
+    return np.clip(np.minimum(phase, duty - phase) / edge, 0.0, 1.0)
 
 
 def _struck(rate_hz: int, seconds: float, partials: list[tuple[float, float, float]]) -> Wave:
-    """A struck thing: partials of (frequency in Hz, amplitude, seconds until 1/e), added up."""
+    """A struck object: the sum of partials (frequency in Hz, amplitude, seconds until 1/e)."""
     times = np.arange(int(seconds * rate_hz)) / rate_hz
     ring = sum(
         (
@@ -86,10 +86,10 @@ def _struck(rate_hz: int, seconds: float, partials: list[tuple[float, float, flo
         ),
         start=np.zeros(len(times)),
     )
-    return ring * np.minimum(times / 0.001, 1.0)  # no harder an attack than 1 ms
+    return ring * np.minimum(times / 0.001, 1.0)  # an attack of at least 1 ms
 
 
-def _place(wave: Wave, event: Wave, start: int) -> None:
+def _add_event(wave: Wave, event: Wave, start: int) -> None:
     """Adds the event to the wave in place; what lies before or after the wave is cut."""
     first, last = max(start, 0), min(start + len(event), len(wave))
     if first < last:
@@ -97,18 +97,18 @@ def _place(wave: Wave, event: Wave, start: int) -> None:
 
 
 def _repeat(take: Take, events: list[Wave], period_seconds: float, jitter: float = 0.0) -> Wave:
-    """The events in turn, one a period, from a random place in the rhythm."""
+    """The events in turn, one a period, from a random phase."""
     wave = np.zeros(take.samples)
     longest = max(len(event) for event in events) / take.rate_hz
     before = int(np.ceil(longest / period_seconds)) + 1
     offset = take.uniform(0, 1)
     for turn in range(-before, int(take.seconds / period_seconds) + 1):
         beat = turn + offset + take.uniform(-jitter, jitter)
-        _place(wave, events[turn % len(events)], int(beat * period_seconds * take.rate_hz))
+        _add_event(wave, events[turn % len(events)], int(beat * period_seconds * take.rate_hz))
     return wave
 
 
-# The sounds, one a function, in the order of their names
+# The sounds, a function each, in the order of their names
 
 
 def _beep(take: Take) -> Wave:
@@ -126,10 +126,10 @@ def _chirp_tone(take: Take) -> Wave:
     """Sweeps over several octaves, each in under a second."""
     period = take.uniform(0.35, 1.0)
     low_hz, high_hz = take.pitch(200, 600), take.pitch(3000, 6000)
-    place = (take.times / period + take.uniform(0, 1)) % 1.0
+    phase = (take.times / period + take.uniform(0, 1)) % 1.0
     if take.rng.random() < 0.5:
-        place = 1.0 - place
-    return _tone(take, low_hz * (high_hz / low_hz) ** place)
+        phase = 1.0 - phase
+    return _tone(take, low_hz * (high_hz / low_hz) ** phase)
 
 
 def _church_bell(take: Take) -> Wave:
@@ -178,8 +178,8 @@ def _heartbeat(take: Take) -> Wave:
         return _struck(take.rate_hz, 0.2, partials)
 
     beat = np.zeros(int(0.6 * take.rate_hz))
-    _place(beat, thud(55 * depth), 0)
-    _place(beat, 0.7 * thud(75 * depth), int(period * 0.33 * take.rate_hz))
+    _add_event(beat, thud(55 * depth), 0)
+    _add_event(beat, 0.7 * thud(75 * depth), int(period * 0.33 * take.rate_hz))
     return _repeat(take, [beat], period, jitter=0.01)
 
 
@@ -213,16 +213,12 @@ def _music(take: Take) -> Wave:
         root = int(take.rng.choice((0, 3, 4, 5)))
         start = int((offset + bar * 4 * beat) * take.rate_hz)
         for degree in (root, root + 2, root + 4):
-            _place(wave, 0.5 * _note(take, degree_hz(degree), 4 * beat), start)
+            _add_event(wave, 0.5 * _note(take, degree_hz(degree), 4 * beat), start)
         for step in range(4):
             degree = 14 + root + int(take.rng.choice((-2, 0, 1, 2, 4)))
             begin = start + int(step * beat * take.rate_hz)
-            _place(wave, 0.8 * _note(take, degree_hz(degree), beat), begin)
+            _add_event(wave, 0.8 * _note(take, degree_hz(degree), beat), begin)
     return wave
-
-
-def _pink_noise(take: Take) -> Wave:
-    return _coloured_noise(take, slope=0.5)
 
 
 def _silence(take: Take) -> Wave:
@@ -281,12 +277,12 @@ def _speech(take: Take) -> Wave:
         if take.rng.random() < 0.4:
             seconds = take.uniform(0.04, 0.09) * pace
             hiss = _consonant(take, seconds)
-            _place(wave, 0.02 * hiss, int(at * take.rate_hz))
+            _add_event(wave, 0.02 * hiss, int(at * take.rate_hz))
             at += seconds
         seconds = take.uniform(0.11, 0.26) * pace
         vowel = _syllable(take, voice_hz * take.uniform(0.9, 1.12), seconds)
         loudness = take.uniform(0.5, 1.0) / max(float(np.abs(vowel).max()), 1e-9)
-        _place(wave, 0.2 * loudness * vowel, int(at * take.rate_hz))
+        _add_event(wave, 0.2 * loudness * vowel, int(at * take.rate_hz))
         at += seconds + (take.uniform(0.2, 0.5) if take.rng.random() < 0.12 else 0.02)
     return wave
 
@@ -300,10 +296,6 @@ def _tick_tock(take: Take) -> Wave:
 
     knocks = [knock(pitch_hz), 0.9 * knock(pitch_hz * take.uniform(0.6, 0.75))]
     return _repeat(take, knocks, period_seconds=take.uniform(0.3, 0.6), jitter=0.01)
-
-
-def _white_noise(take: Take) -> Wave:
-    return _coloured_noise(take, slope=0.0)
 
 
 def _wind(take: Take) -> Wave:
@@ -326,13 +318,13 @@ _SOUNDS: dict[str, Callable[[Take], Wave]] = {
     "Heart sounds, heartbeat": _heartbeat,
     "Mains hum": _mains_hum,
     "Music": _music,
-    "Pink noise": _pink_noise,
+    "Pink noise": partial(_coloured_noise, slope=0.5),
     "Silence": _silence,
     "Sine wave": _sine_wave,
     "Siren": _siren,
     "Speech": _speech,
     "Tick-tock": _tick_tock,
-    "White noise": _white_noise,
+    "White noise": partial(_coloured_noise, slope=0.0),
     "Wind": _wind,
 }
 

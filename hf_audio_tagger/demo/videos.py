@@ -31,14 +31,14 @@ _DEMO_CLIPS: tuple[tuple[str, float, int], ...] = (
 
 @dataclass(frozen=True)
 class DemoVideo:
-    """A file, and what a tagger should make of it: a label, `NO_AUDIO` or `UNREADABLE`."""
+    """A file, and the expected tag: a label, `NO_AUDIO` or `UNREADABLE`."""
 
     path: Path
     expected: str
 
 
 def _picture(size: tuple[int, int], seed: int) -> np.ndarray:
-    """A gradient in two random colours: something to look at that costs nothing to encode."""
+    """A gradient of two random colours, which takes little time to encode."""
     width, height = size
     left, right = np.random.default_rng(seed).integers(0, 256, size=(2, 3))
     blend = np.linspace(0.0, 1.0, width)[None, :, None]
@@ -58,8 +58,7 @@ def write_video(
 ) -> None:
     """Writes an mp4 whose sound is `waveform`, (samples,) or (channels, samples), in AAC.
 
-    With None there is no audio stream. `seconds` is the length of the picture: as long as the
-    sound, unless told otherwise.
+    With None there is no audio stream. `seconds` is the length of the picture, by default the sound's.
     """
     sound = None if waveform is None else np.atleast_2d(np.asarray(waveform, np.float32))
     if seconds is None:
@@ -71,7 +70,7 @@ def write_video(
         video = container.add_stream("mpeg4", rate=fps)
         video.width, video.height = size
         video.pix_fmt = "yuv420p"
-        # Streams are declared before the first packet: the header is written with it.
+        # Streams are added before the first packet: the header is written with it.
         audio = None
         if sound is not None:
             audio = container.add_stream("aac", rate=rate_hz, layout=LAYOUTS[sound.shape[0]])
@@ -105,7 +104,7 @@ def write_demo_videos(folder: str | Path, seed: int = 0) -> list[DemoVideo]:
     no_audio = folder / f"{len(videos):02d}-no-audio.mp4"
     write_video(no_audio, None, 44_100, picture_seed=seed + len(videos), seconds=4.0)
     videos.append(DemoVideo(no_audio, NO_AUDIO))
-    # A download that broke off early: an mp4 keeps its index at the end, so nothing can be read.
+    # As from a download that broke off: an mp4's index is at the end, so nothing can be read.
     broken = folder / f"{len(videos):02d}-broken.mp4"
     broken.write_bytes(videos[0].path.read_bytes()[:2000])
     videos.append(DemoVideo(broken, UNREADABLE))

@@ -9,6 +9,7 @@ from .libraries import find_import_error, find_version, install_command, shorten
 
 MODULES = {"pyav": "av", "torchcodec": "torchcodec", "decord": "decord"}  # by decoder
 ABSENT = {
+    "pyav": "is not installed",
     "torchcodec": "is not installed; it is the fastest where FFmpeg is on the system",
     "decord": "is not installed; nothing needs it",
 }
@@ -18,14 +19,11 @@ TOLERANCE_HZ = 10.0  # AAC pads the clip, which widens its spectrum a little
 
 
 def check_decoders() -> Iterator[Finding]:
-    if reason := find_import_error("av"):
-        detail = f"{find_version('av') or 'PyAV is not installed'}: {reason}"
-        yield Finding("pyav", "error", detail, install_command("av"))
-        return
     try:
         clip = make_tone_clip()
-    except Exception as error:
-        yield Finding("pyav", "error", f"cannot write a clip: {shorten(error)}", install_command("av"))
+    except Exception as error:  # PyAV writes the clip
+        detail = f"{find_version('av') or 'PyAV is not installed'}: {shorten(error)}"
+        yield Finding("pyav", "error", detail, install_command("av"))
         return
     for name in MODULES:
         yield check_decoder(name, clip)
@@ -35,8 +33,7 @@ def check_decoder(name: str, clip: bytes) -> Finding:
     state: State = "error" if name == "pyav" else "warning"
     version = find_version(MODULES[name])
     if version is None:
-        detail = ABSENT.get(name, "is not installed")
-        return Finding(name, "note", detail, install_command(MODULES[name]))
+        return Finding(name, "note", ABSENT[name], install_command(MODULES[name]))
     if name == "torchcodec" and (message := find_torchcodec_error()):
         return Finding(name, state, *explain_torchcodec_error(version, message))
     if reason := find_import_error(MODULES[name]) or find_decoding_error(name, clip):

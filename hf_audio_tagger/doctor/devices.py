@@ -31,14 +31,11 @@ def check_cpu() -> Finding:
     parts = [f"{cores} core{'s' * (cores > 1)}", f"torch computes on {threads} thread{'s' * (threads > 1)}"]
     if threads_variable := os.environ.get("OMP_NUM_THREADS"):
         parts.append(f"OMP_NUM_THREADS={threads_variable}")
-    native = [
-        name
-        for name, is_supported in (
-            ("amx", has_amx()),
-            ("avx512_bf16", has_avx512_bf16()),
-        )
-        if is_supported
-    ]
+    support = {
+        "amx": has_amx(),
+        "avx512_bf16": has_avx512_bf16(),
+    }
+    native = [name for name, is_supported in support.items() if is_supported]
     parts.append(f"native bfloat16 ({', '.join(native)})" if native else "no native bfloat16")
     return Finding("cpu", "ok", ", ".join(parts))
 
@@ -56,23 +53,15 @@ def check_cuda_devices() -> Iterator[Finding]:
         return
     if not has_nvidia_driver():
         yield Finding("cuda", "note", "no device; models run on the CPU")
-    elif torch.version.cuda is None:
-        yield Finding(
-            "cuda",
-            "warning",
-            f"there is an NVIDIA driver, but torch {torch.__version__} is a build for CPUs",
-            "Install a CUDA build of torch and torchaudio: https://pytorch.org/get-started/locally/",
-        )
+        return
+    if torch.version.cuda is None:
+        fault = "is a build for CPUs"
+        remedy = "Install a CUDA build of torch and torchaudio: https://pytorch.org/get-started/locally/"
     else:
-        reason = (
-            f" ({shorten(caught[0].message)})" if caught and isinstance(caught[0].message, Warning) else ""
-        )
-        yield Finding(
-            "cuda",
-            "warning",
-            f"there is an NVIDIA driver, but torch {torch.__version__} sees no device{reason}",
-            f"Update the driver to one for CUDA {torch.version.cuda}, and look at CUDA_VISIBLE_DEVICES.",
-        )
+        fault = "sees no device" + (f" ({shorten(str(caught[0].message))})" if caught else "")
+        remedy = f"Update the driver to one for CUDA {torch.version.cuda}, and look at CUDA_VISIBLE_DEVICES."
+    detail = f"there is an NVIDIA driver, but torch {torch.__version__} {fault}"
+    yield Finding("cuda", "warning", detail, remedy)
 
 
 def has_nvidia_driver() -> bool:
@@ -91,11 +80,7 @@ def check_cuda_device(index: int) -> Finding:
         memory = f"{properties.total_memory / 2**30:.0f} GiB"
         torch.ones(8, device=device).sum().item()
     except Exception as error:
-        return Finding(
-            str(device),
-            "warning",
-            f"does not compute: {shorten(error)}",
-            "Use another device (CUDA_VISIBLE_DEVICES), or a torch built for this one.",
-        )
+        remedy = "Use another device (CUDA_VISIBLE_DEVICES), or a torch built for this one."
+        return Finding(str(device), "warning", f"does not compute: {shorten(error)}", remedy)
     capability = f"compute capability {properties.major}.{properties.minor}"
     return Finding(str(device), "ok", f"{properties.name}, {memory}, {capability}, {bfloat16}")

@@ -26,9 +26,8 @@ def check_python() -> Finding:
         required = SpecifierSet()
     if version in required:
         return Finding("Python", "ok", version)
-    return Finding(
-        "Python", "warning", f"{version}, not {required}", "Make the environment with such a Python."
-    )
+    remedy = "Make the environment with such a Python."
+    return Finding("Python", "warning", f"{version}, not {required}", remedy)
 
 
 def check_library(name: str) -> Finding:

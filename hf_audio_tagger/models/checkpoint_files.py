@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Collection
 from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
@@ -20,14 +19,14 @@ def examine_checkpoint(model: str, revision: str | None) -> ModelFiles:
     """Whether a folder or the cache has all that loading reads, or the Hub has the model."""
     folder = Path(model).expanduser()
     if folder.is_dir():
-        if missing := list_missing_in(folder):
+        if missing := list_missing(folder):
             return ModelFiles(False, f"{model} lacks {', '.join(missing)}", "Write it with save_pretrained.")
         return ModelFiles(True, f"{model}: a local folder with all that is needed")
     try:
         snapshot = find_snapshot(model, revision)
     except Exception as error:  # no id of the Hub
         return ModelFiles(False, f"{model}: {explain_error(error)}", "Check the spelling.")
-    missing = list_missing_in(snapshot) if snapshot else []
+    missing = list_missing(snapshot) if snapshot else []
     if snapshot and not missing:
         size = sum(file.stat().st_size for file in snapshot.iterdir() if file.is_file()) / 1e6
         return ModelFiles(True, f"{model}: in the cache, {size:.0f} MB ({snapshot.parents[1]})")
@@ -35,12 +34,14 @@ def examine_checkpoint(model: str, revision: str | None) -> ModelFiles:
     reason = explain_unreachable(model, revision, HUB_SECONDS)
     if reason is None:
         return ModelFiles(True, f"{cached}; {hub_host()} has it, the first use downloads it")
+    from huggingface_hub.constants import HF_HUB_CACHE
+
     command = f"hf download {model}" + (f" --revision {revision}" if revision else "")
     return ModelFiles(
         False,
         f"{cached}, and {reason}",
-        f"Where there is a network run `{command}` and copy the model's folder in the cache to {hub_cache()} "
-        "here; or name another model or a local folder.",
+        f"Where there is a network run `{command}` and copy its folder in the cache to {HF_HUB_CACHE} here; "
+        "or name another model or a local folder.",
     )
 
 
@@ -51,13 +52,6 @@ def hub_host() -> str:
     return urlsplit(constants.ENDPOINT).netloc.rpartition("@")[2]
 
 
-def hub_cache() -> str:
-    """Where huggingface_hub keeps its models (HF_HUB_CACHE, HF_HOME)."""
-    from huggingface_hub import constants
-
-    return constants.HF_HUB_CACHE
-
-
 def find_snapshot(model: str, revision: str | None = None) -> Path | None:
     """The folder in the cache that has a model's config, whatever else it has or lacks."""
     from huggingface_hub import try_to_load_from_cache
@@ -66,27 +60,18 @@ def find_snapshot(model: str, revision: str | None = None) -> Path | None:
     return Path(config).parent if isinstance(config, str) else None
 
 
-def list_missing(names: Collection[str]) -> list[str]:
-    """What an audio classification model needs and is not among these files.
-
-    >>> list_missing(["config.json", "pytorch_model.bin"])
-    ['preprocessor_config.json']
-    """
+def list_missing(folder: Path) -> list[str]:
+    """What an audio classification model needs and the folder lacks, with shards that an index names."""
+    names = {file.name for file in folder.iterdir() if file.is_file()}
+    shards: set[str] = set()
+    for index in folder.glob("*.index.json"):
+        shards.update(json.loads(index.read_text()).get("weight_map", {}).values())
     parts = {
         "config.json": "config.json" in names,
         "preprocessor_config.json": any(name in names for name in EXTRACTOR_CONFIGS),
         "model.safetensors": any(map(WEIGHTS.fullmatch, names)),
     }
-    return [part for part, is_present in parts.items() if not is_present]
-
-
-def list_missing_in(folder: Path) -> list[str]:
-    """The same of a folder, with each shard that an index of weights names."""
-    names = {file.name for file in folder.iterdir() if file.is_file()}
-    shards: set[str] = set()
-    for index in folder.glob("*.index.json"):
-        shards.update(json.loads(index.read_text()).get("weight_map", {}).values())
-    return list_missing(names) + sorted(shards - names)
+    return [part for part, is_present in parts.items() if not is_present] + sorted(shards - names)
 
 
 def explain_unreachable(model: str, revision: str | None, seconds: float) -> str | None:

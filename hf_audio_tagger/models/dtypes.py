@@ -1,4 +1,4 @@
-"""Whether the hardware has bfloat16, asked in a way that opens no CUDA context."""
+"""Whether the hardware has bfloat16, found out without opening a CUDA context."""
 
 import ctypes
 import sys
@@ -9,7 +9,7 @@ from ..compat.torch_internals import has_amx, has_avx512_bf16
 if TYPE_CHECKING:
     import torch
 
-FIRST_CAPABILITY = (8, 0)  # Ampere; what is older emulates bfloat16
+FIRST_CAPABILITY = (8, 0)  # Ampere; older ones emulate bfloat16
 
 
 def has_native_bfloat16(device: "torch.device") -> bool:
@@ -21,7 +21,7 @@ def has_native_bfloat16(device: "torch.device") -> bool:
 
     if device.type == "cuda":
         if torch.version.hip:
-            return True  # as torch has it
+            return True  # as in torch
         capabilities = nvidia_capabilities()
         return bool(capabilities) and min(capabilities) >= FIRST_CAPABILITY
     if device.type == "cpu":
@@ -30,7 +30,7 @@ def has_native_bfloat16(device: "torch.device") -> bool:
 
 
 def nvidia_capabilities() -> list[tuple[int, int]]:
-    """The compute capability of every GPU that the driver's NVML library tells of; [] without it.
+    """The compute capability of every GPU that the driver's NVML library lists; [] without it.
 
     torch.cuda.get_device_capability opens a CUDA context, and no process forked after that could use CUDA.
     """
@@ -47,10 +47,9 @@ def nvidia_capabilities() -> list[tuple[int, int]]:
         found = []
         for index in range(count.value):
             device, major, minor = ctypes.c_void_p(), ctypes.c_int(), ctypes.c_int()
-            asked = (ctypes.byref(major), ctypes.byref(minor))
             if nvml.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(device)) != 0:
                 return []
-            if nvml.nvmlDeviceGetCudaComputeCapability(device, *asked) != 0:
+            if nvml.nvmlDeviceGetCudaComputeCapability(device, *map(ctypes.byref, (major, minor))) != 0:
                 return []
             found.append((major.value, minor.value))
         return found

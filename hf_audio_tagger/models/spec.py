@@ -1,6 +1,5 @@
 """Which model is asked for, and in which dtype and engine."""
 
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,10 +24,6 @@ class ModelSpec:
     weights: str | None = None
     dtype: str = "float32"
     engine: str = "torch"
-
-    @property
-    def path(self) -> str:
-        return os.path.expanduser(self.model)
 
     def torch_dtype(self, device: "torch.device") -> "torch.dtype":
         """The dtype to compute in; "auto" is bfloat16 where the hardware has it natively."""

@@ -51,22 +51,37 @@ def find_weights(weights: str | Path | None, release: Release) -> Path:
     """
     if weights is None:
         return find_cached(release)
-    scheme, separator, _ = str(weights).partition("://")
-    if separator and scheme.lower() not in URL_SCHEMES:
-        raise ModelError(f"weights come from a path, http, https or file, not {scheme.lower()}://")
-    if separator and scheme.lower() != "file":
-        path = locate_download(str(weights), release)
-        if not path.is_file():
-            try:
-                download(str(weights), path)
-            except OSError as error:
-                shown = without_secrets(str(weights))
-                raise ModelError(f"cannot download {shown} to {path.parent}: {error}") from error
+    path = locate_weights(str(weights), release)
+    if path.is_file():
         return path
-    path = Path(url2pathname(urlsplit(str(weights)).path) if separator else weights).expanduser()
-    if not path.is_file():
+    if not is_remote(str(weights)):
         raise ModelError(f"no weights at {path}")
+    try:
+        download(str(weights), path)
+    except OSError as error:
+        shown = without_secrets(str(weights))
+        raise ModelError(f"cannot download {shown} to {path.parent}: {error}") from error
     return path
+
+
+def is_here(weights: str, release: Release) -> bool:
+    """True for weights that are read without a download: a path, or a URL that was downloaded before."""
+    return not is_remote(weights) or locate_weights(weights, release).is_file()
+
+
+def is_remote(weights: str) -> bool:
+    return weights.lower().startswith(("http://", "https://"))
+
+
+def locate_weights(weights: str, release: Release) -> Path:
+    """The file of a path or URL, which may have to be downloaded."""
+    if is_remote(weights):
+        digest = hashlib.sha256(weights.encode()).hexdigest()[:16]
+        return cache_folder() / f"{release.model}-{digest}{Path(urlsplit(weights).path).suffix}"
+    scheme, separator, _ = weights.partition("://")
+    if separator and scheme.lower() != "file":
+        raise ModelError(f"weights must be a path or a URL of http, https or file; got {scheme.lower()}://")
+    return Path(url2pathname(urlsplit(weights).path) if separator else weights).expanduser()
 
 
 def find_cached(release: Release) -> Path:
@@ -79,17 +94,6 @@ def find_cached(release: Release) -> Path:
         f"They are published at {' and '.join(release.sources)}. Put one there, or name a path or "
         f'URL: build_tagger("{release.model}", weights="{release.files[0]}")'
     )
-
-
-def is_here(weights: str, release: Release) -> bool:
-    """True for weights that are read without a download: a path, or a URL that was downloaded before."""
-    scheme, separator, _ = weights.partition("://")
-    return not separator or scheme.lower() == "file" or locate_download(weights, release).is_file()
-
-
-def locate_download(url: str, release: Release) -> Path:
-    digest = hashlib.sha256(url.encode()).hexdigest()[:16]
-    return cache_folder() / f"{release.model}-{digest}{Path(urlsplit(url).path).suffix}"
 
 
 def without_secrets(url: str) -> str:

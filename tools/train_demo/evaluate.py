@@ -1,4 +1,4 @@
-"""How well a model names sounds that went through a video: synthesized, encoded, decoded, heard."""
+"""How well a model names synthesized sounds that were encoded in a video and decoded."""
 
 import io
 from collections import Counter
@@ -21,7 +21,7 @@ FIRST_TEST_SEED = 1_000_000  # training stays below it
 
 @dataclass(frozen=True)
 class Trial:
-    """A window at the model's rate, and the one sound that is in it."""
+    """A window at the model's rate, and its label."""
 
     label: str
     window: np.ndarray
@@ -29,11 +29,11 @@ class Trial:
 
 @dataclass(frozen=True)
 class Score:
-    """How many trials were named right, and which label was taken for which."""
+    """How many labels were right, and which were confused."""
 
     right: int
     trials: int
-    mistakes: Counter[tuple[str, str]]  # (label, what the model said)
+    mistakes: Counter[tuple[str, str]]  # (label, predicted)
 
     @property
     def accuracy(self) -> float:
@@ -41,19 +41,18 @@ class Score:
 
     def __str__(self) -> str:
         lines = [f"{self.right} of {self.trials} right ({self.accuracy:.1%})"]
-        for (label, said), count in self.mistakes.most_common():
-            lines.append(f"  {label} taken for {said}: {count}")
+        for (label, predicted), count in self.mistakes.most_common():
+            lines.append(f"  {label} taken for {predicted}: {count}")
         return "\n".join(lines)
 
 
 def resample(waveform: np.ndarray, rate_hz: int) -> np.ndarray:
-    """To the model's rate."""
     tensor = torch.from_numpy(np.ascontiguousarray(waveform, np.float32))
     return torchaudio.functional.resample(tensor, rate_hz, MODEL_RATE_HZ).numpy()
 
 
 def through_video(waveform: np.ndarray, rate_hz: int) -> np.ndarray:
-    """What is left of a sound, mono at the model's rate, once an mp4 has carried it."""
+    """A sound after encoding in an mp4 and decoding, mono at the model's rate."""
     file = io.BytesIO()
     write_video(file, waveform, rate_hz)
     file.seek(0)
@@ -65,7 +64,7 @@ def through_video(waveform: np.ndarray, rate_hz: int) -> np.ndarray:
 def single_trials(
     count: int, seconds: tuple[float, float] = (2.0, 12.0), seed: int = FIRST_TEST_SEED
 ) -> Iterator[Trial]:
-    """Every label in turn, each clip of its own length; mono and stereo, 44.1 and 48 kHz."""
+    """Clips of alternating labels and random lengths; mono and stereo, 44.1 and 48 kHz."""
     rng = np.random.default_rng(seed)
     for index in range(count):
         label = LABELS[index % len(LABELS)]
@@ -87,9 +86,9 @@ def sequence_trials(count: int, seed: int = FIRST_TEST_SEED) -> Iterator[Trial]:
         rate_hz = int(rng.choice((44_100, 48_000)))
         first = synthesize(pair[0], 10.24, rate_hz, seed + 2 * index)
         second = synthesize(pair[1], 9.76, rate_hz, seed + 2 * index + 1)
-        heard = through_video(np.concatenate([first, second]), rate_hz)
-        yield Trial(pair[0], heard[:WINDOW_SAMPLES])
-        yield Trial(pair[1], heard[WINDOW_SAMPLES : 20 * MODEL_RATE_HZ])
+        sound = through_video(np.concatenate([first, second]), rate_hz)
+        yield Trial(pair[0], sound[:WINDOW_SAMPLES])
+        yield Trial(pair[1], sound[WINDOW_SAMPLES : 20 * MODEL_RATE_HZ])
 
 
 def evaluate(
@@ -102,10 +101,10 @@ def evaluate(
     for trial in trials:
         inputs = extractor(trial.window, sampling_rate=MODEL_RATE_HZ, return_tensors="pt")
         with torch.inference_mode():
-            said = LABELS[int(model(**inputs).logits.argmax())]
+            predicted = LABELS[int(model(**inputs).logits.argmax())]
         total += 1
-        if said == trial.label:
+        if predicted == trial.label:
             right += 1
         else:
-            mistakes[trial.label, said] += 1
+            mistakes[trial.label, predicted] += 1
     return Score(right, total, mistakes)

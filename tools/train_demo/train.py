@@ -1,8 +1,8 @@
-"""Makes the checkpoint anew: `python -m tools.train_demo.train [--out FOLDER] [--steps N]`.
+"""Train the demonstration checkpoint: `python -m tools.train_demo.train [--out FOLDER] [--steps N]`.
 
-A small Audio Spectrogram Transformer learns the sounds of `sounds.py` from scratch. Features of
-synthesized clips are made once, by two processes; each training example is then cut out of them.
-Everything is seeded.
+A small Audio Spectrogram Transformer is trained from scratch on the sounds of `hf_audio_tagger.demo.sounds`.
+Features of synthesized clips are computed once, by two processes; each training example is cut out of them.
+All random numbers are seeded.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from tools.train_demo.evaluate import (
 
 SEED = 20
 CLIPS_A_LABEL = 80
-CLIP_SECONDS = 10.5  # a little more than the model hears: every frame of the features is sound
+CLIP_SECONDS = 10.5  # a little more than a window: every frame of the features is sound
 FRAMES = 1024  # of 10 ms
 SHORTEST_FRAMES = 95
 BATCH_SIZE = 32
@@ -44,7 +44,7 @@ WARMUP_STEPS = 100
 RATES_HZ = (16_000, 22_050, 32_000, 44_100, 44_100, 48_000, 48_000)
 SHARE_THROUGH_VIDEO = 0.6
 SHARE_LOW_PASS = 0.2
-LOW_PASS_HZ = (5_500.0, 8_000.0)  # what cheap encoders leave; above all that tells the sounds apart
+LOW_PASS_HZ = (5_500.0, 8_000.0)  # as of encoders at low bit rates
 SHARE_FROM_START = 0.5  # of examples that keep the clip's first frames, with the codec's priming
 SHARE_WHOLE = 0.3  # of examples that are as long as the window
 SHARE_TWO_SOUNDS = 0.15
@@ -54,27 +54,26 @@ SHARE_TWO_SOUNDS = 0.15
 
 
 def low_pass(waveform: np.ndarray, rate_hz: int, cutoff_hz: float) -> np.ndarray:
-    """Nothing is left above the cutoff, as behind a lossy codec of few bits."""
+    """Remove all above the cutoff, as a lossy codec at a low bit rate does."""
     spectrum = np.fft.rfft(waveform)
     spectrum[np.fft.rfftfreq(len(waveform), 1 / rate_hz) > cutoff_hz] = 0
     return np.fft.irfft(spectrum, n=len(waveform)).astype(np.float32)
 
 
 def clip_features(index: int, extractor: ASTFeatureExtractor) -> np.ndarray:
-    """(frames, mel bins) in float16 of training clip `index`, in the labels' turn."""
+    """(frames, mel bins) in float16 of training clip `index`; labels alternate."""
     rng = np.random.default_rng((SEED, index))
     rate_hz = int(rng.choice(RATES_HZ))
     sound = synthesize(LABELS[index % len(LABELS)], CLIP_SECONDS, rate_hz, index)
     if rng.random() < SHARE_LOW_PASS:
         sound = low_pass(sound, rate_hz, float(rng.uniform(*LOW_PASS_HZ)))
     carry = through_video if rng.random() < SHARE_THROUGH_VIDEO else resample
-    heard = carry(sound, rate_hz)
-    features = extractor(heard, sampling_rate=MODEL_RATE_HZ, return_tensors="np")
+    features = extractor(carry(sound, rate_hz), sampling_rate=MODEL_RATE_HZ, return_tensors="np")
     return features["input_values"][0].astype(np.float16)
 
 
 def all_features(clips: int, extractor: ASTFeatureExtractor, processes: int = 2) -> torch.Tensor:
-    """(clips, frames, mel bins), made by processes that use one thread each."""
+    """(clips, frames, mel bins), computed by processes of one thread each."""
     features = torch.empty(clips, FRAMES, extractor.num_mel_bins, dtype=torch.float16)
     with ProcessPoolExecutor(
         processes,
@@ -100,12 +99,12 @@ class Batch:
 
 
 def padding_value(extractor: ASTFeatureExtractor) -> float:
-    """What the extractor puts behind a clip that ends early: a zero, which it then normalizes."""
+    """The value that the extractor pads a short clip with: a zero, normalized."""
     return (0.0 - extractor.mean) / (2 * extractor.std)
 
 
 def draw_batch(features: torch.Tensor, padding: float, rng: np.random.Generator) -> Batch:
-    """Stretches of random clips; some are followed by a second sound, and then have two labels."""
+    """Parts of random clips; some are followed by a second sound and have two labels."""
     inputs = torch.full((BATCH_SIZE, FRAMES, features.shape[2]), padding)
     targets = torch.zeros(BATCH_SIZE, len(LABELS))
 
@@ -157,7 +156,7 @@ def new_model() -> ASTForAudioClassification:
 
 
 def train(model: ASTForAudioClassification, features: torch.Tensor, padding: float, steps: int) -> None:
-    """Changes the model in place. The labels are independent: a window may hold two sounds."""
+    """Train the model in place. Labels are independent: a window may have two sounds."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.SequentialLR(
         optimizer,
@@ -168,7 +167,7 @@ def train(model: ASTForAudioClassification, features: torch.Tensor, padding: flo
         milestones=[WARMUP_STEPS],
     )
     model.train()
-    begun = time.monotonic()
+    started = time.monotonic()
     for step, batch in enumerate(batches(features, padding, steps), start=1):
         logits = model(input_values=batch.inputs).logits
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, batch.targets)
@@ -178,16 +177,16 @@ def train(model: ASTForAudioClassification, features: torch.Tensor, padding: flo
         optimizer.step()
         schedule.step()
         if step % 50 == 0 or step == steps:
-            found = batch.targets.gather(1, logits.argmax(1, keepdim=True)).mean()
-            seconds = time.monotonic() - begun
+            accuracy = batch.targets.gather(1, logits.argmax(1, keepdim=True)).mean()
+            seconds = time.monotonic() - started
             print(
                 f"step {step}/{steps}: loss {loss.item():.4f}, "
-                f"top label right {found.item():.3f}, {seconds:.0f} s",
+                f"top label right {accuracy.item():.3f}, {seconds:.0f} s",
                 flush=True,
             )
 
 
-# What is written
+# Output
 
 
 def model_card(scores: dict[str, Score], clips: int, steps: int, parameters: int) -> str:
@@ -238,12 +237,12 @@ def save(folder: Path, model: ASTForAudioClassification, extractor: ASTFeatureEx
     (folder / "model.safetensors").chmod(0o644)
 
 
-def measure(model: ASTForAudioClassification, extractor: ASTFeatureExtractor) -> dict[str, Score]:
-    """On fresh seeds, printed as they come."""
+def measure(model: ASTForAudioClassification, extractor: ASTFeatureExtractor, clips: int) -> dict[str, Score]:
+    """Scores on seeds that were not trained on, printed one after the other."""
     kinds = {
-        "one sound, 2 to 12 s": single_trials(360),
-        "one sound, 10 s": single_trials(180, (10.0, 10.0), FIRST_TEST_SEED + 100_000),
-        "20 s, two windows, a sound each": sequence_trials(60, FIRST_TEST_SEED + 200_000),
+        "one sound, 2 to 12 s": single_trials(clips),
+        "one sound, 10 s": single_trials(clips // 2, (10.0, 10.0), FIRST_TEST_SEED + 100_000),
+        "20 s, two windows, a sound each": sequence_trials(clips // 6, FIRST_TEST_SEED + 200_000),
     }
     scores = {}
     for name, trials in kinds.items():
@@ -257,6 +256,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=CHECKPOINT, help="folder to write to")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--clips-a-label", type=int, default=CLIPS_A_LABEL)
+    parser.add_argument("--trials", type=int, default=360, help="clips to measure with, 6 at least")
     options = parser.parse_args()
 
     torch.set_num_threads(2)
@@ -265,7 +265,7 @@ def main() -> None:
     features = all_features(clips, extractor)
     model = new_model()
     train(model, features, padding_value(extractor), options.steps)
-    scores = measure(model, extractor)
+    scores = measure(model, extractor, options.trials)
     parameters = sum(weights.numel() for weights in model.parameters())
     save(options.out, model, extractor, model_card(scores, clips, options.steps, parameters))
 

@@ -1,9 +1,11 @@
 """What YAMNet and VGGish share: weights in one file, and a network over patches of log-mel energies."""
 
-from collections.abc import Hashable
-from pathlib import Path
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ...audioset.ontology import Category
 from ...errors import ModelError
 from ..family import Family, ModelFiles
 from ..file_digests import digest_file
@@ -13,22 +15,18 @@ from ..weights import Release, find_weights
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
 
+@dataclass(frozen=True, kw_only=True)
 class PatchFamily(Family):
+    """`networks/NAME.py` reads its weights and builds its network."""
+
+    name: str
     release: Release
     log_offset: float  # added before the logarithm
     hop_samples: int
     embedding_size: int
-
-    def read_network(self, path: Path) -> "nn.Module":
-        """The network with its weights, in float32. Its `classifier` is None where it names no classes."""
-        raise NotImplementedError
-
-    def name_classes(self) -> tuple[str, ...]:
-        """Of a network that has a classifier."""
-        raise NotImplementedError
+    list_classes: Callable[[], tuple[Category, ...]]  # of a network that has a classifier
 
     def load(self, spec: ModelSpec, device: "torch.device") -> AudioModel:
         import torch
@@ -37,28 +35,34 @@ class PatchFamily(Family):
         from ..patch_model import OPENVINO_PATCHES, PATCH_SHAPE, PatchModel
 
         dtype = spec.loading_dtype(device)
-        module = self.read_network(find_weights(spec.weights, self.release))
+        module = import_module(f"..networks.{self.name}", __package__)
+        network = module.read_network(find_weights(spec.weights, self.release))
+        has_classifier = network.classifier is not None
         # Depthwise convolutions take half as long again with the channels outside.
-        module = module.to(device, dtype).to(memory_format=torch.channels_last)
-        network = (
-            module
-            if spec.engine == "torch"
-            else OpenvinoNetwork(module, PATCH_SHAPE, device, spec.torch_dtype(device), OPENVINO_PATCHES)
-        )
+        network = network.to(device, dtype).to(memory_format=torch.channels_last)
+        if spec.engine == "openvino":
+            precision = spec.torch_dtype(device)
+            network = OpenvinoNetwork(network, PATCH_SHAPE, device, precision, OPENVINO_PATCHES)
         return PatchModel(
             network=network,
             log_offset=self.log_offset,
-            labels=self.name_classes() if module.classifier is not None else (),
+            labels=self.name_classes(has_classifier),
             hop_samples=self.hop_samples,
             embedding_size=self.embedding_size,
             device=device,
             dtype=dtype,
         )
 
+    def read_labels(self, spec: ModelSpec) -> tuple[str, ...]:
+        return self.name_classes()
+
+    def name_classes(self, has_classifier: bool = True) -> tuple[str, ...]:
+        return tuple(category.name for category in self.list_classes()) if has_classifier else ()
+
     def identify(self, spec: ModelSpec) -> tuple[Hashable, ...]:
         """Weights that a URL names are downloaded for this if they are not here."""
-        weights = digest_file(str(find_weights(spec.weights, self.release)))
-        return spec.model, spec.revision, spec.trust_remote_code, weights
+        digest = digest_file(str(find_weights(spec.weights, self.release)))
+        return spec.model, spec.revision, spec.trust_remote_code, digest
 
     def find_files(self, spec: ModelSpec) -> ModelFiles:
         try:

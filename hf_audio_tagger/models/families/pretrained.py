@@ -1,11 +1,13 @@
 """Any audio classification checkpoint of transformers, on the Hub or in a folder."""
 
+import os
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ModelError
+from ...text import one_line
 from ..checkpoint_files import examine_checkpoint
 from ..family import Family, ModelFiles
 from ..file_digests import digest_folder
@@ -22,13 +24,17 @@ class PretrainedFamily(Family):
     def recognizes(self, model: str) -> bool:
         return True
 
+    def locate(self, spec: ModelSpec) -> str:
+        """The id or folder that transformers loads."""
+        return os.path.expanduser(spec.model)
+
     def load(self, spec: ModelSpec, device: "torch.device") -> AudioModel:
         from transformers import ASTFeatureExtractor
 
         from ..ast_model import AstModel, OpenvinoAstModel
         from ..transformers_model import TransformersModel
 
-        model, extractor = load_checkpoint(spec, device)
+        model, extractor = load_checkpoint(spec, self.locate(spec), device)
         is_ast = type(extractor) is ASTFeatureExtractor
         with quiet():
             if spec.engine == "torch":
@@ -45,13 +51,14 @@ class PretrainedFamily(Family):
 
         try:
             with quiet():
-                return read_class_names(AutoConfig.from_pretrained(spec.path, **hub_arguments(spec)))
+                return read_class_names(AutoConfig.from_pretrained(self.locate(spec), **hub_arguments(spec)))
         except Exception as error:
             raise ModelError(describe_failure(spec, error)) from error
 
     def identify(self, spec: ModelSpec) -> tuple[Hashable, ...]:
         """A Hub id counts by its revision."""
-        return digest_folder(spec.path) or spec.path, spec.revision, spec.trust_remote_code, None
+        source = self.locate(spec)
+        return digest_folder(source) or source, spec.revision, spec.trust_remote_code, None
 
     def find_files(self, spec: ModelSpec) -> ModelFiles:
         return examine_checkpoint(spec.model, spec.revision)
@@ -60,22 +67,17 @@ class PretrainedFamily(Family):
 PRETRAINED = PretrainedFamily()
 
 
-def load_checkpoint(spec: ModelSpec, device: "torch.device") -> tuple[Any, Any]:
+def load_checkpoint(spec: ModelSpec, source: str, device: "torch.device") -> tuple[Any, Any]:
     """A checkpoint's model and its feature extractor."""
     from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForAudioClassification
 
     common = hub_arguments(spec)
     try:
         with quiet():
-            config = AutoConfig.from_pretrained(spec.path, **common)
-            extractor = AutoFeatureExtractor.from_pretrained(spec.path, **common)
-            model, report = AutoModelForAudioClassification.from_pretrained(
-                spec.path,
-                config=config,
-                dtype=spec.loading_dtype(device),
-                output_loading_info=True,
-                **common,
-            )
+            config = AutoConfig.from_pretrained(source, **common)
+            extractor = AutoFeatureExtractor.from_pretrained(source, **common)
+            common |= {"config": config, "dtype": spec.loading_dtype(device), "output_loading_info": True}
+            model, report = AutoModelForAudioClassification.from_pretrained(source, **common)
     except Exception as error:
         raise ModelError(describe_failure(spec, error)) from error
     if untrained := sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]])):
@@ -88,18 +90,14 @@ def load_checkpoint(spec: ModelSpec, device: "torch.device") -> tuple[Any, Any]:
 
 
 def hub_arguments(spec: ModelSpec) -> dict[str, Any]:
-    arguments = {
-        "revision": spec.revision,
-        "trust_remote_code": spec.trust_remote_code,
-        "token": spec.token,
-    }
-    return {name: value for name, value in arguments.items() if value is not None}
+    settings = {name: getattr(spec, name) for name in ("revision", "trust_remote_code", "token")}
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def describe_failure(spec: ModelSpec, error: Exception) -> str:
     """Which model, why it failed, and what to do."""
     model = f"The model {spec.model!r}" + (f" (revision {spec.revision!r})" if spec.revision else "")
-    reason = " ".join(str(error).split())[:400] or type(error).__name__
+    reason = one_line(error, 400)
     if Path(spec.model).exists() or spec.model.startswith((".", "/", "~")):
         remedy = (
             "A local folder needs config.json, preprocessor_config.json and the weights of an audio "

@@ -4,46 +4,32 @@ Its authors released it without a classifier, and others trained one on top. Wei
 embeddings alone: no labels, and logits of no columns.
 """
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from ...audioset.ontology import ontology
 from ..spec import ModelSpec
 from ..weights import Release, find_weights
 from .patch_family import PatchFamily
 
-if TYPE_CHECKING:
-    from torch import nn
-
 
 class VggishFamily(PatchFamily):
-    name = "vggish"
-    release = Release(
+    def read_labels(self, spec: ModelSpec) -> tuple[str, ...]:
+        from ..networks.vggish import has_classifier
+        from ..state_dict import read_state_dict
+
+        return self.name_classes(has_classifier(read_state_dict(find_weights(spec.weights, self.release))))
+
+
+VGGISH = VggishFamily(
+    name="vggish",
+    release=Release(
         model="vggish",
         files=("vggish_with_classifier.pth", "vggish_orig.pth"),
         sources=(
             "https://github.com/w-hc/vggish/releases/download/v0.1/vggish_with_classifier.pth",
             "https://github.com/w-hc/vggish/releases/download/v0.1/vggish_orig.pth (no tags)",
         ),
-    )
-    log_offset = 0.01
-    hop_samples = 15_360  # 0.96 s: 96 frames, so that no frame is in two windows
-    embedding_size = 128
-
-    def read_network(self, path: Path) -> "nn.Module":
-        from ..networks.vggish import read_network
-
-        return read_network(path)
-
-    def read_labels(self, spec: ModelSpec) -> tuple[str, ...]:
-        from ..networks.vggish import has_classifier
-        from ..state_dict import read_state_dict
-
-        state = read_state_dict(find_weights(spec.weights, self.release))
-        return self.name_classes() if has_classifier(state) else ()
-
-    def name_classes(self) -> tuple[str, ...]:
-        return tuple(category.name for category in ontology.audioset_classes())
-
-
-VGGISH = VggishFamily()
+    ),
+    log_offset=0.01,
+    hop_samples=15_360,  # 0.96 s: 96 frames, so that no frame is in two windows
+    embedding_size=128,
+    list_classes=ontology.audioset_classes,
+)

@@ -60,9 +60,8 @@ class Yamnet(nn.Module):
         layers = [module for module in self.modules() if isinstance(module, ConvNormRelu)]  # in order
         if x.device.type == "cpu" and len(x) > LARGE_LAYERS_PATCHES:
             parts = [run_layers(layers[:LARGE_LAYERS], part) for part in x.split(LARGE_LAYERS_PATCHES)]
-            x = run_layers(layers[LARGE_LAYERS:], torch.cat(parts))
-        else:
-            x = run_layers(layers, x)
+            x, layers = torch.cat(parts), layers[LARGE_LAYERS:]
+        x = run_layers(layers, x)
         embeddings = x.mean(dim=(2, 3))
         return embeddings, self.classifier(embeddings)
 
