@@ -128,7 +128,7 @@ def disguised(text: str, trap: Path, url: str) -> bytes:
 def wav(
     rate_hz: int, channels: int, data: bytes, claimed: int | None = None, bits: int = 16, tag: int = 1
 ) -> bytes:
-    """A WAV whose header says what it likes."""
+    """A WAV whose header may claim anything."""
     size = len(data) if claimed is None else claimed
     align = channels * bits // 8
     head = struct.pack(

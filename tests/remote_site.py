@@ -171,7 +171,7 @@ def decode(url: str, decoder: str = "pyav") -> np.ndarray:
         return np.concatenate(list(sound.blocks()))
 
 
-def assert_heard(url: str) -> None:
+def assert_decoded(url: str) -> None:
     np.testing.assert_array_equal(decode(url), NOISE.astype(np.float32) / 32768)
 
 

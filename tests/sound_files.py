@@ -144,28 +144,28 @@ def quantized(samples: np.ndarray, sample_format: str) -> np.ndarray:
             return samples.astype(np.float32)
 
 
-def lag_of(heard: np.ndarray, made: np.ndarray, most: int) -> int:
-    """How many samples later than `made` the same sound stands in `heard`, from -most to most."""
-    length = 1 << (len(heard) + len(made)).bit_length()
-    product = np.fft.irfft(np.fft.rfft(heard, length) * np.conj(np.fft.rfft(made, length)), length)
+def lag_of(decoded: np.ndarray, made: np.ndarray, most: int) -> int:
+    """How many samples later than `made` the same sound stands in `decoded`, from -most to most."""
+    length = 1 << (len(decoded) + len(made)).bit_length()
+    product = np.fft.irfft(np.fft.rfft(decoded, length) * np.conj(np.fft.rfft(made, length)), length)
     lags = np.concatenate([np.arange(0, most + 1), np.arange(-most, 0)])
     return int(lags[np.argmax(product[lags])])
 
 
-def aligned(heard: np.ndarray, made: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+def aligned(decoded: np.ndarray, made: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     """Both without what one has before or after the other."""
-    lag = lag_of(heard, made, most)
-    heard, made = heard[max(0, lag) :], made[max(0, -lag) :]
-    length = min(len(heard), len(made))
-    return heard[:length], made[:length]
+    lag = lag_of(decoded, made, most)
+    decoded, made = decoded[max(0, lag) :], made[max(0, -lag) :]
+    length = min(len(decoded), len(made))
+    return decoded[:length], made[:length]
 
 
-def relative_error(heard: np.ndarray, made: np.ndarray, rate_hz: int) -> float:
+def relative_error(decoded: np.ndarray, made: np.ndarray, rate_hz: int) -> float:
     """What is wrong in the middle, relative to the sound: codecs fade in and out at the edges."""
-    heard, made = aligned(heard, made, FRAME)
+    decoded, made = aligned(decoded, made, FRAME)
     edge = rate_hz // 20
-    heard, made = heard[edge:-edge], made[edge:-edge]
-    return float(np.sqrt(np.mean((heard - made) ** 2) / np.mean(made**2)))
+    decoded, made = decoded[edge:-edge], made[edge:-edge]
+    return float(np.sqrt(np.mean((decoded - made) ** 2) / np.mean(made**2)))
 
 
 OTHERS = [

@@ -90,7 +90,7 @@ BROKEN: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize("form", ["path", "bytes"])
-def test_broken_files_are_told(tmp_path: Path, whole: bytes, form: str, decoder: str) -> None:
+def test_broken_files_are_reported(tmp_path: Path, whole: bytes, form: str, decoder: str) -> None:
     for name, make in BROKEN.items():
         path = tmp_path / f"{name}.mp4"
         path.write_bytes(make(whole))
@@ -103,7 +103,7 @@ def test_broken_files_are_told(tmp_path: Path, whole: bytes, form: str, decoder:
 
 
 @pytest.mark.parametrize("decoder", ["auto", "pyav"])
-def test_a_file_that_breaks_off_is_heard_up_to_there(whole: bytes, decoder: str) -> None:
+def test_a_file_that_breaks_off_is_decoded_up_to_there(whole: bytes, decoder: str) -> None:
     assert build_tagger("demo", decoder=decoder).tag(whole[: len(whole) * 2 // 3]) == "Siren"
 
 

@@ -1,4 +1,4 @@
-"""The guard of the container: formats, protocols and decoders, each a wall that holds alone."""
+"""The guard of the container: formats, protocols and decoders, each of which holds without the others."""
 
 import io
 import os
@@ -30,14 +30,14 @@ loaded_decoders, media_server, trap = (
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("loaded_decoders")]
 
 
-def test_sound_that_holds_the_words_of_a_playlist_is_heard() -> None:
+def test_sound_that_contains_a_playlists_text_is_decoded() -> None:
     words = b"<MPD #EXTM3U <CompositionPlaylist ffconcat\nc=IN IP4 "
     with open_sound(parse_cell(wav(16_000, 1, words * 400))[0], "pyav") as sound:
         assert sound is not None
         assert sum(map(len, sound.blocks())) == len(words) * 200
 
 
-def test_a_title_that_is_no_utf8_is_passed_over() -> None:
+def test_a_title_that_is_not_utf8_is_ignored() -> None:
     """Titles in Latin-1 are everywhere in old files."""
     sound = (synthesize("Siren", 1.0, 16_000, 0) * 2**15).clip(-(2**15), 2**15 - 1).astype("<i2").tobytes()
     title = b"LIST" + struct.pack("<I", 16) + b"INFOINAM" + struct.pack("<I", 4) + b"caf\xe9"
@@ -48,7 +48,7 @@ def test_a_title_that_is_no_utf8_is_passed_over() -> None:
 
 
 def test_no_video_decoder_sees_a_file(tmp_path: Path) -> None:
-    """FFmpeg tells how pixels are stored only once a decoder has looked at them."""
+    """FFmpeg knows how pixels are stored only once a decoder has looked at them."""
     path = write_sound(tmp_path / "a.mp4", tones(1.0, 44_100), rate_hz=44_100, kind=H264)
     open_to_all = {**guarded.open_options(path.read_bytes()), "codec_whitelist": "aac,h264"}
     with av.open(str(path), options=open_to_all) as container:
@@ -226,7 +226,7 @@ def test_external_references_are_not_followed(trap: Path, decoder: str | None) -
     write_video(clip, synthesize("Dial tone", 2.0, 44_100, 0), 44_100)
     clip.write_bytes(external_mp4(clip.read_bytes(), trap / "secret.mp4"))
     untouched(trap / "secret.mp4")
-    if decoder is None:  # the trap works where FFmpeg is told to follow
+    if decoder is None:  # the trap works where FFmpeg may follow
         with av.open(str(clip), options={"enable_drefs": "1", "use_absolute_path": "1"}):
             assert touched(trap / "secret.mp4")
         return

@@ -1,8 +1,10 @@
 """Decoders: what was put into a file comes out of it, whatever the container, codec, rate and layout."""
 
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +31,7 @@ from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import MediaError, SettingsError
 from hf_audio_tagger.media.audio import open_sound
-from hf_audio_tagger.media.decoders import unavailable_reason
+from hf_audio_tagger.media.decoders import DECODER_NAMES, DECODERS, Decoder, pyav, unavailable_reason
 
 MP4, WAV = KINDS["mp4-aac"], KINDS["wav-pcm_s16le"]
 
@@ -85,16 +87,16 @@ def stored(request: pytest.FixtureRequest, folder: Path) -> tuple[Path, np.ndarr
 
 def test_the_sound_is_what_was_put_in(stored: tuple[Path, np.ndarray, int, Kind]) -> None:
     path, made, rate_hz, kind = stored
-    heard = decode(path)
-    assert heard.dtype == np.float32
+    decoded = decode(path)
+    assert decoded.dtype == np.float32
     assert rate_of(path) == rate_hz
     if kind.is_exact:
         step = 2**-7 if kind.sample_format == "u8" else 2**-15
-        assert heard.shape == made.shape[1:]
-        np.testing.assert_allclose(heard, made.mean(axis=0), atol=step)
+        assert decoded.shape == made.shape[1:]
+        np.testing.assert_allclose(decoded, made.mean(axis=0), atol=step)
     else:
-        assert abs(len(heard) - made.shape[1]) <= 2 * FRAME
-        assert relative_error(heard, made.mean(axis=0), rate_hz) < 0.06
+        assert abs(len(decoded) - made.shape[1]) <= 2 * FRAME
+        assert relative_error(decoded, made.mean(axis=0), rate_hz) < 0.06
 
 
 def test_the_first_channel_alone(stored: tuple[Path, np.ndarray, int, Kind]) -> None:
@@ -103,7 +105,7 @@ def test_the_first_channel_alone(stored: tuple[Path, np.ndarray, int, Kind]) -> 
 
 
 @needs_torchcodec
-def test_torchcodec_hears_the_same(stored: tuple[Path, np.ndarray, int, Kind]) -> None:
+def test_torchcodec_decodes_the_same(stored: tuple[Path, np.ndarray, int, Kind]) -> None:
     path, _, rate_hz, _ = stored
     one, other = decode(path, "pyav"), decode(path, "torchcodec")
     assert rate_of(path, "torchcodec") == rate_hz
@@ -117,9 +119,9 @@ def test_torchcodec_hears_the_same(stored: tuple[Path, np.ndarray, int, Kind]) -
 def test_decord_gives_the_mean_of_mp4(folder: Path, channels: int) -> None:
     made = tones(2.0, 44_100, channels)
     path = write_sound(folder / f"decord{channels}.mp4", made, rate_hz=44_100, kind=MP4)
-    heard = decode(path, "decord")
-    assert relative_error(heard, made.mean(axis=0), 44_100) < 0.02
-    one, other = aligned(heard, decode(path), FRAME)
+    decoded = decode(path, "decord")
+    assert relative_error(decoded, made.mean(axis=0), 44_100) < 0.02
+    one, other = aligned(decoded, decode(path), FRAME)
     np.testing.assert_allclose(one, other, atol=1e-3)
 
 
@@ -143,7 +145,7 @@ def test_the_tag_is_the_same_with_every_decoder(folder: Path, decoder: str) -> N
 
 
 @pytest.mark.parametrize("decoder", ["pyav", *OTHERS, pytest.param("decord", marks=needs_decord)])
-def test_twenty_milliseconds_are_heard(folder: Path, decoder: str) -> None:
+def test_twenty_milliseconds_are_enough(folder: Path, decoder: str) -> None:
     path = write_sound(folder / "short.mp4", tones(0.02, 44_100), rate_hz=44_100, kind=MP4)
     assert len(decode(path, decoder)) >= 882
     assert build_tagger("demo", decoder=decoder).tag(path) in build_tagger("demo").labels
@@ -156,16 +158,16 @@ def test_time_zero_is_the_first_sample(folder: Path, kind: Kind, decoder: str) -
     made = tones(2.0, rate_hz)
     path = folder / f"late-{kind.name}.{kind.extension}"
     write_sound(path, made, rate_hz=rate_hz, kind=kind, starts_seconds=3.0)
-    heard = decode(path, decoder)
-    assert abs(lag_of(heard, made[0], 3 * rate_hz)) <= FRAME
+    decoded = decode(path, decoder)
+    assert abs(lag_of(decoded, made[0], 3 * rate_hz)) <= FRAME
     with open_sound(FileMedia(str(path)), decoder, only_start=True) as sound:
         assert sound is not None
         beginning = np.concatenate(list(sound.blocks(0, rate_hz)))
-    np.testing.assert_allclose(beginning, heard[:rate_hz], atol=1e-3)
+    np.testing.assert_allclose(beginning, decoded[:rate_hz], atol=1e-3)
 
 
 @pytest.mark.parametrize("decoder", ["pyav", *OTHERS, pytest.param("decord", marks=needs_decord)])
-def test_the_first_of_two_streams_is_heard(folder: Path, decoder: str) -> None:
+def test_the_first_of_two_streams_is_decoded(folder: Path, decoder: str) -> None:
     # The second is louder and has the higher rate of bits, which FFmpeg's own choice prefers.
     first, second = tones(2.0, 44_100, 1, seed=1) * 0.5, tones(2.0, 44_100, 2, seed=2)
     path = write_sound(folder / "two.mp4", first, second, rate_hz=44_100, kind=MP4)
@@ -187,7 +189,7 @@ def test_an_unknown_decoder_is_refused_when_the_tagger_is_built() -> None:
     ("decoder", "remedy"),
     [("torchcodec", 'pip install "hf-audio-tagger[fast]"'), ("decord", "pip install decord")],
 )
-def test_a_decoder_that_is_missing_is_told_with_the_remedy(
+def test_a_decoder_that_is_missing_is_reported_with_the_remedy(
     folder: Path, decoder: str, remedy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also in a worker that has fewer libraries than where the tagger was built."""
@@ -203,7 +205,7 @@ def test_a_decoder_that_is_missing_is_told_with_the_remedy(
     assert len(decode(path, "auto")) == 1_600
 
 
-def test_a_torchcodec_decoder_that_gives_nothing_is_told() -> None:
+def test_a_torchcodec_decoder_without_samples_is_an_error() -> None:
     class Nothing:
         metadata = SimpleNamespace(sample_rate=16_000, begin_stream_seconds=0.0, duration_seconds=1.0)
 
@@ -216,13 +218,13 @@ def test_a_torchcodec_decoder_that_gives_nothing_is_told() -> None:
 
 def test_samples_of_integers_and_channels() -> None:
     floats = tones(0.5, 16_000, 2)
-    heard = decode(parse_cell({"array": floats, "sampling_rate": 16_000})[0])
-    np.testing.assert_allclose(heard, floats.mean(axis=0), atol=1e-7)
+    decoded = decode(parse_cell({"array": floats, "sampling_rate": 16_000})[0])
+    np.testing.assert_allclose(decoded, floats.mean(axis=0), atol=1e-7)
     for dtype, scale, middle in ((np.int16, 2**15, 0), (np.int32, 2**31, 0), (np.uint8, 2**7, 2**7)):
         stored = np.round(floats.astype(np.float64) * scale + middle).astype(dtype)
         for array in (stored, stored.T):
-            heard = decode(parse_cell({"array": array, "sampling_rate": 16_000})[0])
-            np.testing.assert_allclose(heard, floats.mean(axis=0), atol=1.5 / scale + 1e-6)
+            decoded = decode(parse_cell({"array": array, "sampling_rate": 16_000})[0])
+            np.testing.assert_allclose(decoded, floats.mean(axis=0), atol=1.5 / scale + 1e-6)
 
 
 @pytest.mark.parametrize(
@@ -236,3 +238,29 @@ def test_rates_that_are_read(rate_hz: int, is_taken: bool) -> None:
     else:
         with pytest.raises(MediaError, match=f"its sample rate must be 1000 to 768000 Hz; got {rate_hz}"):
             decode(media)
+
+
+def test_a_decoder_is_one_file_and_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+
+    def open_other(container: Any, source: Any, name: str, channels: str) -> Any:
+        opened.append(name)
+        return pyav.open_sound(container, source, name, channels)
+
+    module = SimpleNamespace(import_library=lambda: None, open_sound=open_other)
+    monkeypatch.setitem(sys.modules, "hf_audio_tagger.media.decoders.other", module)
+    monkeypatch.setitem(DECODERS, "other", Decoder("other", "pip install other"))
+    path = write_sound(folder / "other.wav", tones(0.1, 16_000), rate_hz=16_000, kind=WAV)
+    np.testing.assert_array_equal(decode(path, "other"), decode(path, "pyav"))
+    assert opened == [str(path)]
+
+
+def test_the_names_of_decoders_are_known_without_their_libraries() -> None:
+    code = (
+        "import sys; from hf_audio_tagger.media.decoders import DECODER_NAMES; print(*DECODER_NAMES,"
+        "*{'av', 'torch', 'numpy', 'torchcodec', 'decord'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["auto", "torchcodec", "pyav", "decord"]
+    for name in DECODER_NAMES:
+        assert build_tagger("demo", decoder=name).decoder == name

@@ -97,7 +97,7 @@ def test_the_first_stream_alone_has_no_decoder(folder: Path) -> None:
         build_tagger("demo").tag(path)
 
 
-def test_the_codec_is_told_without_a_word_of_ffmpegs_log(
+def test_the_codec_is_named_without_output_of_ffmpegs_log(
     mp4: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(MediaError):
@@ -111,9 +111,7 @@ class Unforeseen(Exception):  # noqa: N818
 
 
 @pytest.mark.parametrize("place", ["audio.open_container", "decoders.pyav.PyavSound"])
-def test_what_nobody_foresaw_is_the_clips_error(
-    folder: Path, place: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unforeseen_error_is_the_clips(folder: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     good = write_sound(folder / "good.wav", tones(0.5, 16_000), rate_hz=16_000, kind=KINDS["wav-pcm_s16le"])
     bad = shutil.copy(good, folder / "bad.wav")
     module, _, function = f"hf_audio_tagger.media.{place}".rpartition(".")
@@ -134,7 +132,7 @@ def test_what_nobody_foresaw_is_the_clips_error(
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), SettingsError("x"), RunError("x")])
-def test_what_is_no_clips_fault_passes(error: BaseException) -> None:
+def test_what_is_not_the_clips_error_passes(error: BaseException) -> None:
     with pytest.raises(type(error)), convert_clip_errors("a.mp4"):
         raise error
 
@@ -164,7 +162,7 @@ def test_too_many_open_files_end_the_run(
 def test_what_runs_out_while_a_decoder_reads(
     folder: Path, many: list[Media], decoder: str, number: int, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The guard has opened the file already: now a decoder, or its library, says it in words of its own."""
+    """The guard has opened the file already: now a decoder, or its library, reports it in its own words."""
     if decoder == "torchcodec":
         target, error = (
             "torchcodec.decoders.AudioDecoder",
@@ -193,7 +191,7 @@ def ffmpeg_error(number: int) -> Exception:
 
 
 @pytest.mark.parametrize("error", [MemoryError(), ffmpeg_error(errno.ENOMEM), RuntimeError("std::bad_alloc")])
-def test_memory_that_only_a_wild_header_lacks_is_the_clips_fault(
+def test_memory_that_only_a_wild_header_lacks_is_the_clips_error(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(MediaError, match=r"a\.mp4"), convert_clip_errors("a.mp4"):
@@ -209,7 +207,7 @@ def test_memory_is_short_where_the_system_gives_no_more(monkeypatch: pytest.Monk
     assert failures.is_memory_short()
 
 
-def test_a_damaged_packet_for_want_of_memory_is_not_passed_over(
+def test_a_damaged_packet_for_want_of_memory_is_not_skipped(
     many: list[Media], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(failures, "is_memory_short", lambda: True)
@@ -235,7 +233,7 @@ def test_a_file_called_like_an_error_ends_nothing(folder: Path) -> None:
     assert "No such file" in str(missing.error)
 
 
-def test_words_of_an_error_of_ours_are_no_sign_of_what_ran_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_text_of_our_own_errors_is_not_searched(monkeypatch: pytest.MonkeyPatch) -> None:
     """They begin with the file's name."""
     monkeypatch.setattr(failures, "is_memory_short", lambda: True)
     for name in ("bad_alloc.mp4", f"{os.strerror(errno.ENOMEM)}.mp4"):
@@ -251,7 +249,7 @@ def test_a_disks_own_error_is_the_clips() -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
-def test_a_decoder_that_could_not_load_for_want_of_files_is_asked_again(
+def test_a_decoder_that_could_not_load_for_want_of_files_is_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import builtins
@@ -268,7 +266,7 @@ def test_a_decoder_that_could_not_load_for_want_of_files_is_asked_again(
         patch.setattr(builtins, "__import__", fail)
         with pytest.raises(ResourceError), convert_clip_errors("a.mp4"):
             unavailable_reason("torchcodec")
-    unavailable_reason("torchcodec")  # not what it was told then
+    unavailable_reason("torchcodec")  # not the cached error
 
 
 def test_it_is_a_runs_error_and_travels() -> None:

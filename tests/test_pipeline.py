@@ -46,11 +46,11 @@ def test_few_files_are_open_at_a_time_however_large_the_batch(many: list[Media],
     list(run_pipeline(many[:1], Zeros(), options(windows, 256)))  # what is loaded once is open from now on
     with files_at_most(with_room_for(24)):
         events = list(run_pipeline(many, Zeros(), options(windows, 256)))
-    endings = [event for event in events if isinstance(event, ClipEnd)]
-    assert [ending.clip for ending in endings] == list(range(len(many)))
-    assert not [ending.error for ending in endings if ending.error]
-    heard = sum(len(event.spans) for event in events if isinstance(event, ScoredWindows))
-    assert heard == len(many) * {"first": 1, "all": 12, 11: 11}[windows]
+    ends = [event for event in events if isinstance(event, ClipEnd)]
+    assert [end.clip for end in ends] == list(range(len(many)))
+    assert not [end.error for end in ends if end.error]
+    scored = sum(len(event.spans) for event in events if isinstance(event, ScoredWindows))
+    assert scored == len(many) * {"first": 1, "all": 12, 11: 11}[windows]
 
 
 def test_open_clips_are_few_and_within_the_limit() -> None:
@@ -92,17 +92,17 @@ def test_clips_of_all_lengths_come_in_order_however_few_may_be_open(
         SamplesMedia(np.zeros(16_000 * length, np.float32), 16_000) if length else NULL_MEDIA
         for length in seconds
     ]
-    heard = [0] * len(media)
+    scored = [0] * len(media)
     ended = []
     for event in run_pipeline(media, Zeros(), options(windows, 2, threads)):
         if isinstance(event, ClipEnd):
             ended.append((event.clip, event.error is None))
         else:
             assert event.clip == len(ended)
-            heard[event.clip] += len(event.spans)
+            scored[event.clip] += len(event.spans)
     assert ended == [(clip, length > 0) for clip, length in enumerate(seconds)]
     most = {"first": 1, "all": 99, 3: 3}[windows]
-    assert heard == [min(most, length) for length in seconds]
+    assert scored == [min(most, length) for length in seconds]
     assert most_seen <= most_open
     events = run_pipeline(media, Zeros(), options(windows, 2, threads))
     next(events)
@@ -120,15 +120,15 @@ def test_batches_stay_full_though_few_clips_are_open(many: list[Media], windows:
             return super().predict(given)
 
     each = 1 if windows == "first" else 12
-    listening = options(windows, 3, threads=1)
-    full = 10 * listening.batch_size
-    list(run_pipeline(many[:65], Counted(), listening))
+    batching = options(windows, 3, threads=1)
+    full = 10 * batching.batch_size
+    list(run_pipeline(many[:65], Counted(), batching))
     assert sum(sizes) == 65 * each
     assert max(sizes) == full
     assert sizes.count(full) >= 65 * each // (full + each)  # what is over makes a batch of its own
 
 
-def test_a_fault_of_the_model_is_no_clips_error(folder: Path) -> None:
+def test_an_error_of_the_model_is_not_the_clips(folder: Path) -> None:
     class Broken(Zeros):
         def predict(self, windows: Any) -> ModelOutput:
             raise ZeroDivisionError
@@ -152,9 +152,9 @@ def test_a_clip_without_a_window_ends_with_an_error(
     windows: str | int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hf_audio_tagger.pipeline.open_sound", lambda *_: nullcontext(Soundless()))
-    (ending,) = run_pipeline([FileMedia("nothing.mp4")], get_model(ModelSpec("demo")), options(windows, 16))
-    assert isinstance(ending, ClipEnd)
-    assert re.search(r"nothing\.mp4: .*no sound can be decoded", str(ending.error))
+    (end,) = run_pipeline([FileMedia("nothing.mp4")], get_model(ModelSpec("demo")), options(windows, 16))
+    assert isinstance(end, ClipEnd)
+    assert re.search(r"nothing\.mp4: .*no sound can be decoded", str(end.error))
 
 
 class Overflowing:
@@ -183,19 +183,19 @@ def test_an_answer_that_is_no_number_is_its_clips_error(wrong: float, batch_size
     waveforms[3][16_000 * 40 - 1] = 1.0
     media: list[Media] = [SamplesMedia(one, 16_000, f"{place}.wav") for place, one in enumerate(waveforms)]
     options = PipelineOptions("all", 16_000, "mean", "auto", batch_size, 2)
-    heard = dict.fromkeys(range(5), 0)
-    endings = []
+    scored = dict.fromkeys(range(5), 0)
+    ends = []
     for event in run_pipeline(media, Overflowing(wrong), options):  # type: ignore[arg-type]
         if isinstance(event, ClipEnd):
-            endings.append(event)
+            ends.append(event)
         else:
             assert np.isfinite(event.output.logits).all()
-            heard[event.clip] += len(event.spans)
-    assert [ending.clip for ending in endings] == list(range(5))
-    assert [place for place, ending in enumerate(endings) if ending.error] == [1, 3]
-    assert isinstance(endings[1].error, ModelError)
-    assert re.search(r"^1\.wav: .*NaN or infinite.*bfloat16", str(endings[1].error))
-    assert [heard[place] for place in (0, 2, 4)] == [40] * 3
+            scored[event.clip] += len(event.spans)
+    assert [end.clip for end in ends] == list(range(5))
+    assert [place for place, end in enumerate(ends) if end.error] == [1, 3]
+    assert isinstance(ends[1].error, ModelError)
+    assert re.search(r"^1\.wav: .*NaN or infinite.*bfloat16", str(ends[1].error))
+    assert [scored[place] for place in (0, 2, 4)] == [40] * 3
 
 
 @pytest.fixture(scope="module")
@@ -273,7 +273,7 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("windows", "share"), [("first", 0.05), (4, 0.15)])
-def test_only_what_is_heard_is_read(
+def test_only_what_is_scored_is_read(
     long_clip: Path, windows: str | int, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from hf_audio_tagger.media import audio

@@ -99,13 +99,13 @@ def test_pyav_and_decord_agree(clip: Path) -> None:
 
 @pytest.mark.parametrize("decoder", ["pyav", pytest.param("torchcodec", marks=needs_torchcodec)])
 @pytest.mark.parametrize("name", STAND_INS)
-def test_the_known_sound_is_heard(stand_ins: Path, name: str, decoder: str) -> None:
+def test_the_known_sound_is_decoded(stand_ins: Path, name: str, decoder: str) -> None:
     made = STAND_INS[name]
     for channels, expected in (("mean", made.sound.mean(axis=0)), ("first", made.sound[0])):
-        heard, rate_hz = whole(stand_ins / name, decoder, channels)
+        decoded, rate_hz = whole(stand_ins / name, decoder, channels)
         assert rate_hz == made.rate_hz
-        assert abs(len(heard) - len(expected)) <= 2 * FRAME
-        assert relative_error(heard, expected, rate_hz) < 0.06
+        assert abs(len(decoded) - len(expected)) <= 2 * FRAME
+        assert relative_error(decoded, expected, rate_hz) < 0.06
 
 
 @pytest.mark.parametrize("decoder", ["auto", "pyav"])

@@ -19,7 +19,7 @@ from remote_site import (
     Route,
     Site,
     after,
-    assert_heard,
+    assert_decoded,
     cut_off,
     decode,
     ranges,
@@ -103,7 +103,7 @@ def test_what_still_reads_stops(site: Site) -> None:
             file.read(9)
         with pytest.raises(MediaError, match="cancelled"):  # as the helper sees it
             file.file.read(9)
-        assert file.read(9) == b""  # said once
+        assert file.read(9) == b""  # raised once
         assert file.seek(0, io.SEEK_END) == 0  # nor is its length asked for again
 
 
@@ -154,7 +154,7 @@ def test_a_helper_that_was_given_up_comes_back(site: Site, monkeypatch: pytest.M
     pytest.fail("the helper still reads, though nobody waits for it")
 
 
-def test_helpers_are_used_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_helpers_are_reused(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote_file, "IDLE", [])
     url = site.add("/a.wav", ranges(WAV))
     for _ in range(3):
@@ -170,25 +170,25 @@ def test_helpers_are_used_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_forked_worker_reads_on(site: Site) -> None:
     """As `map(num_proc=2)` after a first clip in the parent: the helper's thread is not in the worker."""
     url = site.add("/a.wav", ranges(WAV))
-    assert_heard(url)
-    worker = multiprocessing.get_context("fork").Process(target=assert_heard, args=(url,), daemon=True)
+    assert_decoded(url)
+    worker = multiprocessing.get_context("fork").Process(target=assert_decoded, args=(url,), daemon=True)
     worker.start()
     worker.join(30)
     assert worker.exitcode == 0
 
 
 @pytest.mark.parametrize("bad", [status(503), status(429), cut_off], ids=["503", "429", "cut off"])
-def test_a_read_is_tried_again(site: Site, bad: Route) -> None:
-    assert_heard(site.add("/a.wav", after(2, bad, ranges(WAV))))
+def test_a_read_is_retried(site: Site, bad: Route) -> None:
+    assert_decoded(site.add("/a.wav", after(2, bad, ranges(WAV))))
 
 
 @pytest.mark.parametrize("bad", [status(503), cut_off], ids=["503", "cut off"])
-def test_a_read_inside_an_archive_is_tried_again(site: Site, bad: Route) -> None:
-    """Tried again below the archive: its reader would have lost its place."""
-    assert_heard("zip://a.wav::" + site.add("/a.zip", after(2, bad, ranges(zip_of(WAV)))))
+def test_a_read_inside_an_archive_is_retried(site: Site, bad: Route) -> None:
+    """Retried below the archive: its reader would have lost its place."""
+    assert_decoded("zip://a.wav::" + site.add("/a.zip", after(2, bad, ranges(zip_of(WAV)))))
 
 
-def test_a_connection_that_breaks_off_again_and_again(site: Site) -> None:
+def test_a_connection_that_breaks_every_time(site: Site) -> None:
     assert "the server closed the connection too early" in reason(
         site.add("/a.wav", after(99, cut_off, ranges(WAV)))
     )
@@ -209,7 +209,7 @@ def test_a_sound_is_not_cut_short_by_a_server_that_fails(
 
 
 def test_a_server_without_ranges(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read front to back, once, and sought in: the length is told, denied or kept."""
+    """Read front to back, once, and then seekable, whether the length is stated or not."""
     plain = site.add("/plain.wav", lambda handler: handler.answer(200, WAV))
     none = site.add("/none.wav", lambda handler: handler.answer(200, WAV, Accept_Ranges="none"))
 
@@ -217,31 +217,31 @@ def test_a_server_without_ranges(site: Site, monkeypatch: pytest.MonkeyPatch) ->
         handler.answer(200, WAV, Content_Length=None, Connection="close")
         handler.close_connection = True
 
-    for url in (plain, none, site.add("/untold.wav", no_length)):
+    for url in (plain, none, site.add("/no_size.wav", no_length)):
         file = open_url(url, url)
         assert file.seek(-4, io.SEEK_END) == len(WAV) - 4
         assert file.read(9) == WAV[-4:]
         file.seek(0)
         assert file.read() == WAV
         file.close()
-        assert_heard(url)
+        assert_decoded(url)
     monkeypatch.setattr(seekable, "MOST_STORED_BYTES", 100_000)
-    assert "the limit is 100,000" in reason(site.url("/untold.wav"))
+    assert "the limit is 100,000" in reason(site.url("/no_size.wav"))
 
 
-@pytest.mark.parametrize("told", [None, 1 << 40])
-def test_a_part_without_an_end(site: Site, told: int | None) -> None:
+@pytest.mark.parametrize("stated", [None, 1 << 40])
+def test_a_part_without_an_end(site: Site, stated: int | None) -> None:
     """fsspec would hold in memory all that answers a request for a part."""
 
     def endless(handler: Handler) -> None:
         if "Range" not in handler.headers:
             handler.answer(200, WAV)
             return
-        handler.answer(206, Content_Length=told, Connection="close")
+        handler.answer(206, Content_Length=stated, Connection="close")
         while not handler.server.ends.is_set():
             handler.wfile.write(bytes(1 << 16))
 
-    assert_heard(site.add("/endless.wav", endless))
+    assert_decoded(site.add("/endless.wav", endless))
     assert len(site.seen) <= 4, site.seen  # from the first such part on it is read front to back, once
 
 

@@ -14,7 +14,7 @@ from remote_site import (
     WAV,
     Handler,
     Site,
-    assert_heard,
+    assert_decoded,
     ranges,
     reason,
     tar_of,
@@ -64,22 +64,22 @@ def test_chains(site: Site) -> None:
         "tar://./clips/a.wav::" + site.url("/a.tar.gz"),
         "gzip://a.wav::zip://in/a.wav.gz::" + site.url("/nested.zip"),
     ):
-        assert_heard(url)
+        assert_decoded(url)
 
 
 def test_a_chain_over_a_local_file(tmp_path: Path) -> None:
     (tmp_path / "A.zip").write_bytes(zip_of(WAV))
     (tmp_path / "a.wav").write_bytes(WAV)
-    assert_heard(f"zip://a.wav::{tmp_path}/A.zip")
-    assert_heard(f"zip://a.wav::file://{tmp_path}/A.zip")
-    assert_heard(f"FILE://{tmp_path}/a.wav")
+    assert_decoded(f"zip://a.wav::{tmp_path}/A.zip")
+    assert_decoded(f"zip://a.wav::file://{tmp_path}/A.zip")
+    assert_decoded(f"FILE://{tmp_path}/a.wav")
     assert "it is a directory" in reason(f"FILE://{tmp_path}")
 
 
 def test_one_member_of_a_tar_is_fetched(site: Site) -> None:
     big = tar_of(WAV) + b"\1" * (30 << 20)  # what follows is no tar at all
     url = site.add("/big.tar", ranges(big))
-    assert_heard(f"tar://clips/a.wav::{url}")
+    assert_decoded(f"tar://clips/a.wav::{url}")
 
 
 def test_a_tar_of_many_files_takes_no_memory(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,9 +155,9 @@ def test_a_cache_keeps_no_copy_that_broke_off(site: Site, monkeypatch: pytest.Mo
         url = f"{cache}::" + site.add(f"/{cache}.wav", route)
         assert "closed the connection too early" in reason(url)
         whole[0] = True
-        assert_heard(url)
-    untold = site.add("/untold.wav", lambda handler: handler.answer(200, Content_Length=None))
-    assert "the server does not state its size" in reason(f"simplecache::{untold}")
+        assert_decoded(url)
+    no_size = site.add("/no_size.wav", lambda handler: handler.answer(200, Content_Length=None))
+    assert "the server does not state its size" in reason(f"simplecache::{no_size}")
     monkeypatch.setattr(seekable, "MOST_STORED_BYTES", 1000)
     assert "the limit is 1,000" in reason("simplecache::" + site.add("/big.wav", ranges(WAV)))
 

@@ -12,7 +12,7 @@ import pytest
 import remote_site
 from hub_server import serve
 from huggingface_hub import HfApi, hf_file_system
-from remote_site import WAV, Site, assert_heard, decode, reason, redirect, status, zip_of
+from remote_site import WAV, Site, assert_decoded, decode, reason, redirect, status, zip_of
 
 from hf_audio_tagger.errors import ResourceError
 from hf_audio_tagger.media.remote import messages, url_chain, web
@@ -72,7 +72,7 @@ def test_words_for_storage_that_forbids_it_and_for_errors_that_hide_another() ->
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC])
-def test_resources_that_run_out_are_not_the_clips_fault(
+def test_exhausted_resources_are_not_the_clips_error(
     site: Site, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def exhausted(*_: Any) -> Any:
@@ -101,8 +101,8 @@ def test_a_private_clip_on_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "HTTP 401" in reason(url)
         monkeypatch.setenv("HF_TOKEN", "hf_writes")
         hf_file_system.HfFileSystem.clear_instance_cache()
-        assert_heard(url)
-        assert_heard(f"zip://a.wav::{hub.url}/datasets/me/clips/resolve/main/a.zip")
+        assert_decoded(url)
+        assert_decoded(f"zip://a.wav::{hub.url}/datasets/me/clips/resolve/main/a.zip")
         assert "not found" in reason("hf://datasets/me/clips/b.wav")
     hf_file_system.HfFileSystem.clear_instance_cache()
 

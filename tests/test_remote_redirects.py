@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import remote_site
-from remote_site import WAV, Site, assert_heard, ranges, reason, redirect, running
+from remote_site import WAV, Site, assert_decoded, ranges, reason, redirect, running
 
 from hf_audio_tagger.media.remote import web
 
@@ -56,9 +56,9 @@ def test_a_redirect_over_a_public_address_to_a_private_one(
 def test_what_the_user_names_may_be_private(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.add("/end.wav", ranges(WAV))
     url = site.add("/a.wav", redirect("/end.wav"))
-    assert_heard(url)  # private to private
+    assert_decoded(url)  # private to private
     monkeypatch.setattr(web, "is_public", lambda _: True)
-    assert_heard(url)
+    assert_decoded(url)
 
 
 @pytest.mark.usefixtures("first_is_public")
@@ -71,7 +71,7 @@ def test_a_kept_connection_is_judged_too(site: Site, monkeypatch: pytest.MonkeyP
         except OSError:
             pytest.skip("this machine has one loopback address")
         url = inner.add("/secret.wav", ranges(WAV)).replace("127.0.0.2", "inner.test")
-        assert_heard(url)
+        assert_decoded(url)
         before = len(inner.seen)
         assert "not a public address" in reason(site.add("/a.wav", redirect(url)))
         assert len(inner.seen) == before
@@ -84,7 +84,7 @@ def test_a_proxy_may_be_private(site: Site, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("http_proxy", site.url(""))
     site.add("http://8.8.8.8/a.wav", redirect("http://8.8.4.4/a.wav"))
     site.add("http://8.8.4.4/a.wav", ranges(WAV))
-    assert_heard("http://8.8.8.8/a.wav")
+    assert_decoded("http://8.8.8.8/a.wav")
     site.add("http://8.8.4.4/a.wav", redirect("http://169.254.169.254/a.wav"))
     assert "169.254.169.254, which is not a public address" in reason("http://8.8.8.8/a.wav")
 

@@ -63,7 +63,7 @@ def long_clips(folder: Path) -> Callable[[str], tuple[Path, int]]:
     return make
 
 
-SOUGHT = [
+SEEKABLE = [
     "mp4-aac",
     "mkv-aac",
     "mkv-libmp3lame",
@@ -77,7 +77,7 @@ SOUGHT = [
 ]
 
 
-@pytest.mark.parametrize("name", SOUGHT)
+@pytest.mark.parametrize("name", SEEKABLE)
 @pytest.mark.parametrize("decoder", ["pyav", *OTHERS])
 def test_seeking_equals_walking(
     long_clips: Callable[[str], tuple[Path, int]], name: str, decoder: str
@@ -89,14 +89,14 @@ def test_seeking_equals_walking(
         for start_seconds in (5, 12.34567, 17, 20.9, 0.3, 21.2, 0, 60):
             start = round(start_seconds * rate_hz)
             part = np.concatenate([np.zeros(0, np.float32), *sound.blocks(start, start + rate_hz)])
-            # AAC fills bands with random noise, which is another one where the beginning is heard again.
+            # AAC fills bands with random noise, which differs where the beginning is decoded a second time.
             atol = 5e-3 if start_seconds == 0 else 1e-4
             expected = whole[start : start + rate_hz]
             np.testing.assert_allclose(part, expected, atol=atol, err_msg=str(start_seconds))
 
 
 @pytest.mark.parametrize("name", ["mp4-aac", "mkv-aac", "ogg-vorbis", "wav-pcm_s16le"])
-def test_only_what_is_heard_is_read(
+def test_only_what_is_decoded_is_read(
     long_clips: Callable[[str], tuple[Path, int]], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, rate_hz = long_clips(name)
@@ -105,8 +105,8 @@ def test_only_what_is_heard_is_read(
     monkeypatch.setattr("hf_audio_tagger.media.audio.open_source", lambda media: file)
     with open_sound(FileMedia("counted"), "auto", only_start=True) as sound:
         assert sound is not None
-        heard = sum(len(block) for block in sound.blocks(0, 2 * rate_hz))
-    assert heard == 2 * rate_hz
+        decoded = sum(len(block) for block in sound.blocks(0, 2 * rate_hz))
+    assert decoded == 2 * rate_hz
     assert file.count < 0.1 * size + 150_000
     assert file.closed  # a connection, where it is remote
 
@@ -129,8 +129,8 @@ def test_torchcodec_decodes_only_the_beginning(long_clips: Callable[[str], tuple
 
     with open_sound(parse_cell(Watched())[0]) as sound:
         assert sound is not None
-        heard = np.concatenate(list(sound.blocks(0, rate_hz)))
-        assert len(heard) == rate_hz
+        decoded = np.concatenate(list(sound.blocks(0, rate_hz)))
+        assert len(decoded) == rate_hz
         assert [stop < 1.5 for stop in asked] == [True]
         # The rest is decoded once, however often it is asked for: no block begins again at the clip's start.
         blocks = list(sound.blocks())
@@ -171,7 +171,7 @@ def two_in_one(folder: Path, kind: Kind, one: tuple[int, int], other: tuple[int,
 AAC = Kind("aac", "aac", "fltp", False)
 
 
-def test_a_rate_that_changes_is_told(folder: Path) -> None:
+def test_a_rate_that_changes_is_an_error(folder: Path) -> None:
     path = two_in_one(folder, AAC, (44_100, 1), (22_050, 1))
     with pytest.raises(MediaError, match=r"changes.*44100 to 22050"):
         decode(path)
@@ -180,14 +180,14 @@ def test_a_rate_that_changes_is_told(folder: Path) -> None:
 @pytest.mark.parametrize("decoder", ["pyav", "auto"])
 def test_channels_may_change(folder: Path, decoder: str) -> None:
     path = two_in_one(folder, AAC, (44_100, 1), (44_100, 2))
-    heard = decode(path, decoder)
+    decoded = decode(path, decoder)
     second = tones(1.0, 44_100, 2).mean(axis=0)
-    assert len(heard) >= 2 * 44_100
-    assert relative_error(heard[-len(second) - 1024 :], second, 44_100) < 0.1
+    assert len(decoded) >= 2 * 44_100
+    assert relative_error(decoded[-len(second) - 1024 :], second, 44_100) < 0.1
 
 
 @needs_torchcodec
-def test_what_torchcodec_gives_up_on_is_heard_by_auto(folder: Path) -> None:
+def test_auto_decodes_what_torchcodec_fails_on(folder: Path) -> None:
     data = bytearray(
         write_sound(
             folder / "damaged.mp3", tones(2.0, 44_100), rate_hz=44_100, kind=KINDS["mp3-libmp3lame"]
@@ -200,8 +200,8 @@ def test_what_torchcodec_gives_up_on_is_heard_by_auto(folder: Path) -> None:
         decode(bytes(data), "torchcodec")
     with open_sound(BytesMedia(bytes(data)), "auto", only_start=True) as sound:
         assert sound is not None
-        heard = np.concatenate(list(sound.blocks(0, 40_000)))
-    np.testing.assert_array_equal(heard, decode(bytes(data), "pyav")[:40_000])
+        decoded = np.concatenate(list(sound.blocks(0, 40_000)))
+    np.testing.assert_array_equal(decoded, decode(bytes(data), "pyav")[:40_000])
 
 
 def test_windows_of_a_clip_that_claims_to_be_longer(folder: Path) -> None:
@@ -213,9 +213,9 @@ def test_windows_of_a_clip_that_claims_to_be_longer(folder: Path) -> None:
     made = np.concatenate([quiet, loud], axis=1)
     path = write_sound(folder / "guess.aac", made, rate_hz=44_100, kind=AAC, container_format="adts")
     with av.open(str(path)) as container:
-        told = float(container.streams.audio[0].duration * container.streams.audio[0].time_base)
+        stated = float(container.streams.audio[0].duration * container.streams.audio[0].time_base)
     tagger = build_tagger("demo", windows=2, segments=True, hop_seconds=None)
     result = tagger.classify(path)[0]
     assert result.tag in tagger.labels
     assert result.segments is not None
-    assert result.segments[-1].end <= 7.2 < max(told, 8)
+    assert result.segments[-1].end <= 7.2 < max(stated, 8)

@@ -64,7 +64,7 @@ def test_the_trap_works(trap: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
-def test_the_guard_holds_without_the_look_at_the_text(
+def test_the_guard_holds_without_the_check_of_the_text(
     trap: Path, media_server: str, decoder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """FFmpeg's own lists of formats and protocols are a second wall behind the first."""
@@ -79,7 +79,7 @@ def behind_long_id3(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_the_look_at_the_text_alone_knows_every_playlist(trap: Path, name: str) -> None:
+def test_the_text_alone_shows_every_playlist(trap: Path, name: str) -> None:
     """In whatever case, behind tags, and behind more than the first look."""
     content = disguised(TEXTS[name], trap, "http://127.0.0.1:1")
     cases = {"plain": content, "upper": content.upper(), "zero": content + bytes(9)}

@@ -81,16 +81,16 @@ def test_two_sounds_give_two_segments_with_the_border_within_a_window(tmp_path: 
 def test_all_windows_of_a_clip_of_one_window_are_the_first(seconds: float) -> None:
     waveform = synthesize("Music", seconds, 16_000, 3)
     settings = {"top_k": 5, "embeddings": True}
-    heard = [
+    results = [
         build_tagger("demo", windows=w, **settings).classify(cell(waveform))[0] for w in ("first", "all", 3)
     ]
-    for other in heard[1:]:
-        assert (other.tag, other.top) == (heard[0].tag, heard[0].top)
+    for other in results[1:]:
+        assert (other.tag, other.top) == (results[0].tag, results[0].top)
         assert other.embedding is not None
-        assert np.array_equal(other.embedding, heard[0].embedding)
+        assert np.array_equal(other.embedding, results[0].embedding)
 
 
-def test_spread_windows_hear_all_of_the_clip() -> None:
+def test_spread_windows_cover_the_clip() -> None:
     labels = ("Siren", "White noise", "Dial tone", "Clicking", "Church bell")
     waveform = sequence(*labels, seconds=20.0)
     result = build_tagger("demo", windows=5, segments=True).classify(cell(waveform))[0]
@@ -125,7 +125,7 @@ def test_embeddings_are_the_mean_of_what_enters_the_classifier() -> None:
         (21, 10, 10, [(0, 10), (10, 10)]),  # one sample makes no frame of two
         (3, 10, 5, [(0, 3)]),  # less than what two windows share
         (5, 10, 5, [(0, 5)]),
-        (25, 10, 5, [(0, 10), (5, 10), (10, 10), (15, 10)]),  # nothing unheard is left
+        (25, 10, 5, [(0, 10), (5, 10), (10, 10), (15, 10)]),  # no remainder
         (26, 10, 5, [(0, 10), (5, 10), (10, 10), (15, 10), (20, 6)]),
         (30, 10, 15, [(0, 10), (15, 10)]),  # a gap between windows
         (37, 10, 15, [(0, 10), (15, 10), (30, 7)]),
@@ -168,9 +168,9 @@ def test_a_window_keeps_no_clip_alive(windows: str | int, is_writeable: bool) ->
     clip = np.zeros((2, 60 * 16_000), np.float32)
     clip.setflags(write=is_writeable)
     sound = SamplesSound(SamplesMedia(clip, 16_000, "a clip"), "first")
-    heard = list(cut_windows(sound, "a clip", model, windows, model.hop_samples))
-    assert heard
-    for window in heard:
+    windows_cut = list(cut_windows(sound, "a clip", model, windows, model.hop_samples))
+    assert windows_cut
+    for window in windows_cut:
         assert window.samples.flags.writeable
         whole = window.samples if window.samples.base is None else window.samples.base
         assert whole.nbytes < 2 * 4 * model.window_samples
@@ -185,9 +185,9 @@ def test_windows_are_cut_from_the_whole_clip_at_the_models_rate(rate_hz: int) ->
     sound = SamplesSound(SamplesMedia(waveform, rate_hz), "mean")
     model = get_model(ModelSpec("demo"))
     for windows in ("first", "all", 2):
-        heard: list[Window] = list(cut_windows(sound, "a clip", model, windows, HOP))
-        assert len(heard) == {"first": 1, "all": 3, 2: 2}[windows]
-        for window in heard:
+        windows_cut: list[Window] = list(cut_windows(sound, "a clip", model, windows, HOP))
+        assert len(windows_cut) == {"first": 1, "all": 3, 2: 2}[windows]
+        for window in windows_cut:
             there = whole[window.start_sample : window.start_sample + WINDOW]
             assert window.samples.shape == there.shape
             assert np.abs(window.samples - there).max() < 5e-5

@@ -5,8 +5,7 @@ from contextlib import contextmanager
 
 from ..cells import BytesMedia, FileMedia, is_url
 from ..errors import MediaError
-from .container import Source
-from .local_files import check_regular_file
+from .container import Source, check_regular_file
 
 LOCAL_SCHEMES = ("file://", "local://")  # fsspec's names for local files
 

@@ -100,33 +100,29 @@ class RemoteFile(SeekableFile):
             self.reading.check()
             return function()
 
-        started = time.monotonic()
         left_seconds = web.READING_SECONDS - self.spent_seconds
-        if left_seconds <= 0:
-            raise self.fail(self.time_out(failed))
-        self.job = future = self.helper.start(job)
-        is_done = bool(wait([future], left_seconds).done)
-        self.spent_seconds += time.monotonic() - started
+        is_done = False
+        if left_seconds > 0:
+            started = time.monotonic()
+            self.job = future = self.helper.start(job)
+            is_done = bool(wait([future], left_seconds).done)
+            self.spent_seconds += time.monotonic() - started
         if not is_done:
-            raise self.fail(self.time_out(failed))
+            self.reading.cancelled.set()
+            received_bytes = max(self.received.bytes, self.read_bytes)
+            self.failure = MediaError(
+                f"{self.name}: {failed}: it sent {received_bytes:,} bytes in {self.spent_seconds:.3g} s; "
+                f"the limit is {web.READING_SECONDS:g} s of reading a clip."
+            )
+            raise self.failure
         error = future.exception()
         if error is None:
             return future.result()
         if remedy := find_exhausted_resource(error):
-            raise self.fail(ResourceError(f"{self.name} could not be read: {remedy}")) from error
-        raise self.fail(MediaError(f"{self.name}: {failed}: {explain_error(error)}.")) from error
-
-    def fail(self, error: Exception) -> Exception:
-        self.failure = error
-        return error
-
-    def time_out(self, failed: str) -> Exception:
-        self.reading.cancelled.set()
-        received_bytes = max(self.received.bytes, self.read_bytes)
-        return MediaError(
-            f"{self.name}: {failed}: it sent {received_bytes:,} bytes in {self.spent_seconds:.3g} s; "
-            f"the limit is {web.READING_SECONDS:g} s of reading a clip."
-        )
+            self.failure = ResourceError(f"{self.name} could not be read: {remedy}")
+        else:
+            self.failure = MediaError(f"{self.name}: {failed}: {explain_error(error)}.")
+        raise self.failure from error
 
     def close(self) -> None:
         """Close the connections; the helper becomes idle as soon as it is free."""

@@ -12,7 +12,7 @@ from fsspec.implementations.local import LocalFileSystem
 from ...compat.datasets_internals import prepare_url
 from ...compat.fsspec_internals import find_cached_copy
 from ...errors import MediaError
-from ..local_files import check_regular_file
+from ..container import check_regular_file
 from .archives import ARCHIVES, COMPRESSIONS, open_member
 from .seekable import HttpRangeFile, RangeFile, Reading, SeekableFile, check_stored_size
 from .web import http_options

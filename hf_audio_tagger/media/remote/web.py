@@ -67,12 +67,12 @@ RECEIVED: ContextVar[Received | None] = ContextVar("RECEIVED", default=None)  # 
 def is_public(address: str) -> bool:
     """True for an address of the internet: not loopback, link-local, private, multicast or reserved."""
     ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv4Address):
-        return ip.is_global and not ip.is_multicast and not ip.is_reserved
-    inner = find_inner_ipv4(ip)
-    if inner is not None:
-        return is_public(str(inner))
-    return ip in PUBLIC_IPV6 and ip.is_global
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = find_inner_ipv4(ip)
+        if inner is None:
+            return ip in PUBLIC_IPV6 and ip.is_global
+        ip = inner
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
 def find_inner_ipv4(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
