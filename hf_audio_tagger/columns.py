@@ -1,7 +1,7 @@
-"""The columns that a tagger adds: name, Arrow type, and what a result says in each.
+"""The columns that a tagger adds: name, Arrow type, and how a result fills them.
 
-Every value that goes back to `map` carries its type. `datasets` infers a column's type from the first
-values it gets: a thousand empty lists make a column of nulls, and the first real tag ends the run.
+Every value that goes back to `map` carries its type. `datasets` infers a column's type from its first values:
+a thousand empty lists make a column of nulls, and the first tag after them would fail.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ SEGMENT = [("start", pa.float32()), ("end", pa.float32()), *SCORED]
 
 @dataclass(frozen=True)
 class Column:
-    """One column: a list with one entry a video."""
+    """A column: in each row a list with one entry a video."""
 
     name: str
     entry_type: pa.DataType
@@ -50,13 +50,13 @@ def embedding_column(tag_name: str) -> Column:
 
 
 def all_columns(tag_name: str) -> tuple[Column, ...]:
-    """Every column that a tagger may add, in order."""
+    """All columns that a tagger may add, in order."""
     kinds = (tag_column, top_column, segments_column, embedding_column, error_column)
     return tuple(kind(tag_name) for kind in kinds)
 
 
 def find_prefix(tag_name: str) -> str:
-    """`video_audio_tags` → `video_audio`, which the other columns' names begin with."""
+    """The beginning of the other columns' names: `video_audio` for `video_audio_tags`."""
     return tag_name.removesuffix("_tags")
 
 
@@ -75,7 +75,7 @@ def embedding_entry(result: ClipResult) -> list[float] | None:
 
 
 class TypedList(list):  # type: ignore[type-arg]
-    """A batch's column: a list, as `map` asks for, that also knows its Arrow type."""
+    """A column of a batch: a list, as `map` requires, with an Arrow type."""
 
     def __init__(self, values: Sequence[Any], arrow_type: pa.DataType) -> None:
         super().__init__(values)
@@ -91,14 +91,14 @@ def typed_batch(columns: Mapping[str, Sequence[Any]], types: Mapping[str, pa.Dat
 
 
 def typed_row(columns: Mapping[str, Sequence[Any]], types: Mapping[str, pa.DataType]) -> dict[str, Any]:
-    """Columns of one row, each an Arrow array of length one: `map` writes it as it is."""
+    """Columns of one row, each an Arrow array of length one, which `map` writes unchanged."""
     return {name: pa.array(values, type=types[name]) for name, values in columns.items()}
 
 
-def with_columns(
+def set_columns(
     table: pa.Table, columns: Mapping[str, Sequence[Any]], types: Mapping[str, pa.DataType]
 ) -> pa.Table:
-    """The table with the columns added or replaced, for datasets in the "arrow" format."""
+    """The table with columns added or replaced, for datasets in the "arrow" format."""
     for name, values in columns.items():
         column = pa.array(values, type=types[name])
         if name in table.column_names:

@@ -150,7 +150,7 @@ class Tagger(Settings):
             for row, its_results in enumerate(row_results):
                 if not done[row]:
                     values[column.name][row] = [column.entry(result) for result in its_results]
-        return rows.answer(values, {column.name: column.type for column in columns})
+        return rows.build_answer(values, {column.name: column.type for column in columns})
 
     def _find_existing(self, rows: Rows) -> dict[str, list[Any] | None]:
         """The values that rows have in each column of the answer.
@@ -158,10 +158,10 @@ class Tagger(Settings):
         Columns that are not asked for are included where they describe tags that are replaced: the error of a
         row that now succeeds and, with `redo`, all columns of the former tags.
         """
-        existing = {column.name: rows.existing(column.name) for column in self.columns}
+        existing = {column.name: rows.get_column(column.name) for column in self.columns}
         others = all_columns(self.tag_column) if self.redo else [error_column(self.tag_column)]
         for column in others:
-            if column.name not in existing and (values := rows.existing(column.name)) is not None:
+            if column.name not in existing and (values := rows.get_column(column.name)) is not None:
                 existing[column.name] = values
         return existing
 
