@@ -48,7 +48,8 @@ _HOMES = {
     "predictions.files": "load_predictions",
     "predictions.moments": "top_moments",
     "hub": "push HubError",
-    "errors": "TaggerError SettingsError ColumnError ModelError MediaError ProcessError RunError ResourceError",
+    "errors": "TaggerError SettingsError ColumnError ModelError MediaError ProcessError RunError "
+    "ResourceError",
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names.split()}
 

@@ -5,7 +5,6 @@ from contextlib import closing
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
 import pyarrow as pa
 from datasets import Features
 from datasets.features.features import generate_from_arrow_type
@@ -61,7 +60,7 @@ class Tagger(Settings):
             raise transportable(error) from error.__cause__
 
     @overload
-    def tag(self, video: list[Any] | tuple[Any, ...] | np.ndarray | None) -> list[str | None]: ...
+    def tag(self, video: list[Any] | tuple[Any, ...] | None) -> list[str | None]: ...
 
     @overload
     def tag(self, video: Any) -> str | None: ...
