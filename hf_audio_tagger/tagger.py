@@ -22,7 +22,6 @@ from .columns import (
     top_column,
 )
 from .errors import ModelError, transportable
-from .models.spec import ModelSpec
 from .process import check_rank, core_share
 from .rows import Rows, read_rows
 from .scores import EMPTY, ClipResult, ScoreSum
@@ -90,21 +89,16 @@ class Tagger(Settings):
         return labels_of(self.spec)
 
     @property
-    def spec(self) -> ModelSpec:
-        """The part of the settings that says which model to load."""
-        return ModelSpec(**{setting.name: getattr(self, setting.name) for setting in fields(ModelSpec)})
-
-    @property
     def columns(self) -> tuple[Column, ...]:
         """The columns that are added, in order."""
-        chosen = {
+        requested = {
             tag_column: True,
             top_column: self.top_k is not None,
             segments_column: self.segments,
             embedding_column: self.embeddings,
             error_column: self.on_error == "record",
         }
-        return tuple(column(self.tag_column) for column, is_asked in chosen.items() if is_asked)
+        return tuple(column(self.tag_column) for column, is_requested in requested.items() if is_requested)
 
     def features(self, features: Features) -> Features:
         """The schema of a dataset after the map.
@@ -122,13 +116,14 @@ class Tagger(Settings):
         The fingerprint of a map is made of this.
         """
         kinds = ("tags",) if tags_only else ("tags", "columns")
-        in_spec = {one.name for one in fields(ModelSpec)}
+        spec = self.spec
+        in_spec = {one.name for one in fields(spec)}
         settings = tuple(
             (name, getattr(self, name))
             for name, about in ABOUT.items()
             if about.changes in kinds and name not in in_spec and (name != "redo" or self.redo)
         )
-        return ("hf_audio_tagger", ALGORITHMS_VERSION, self.spec.identity(self.device), settings)
+        return ("hf_audio_tagger", ALGORITHMS_VERSION, spec.identity(self.device), settings)
 
     def find_kept_rows(self, table: pa.Table) -> list[bool]:
         """Which rows of a table have tags that they keep."""
