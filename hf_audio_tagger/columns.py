@@ -95,7 +95,7 @@ def typed_row(columns: Mapping[str, Sequence[Any]], types: Mapping[str, pa.DataT
     return {name: pa.array(values, type=types[name]) for name, values in columns.items()}
 
 
-def set_columns(
+def with_columns(
     table: pa.Table, columns: Mapping[str, Sequence[Any]], types: Mapping[str, pa.DataType]
 ) -> pa.Table:
     """The table with columns added or replaced, for datasets in the "arrow" format."""

@@ -14,7 +14,7 @@ import pyarrow as pa
 from datasets.formatting.formatting import LazyBatch, LazyDict, LazyRow
 
 from .cells import COLUMNS, is_file_struct, is_list_cell, is_samples_struct, read_cells
-from .columns import set_columns, typed_batch, typed_row
+from .columns import typed_batch, typed_row, with_columns
 from .compat.caller import called_by_arrow_map
 from .errors import ColumnError, SettingsError
 
@@ -41,7 +41,7 @@ class Rows:
     def build_answer(self, columns: Columns, types: Types) -> Any:
         """The new columns with their types, in the form that `map` expects for these rows."""
         if isinstance(self.given, pa.Table):
-            return set_columns(self.given, columns, types)
+            return with_columns(self.given, columns, types)
         if self.is_batch:
             return typed_batch(columns, types)
         if isinstance(self.given, LazyRow) or called_by_arrow_map():
@@ -55,7 +55,7 @@ def read_rows(given: Any, column: str | None, batched: bool | None) -> Rows:
         return Rows(given, True, read_cells(given[pick_column(given.column_names, column)]))
     if isinstance(given, LazyDict):
         is_batch = isinstance(given, LazyBatch)
-        return Rows(given, is_batch, read_lazy_cells(given, pick_column(list(given), column), is_batch))
+        return Rows(given, is_batch, lazy_cells(given, pick_column(list(given), column), is_batch))
     if type(given).__name__ == "DataFrame":
         raise SettingsError(
             "A DataFrame holds no typed columns; map over ds.with_format(None) or with_format('arrow')."
@@ -69,10 +69,10 @@ def read_rows(given: Any, column: str | None, batched: bool | None) -> Rows:
     return Rows(given, bool(batched), list(given) if batched else [given])
 
 
-def read_lazy_cells(given: LazyDict, name: str, is_batch: bool) -> list[Any]:
+def lazy_cells(given: LazyDict, name: str, is_batch: bool) -> list[Any]:
     """Cells as Arrow stores them: path and bytes of a `Video()`, nothing decoded.
 
-    A column that an earlier function has edited is not read from the table: the edited value counts.
+    A column that an earlier function edited is no longer in the table, and counts as edited.
     """
     if name in given.keys_to_format:
         return read_cells(given.pa_table[name])

@@ -13,14 +13,11 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field, fields
 from functools import partial
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from .checks import COUNT, invalid, is_count, is_number
 from .errors import SettingsError
-
-if TYPE_CHECKING:
-    from .models.spec import ModelSpec
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -169,13 +166,6 @@ class Settings:
             raise invalid(one.name, value, "None or " * is_optional + check.expected)
         check_combinations(self)
 
-    @property
-    def spec(self) -> "ModelSpec":
-        """The settings that say which model to load."""
-        from .models.spec import ModelSpec
-
-        return ModelSpec(**{one.name: getattr(self, one.name) for one in fields(ModelSpec)})
-
 
 ABOUT: dict[str, About] = {one.name: one.metadata["about"] for one in fields(Settings)}
 
@@ -186,25 +176,19 @@ def check_combinations(settings: Settings) -> None:
         raise SettingsError("threshold= trims the column that top_k= adds; pass top_k too, as in top_k=10.")
     if settings.hop_seconds is not None and settings.windows == "first":
         raise SettingsError('hop_seconds= is the step from window to window; it needs windows="all".')
-    check_model(settings.spec)
     if settings.weights is not None:
-        check_weights(str(settings.weights))
+        check_weights(str(settings.model), str(settings.weights))
 
 
-def check_model(spec: "ModelSpec") -> None:
-    """Refuse what the model does not take."""
-    from .models.spec import WEIGHT_FAMILIES
-
-    if spec.weights is not None and spec.model not in WEIGHT_FAMILIES:
-        families = " and ".join(map(repr, WEIGHT_FAMILIES))
-        raise SettingsError(f"weights= goes with model={families}; {spec.model!r} brings its own.")
-
-
-def check_weights(weights: str) -> None:
-    """Refuse a path without a file, and a URL that cannot be downloaded."""
+def check_weights(model: str, weights: str) -> None:
+    """Refuse weights that the model does not take, paths without a file, URLs that cannot be downloaded."""
     from .cells import is_url
+    from .models.spec import WEIGHT_FAMILIES
     from .models.weights import URL_SCHEMES, without_secrets
 
+    if model not in WEIGHT_FAMILIES:
+        families = " and ".join(map(repr, WEIGHT_FAMILIES))
+        raise SettingsError(f"weights= goes with model={families}; {model!r} brings its own.")
     if not is_url(weights):
         if not os.path.isfile(os.path.expanduser(weights)):
             raise SettingsError(f"weights={weights!r}: there is no such file.")

@@ -22,6 +22,7 @@ from .columns import (
     top_column,
 )
 from .errors import ModelError, transportable
+from .models.spec import ModelSpec
 from .process import check_rank, core_share
 from .rows import Rows, read_rows
 from .scores import EMPTY, ClipResult, ScoreSum
@@ -89,6 +90,11 @@ class Tagger(Settings):
         return labels_of(self.spec)
 
     @property
+    def spec(self) -> ModelSpec:
+        """The part of the settings that says which model to load."""
+        return ModelSpec(**{setting.name: getattr(self, setting.name) for setting in fields(ModelSpec)})
+
+    @property
     def columns(self) -> tuple[Column, ...]:
         """The columns that are added, in order."""
         requested = {
@@ -116,14 +122,13 @@ class Tagger(Settings):
         The fingerprint of a map is made of this.
         """
         kinds = ("tags",) if tags_only else ("tags", "columns")
-        spec = self.spec
-        in_spec = {one.name for one in fields(spec)}
+        in_spec = {one.name for one in fields(ModelSpec)}
         settings = tuple(
             (name, getattr(self, name))
             for name, about in ABOUT.items()
             if about.changes in kinds and name not in in_spec and (name != "redo" or self.redo)
         )
-        return ("hf_audio_tagger", ALGORITHMS_VERSION, spec.identity(self.device), settings)
+        return ("hf_audio_tagger", ALGORITHMS_VERSION, self.spec.identity(self.device), settings)
 
     def find_kept_rows(self, table: pa.Table) -> list[bool]:
         """Which rows of a table have tags that they keep."""

@@ -69,7 +69,7 @@ def note(message: str) -> None:
     stderr().print(safe_text(message), style="dim", markup=False, soft_wrap=True)
 
 
-def make_mark(console: Console, state: str) -> Text:
+def mark(console: Console, state: str) -> Text:
     """The sign of a state; in ASCII where the terminal's encoding has no other."""
     sign, plain_sign, style = MARKS[state]
     return Text(sign if console.encoding.startswith("utf") else plain_sign, style)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import SettingsError
-from .console import make_mark, quiet_libraries, stderr, stdout
+from .console import mark, quiet_libraries, stderr, stdout
 
 if TYPE_CHECKING:
     from ..demo.videos import DemoVideo
@@ -95,6 +95,6 @@ def make_table(videos: "list[DemoVideo]", rows: list[Row], console: Console) -> 
     table = Table("file", "expected", "tag", "", box=SIMPLE_HEAD)
     for video, row in zip(videos, rows, strict=True):
         is_expected = shown_tag(row) == video.expected
-        sign = make_mark(console, "ok" if is_expected else "error")
+        sign = mark(console, "ok" if is_expected else "error")
         table.add_row(video.path.name, video.expected, shown_tag(row), sign)
     return table

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..text import safe_json
-from .console import make_mark, note, quiet_libraries, stdout
+from .console import mark, note, quiet_libraries, stdout
 
 if TYPE_CHECKING:
     from ..doctor import Finding
@@ -60,7 +60,7 @@ def print_sections(model: str | None, revision: str | None) -> bool:
 
 
 def print_finding(console: Console, finding: "Finding") -> None:
-    line = Text("  ").append_text(make_mark(console, finding.state))
+    line = Text("  ").append_text(mark(console, finding.state))
     line.append(f" {finding.subject:<{SUBJECT_COLUMNS}} {wrapped(console, finding.detail, DETAIL_INDENT)}")
     console.print(line, soft_wrap=True)
     if finding.remedy and finding.state != "ok":
