@@ -12,15 +12,7 @@ from datasets.utils._dill import pklregister
 
 from . import memo
 from .cells import Media, is_list_cell, parse_cell, parse_cells
-from .columns import (
-    Column,
-    all_columns,
-    embedding_column,
-    error_column,
-    segments_column,
-    tag_column,
-    top_column,
-)
+from .columns import Column, all_columns, error_column
 from .errors import ModelError, transportable
 from .models.spec import ModelSpec
 from .process import check_rank, core_share
@@ -97,14 +89,14 @@ class Tagger(Settings):
     @property
     def columns(self) -> tuple[Column, ...]:
         """The columns that are added, in order."""
-        requested = {
-            tag_column: True,
-            top_column: self.top_k is not None,
-            segments_column: self.segments,
-            embedding_column: self.embeddings,
-            error_column: self.on_error == "record",
+        is_requested = {
+            "tags": True,
+            "top": self.top_k is not None,
+            "segments": self.segments,
+            "embedding": self.embeddings,
+            "error": self.on_error == "record",
         }
-        return tuple(column(self.tag_column) for column, is_requested in requested.items() if is_requested)
+        return tuple(column for column in all_columns(self.tag_column) if is_requested[column.kind])
 
     def features(self, features: Features) -> Features:
         """The schema of a dataset after the map.
