@@ -39,41 +39,26 @@ if TYPE_CHECKING:
 
 
 _HOMES = {
-    "build_tagger": "tagger",
-    "Tagger": "tagger",
-    "ClipResult": "scores",
-    "Segment": "scores",
-    "ontology": "audioset.ontology",
-    "has_sound": "audioset.queries",
-    "lacks_sound": "audioset.queries",
-    "roll_up": "audioset.queries",
-    "tag_dataset": "runs",
-    "export_predictions": "runs.label",
-    "load_predictions": "predictions.files",
-    "top_moments": "predictions.moments",
-    "push": "hub",
-    "HubError": "hub",
-    **dict.fromkeys(
-        (
-            "TaggerError",
-            "SettingsError",
-            "ColumnError",
-            "ModelError",
-            "MediaError",
-            "ProcessError",
-            "RunError",
-            "ResourceError",
-        ),
-        "errors",
-    ),
+    "tagger": "build_tagger Tagger",
+    "scores": "ClipResult Segment",
+    "audioset.ontology": "ontology",
+    "audioset.queries": "has_sound lacks_sound roll_up",
+    "runs": "tag_dataset",
+    "runs.label": "export_predictions",
+    "predictions.files": "load_predictions",
+    "predictions.moments": "top_moments",
+    "hub": "push HubError",
+    "errors": "TaggerError SettingsError ColumnError ModelError MediaError ProcessError RunError "
+    "ResourceError",
 }
+_MODULES = {name: module for module, names in _HOMES.items() for name in names.split()}
 
-__all__ = [*_HOMES]
+__all__ = [*_MODULES]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    if name in _MODULES:
+        return getattr(import_module(f".{_MODULES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,8 +1,8 @@
-"""What `map` hands over, told apart: a row, a batch, a bare value, an Arrow table; and the answer in kind.
+"""Read what `map` passes (a row, a batch, a bare value or an Arrow table) and return columns in its form.
 
-An unformatted `Dataset` says which it is by the type of what it hands over. A plain dict (streaming,
-`with_format`, `with_transform`) or a bare list (`input_columns`) may not; where it could be either, it
-is refused with advice, never guessed.
+The type of what an unformatted `Dataset` passes tells a row from a batch. A plain dict (streaming,
+`with_format`, `with_transform`) or a bare list (`input_columns`) may be either; it is then refused with
+advice and never guessed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,22 +24,22 @@ Types = Mapping[str, pa.DataType]
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows as `map` gave them, with the cells to hear: one a row, in order."""
+    """Rows as `map` passed them, and their cells with media: one a row, in order."""
 
     given: Any
     is_batch: bool
     cells: list[Any]
 
-    def existing(self, name: str) -> list[Any] | None:
-        """A column that the rows already have, a value of Python a row; None where they have none."""
+    def get_column(self, name: str) -> list[Any] | None:
+        """A column of the rows as Python values, one a row; None if they have no such column."""
         if isinstance(self.given, pa.Table):
             return self.given[name].to_pylist() if name in self.given.column_names else None
         if isinstance(self.given, Mapping) and name in self.given and not is_cell_struct(self.given):
-            return plain(list(self.given[name]) if self.is_batch else [self.given[name]])  # type: ignore[no-any-return]
+            return to_python(list(self.given[name]) if self.is_batch else [self.given[name]])  # type: ignore[no-any-return]
         return None
 
-    def answer(self, columns: Columns, types: Types) -> Any:
-        """The new columns in the form that `map` takes for what it gave, types included."""
+    def build_answer(self, columns: Columns, types: Types) -> Any:
+        """The new columns with their types, in the form that `map` expects for these rows."""
         if isinstance(self.given, pa.Table):
             return with_columns(self.given, columns, types)
         if self.is_batch:
@@ -50,7 +50,7 @@ class Rows:
 
 
 def read_rows(given: Any, column: str | None, batched: bool | None) -> Rows:
-    """Tell what was handed over, and find the cells of the column to hear."""
+    """Find out what was passed, and find the cells with media."""
     if isinstance(given, pa.Table):
         return Rows(given, True, read_cells(given[pick_column(given.column_names, column)]))
     if is_lazy_row(given) or is_lazy_batch(given):
@@ -65,7 +65,7 @@ def read_rows(given: Any, column: str | None, batched: bool | None) -> Rows:
         is_batch = is_batch_of_dicts(given, name) if batched is None else batched
         return Rows(given, is_batch, list(given[name]) if is_batch else [given[name]])
     if batched is None and is_list_cell(given):
-        raise ambiguous("a list")
+        raise ambiguous_error("a list")
     return Rows(given, bool(batched), list(given) if batched else [given])
 
 
@@ -79,17 +79,17 @@ def lazy_cells(given: Mapping[str, Any], name: str, is_batch: bool) -> list[Any]
     return list(given[name]) if is_batch else [given[name]]
 
 
-def plain(value: Any) -> Any:
-    """A value as Python has it: the arrays and tensors of a format as lists, their items as numbers."""
+def to_python(value: Any) -> Any:
+    """A value in Python's own types: the arrays and tensors of a format become lists of numbers."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, Mapping):
-        return {name: plain(one) for name, one in value.items()}
-    return [plain(one) for one in value] if isinstance(value, (list, tuple)) else value
+        return {name: to_python(one) for name, one in value.items()}
+    return [to_python(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def is_cell_struct(value: Mapping[str, Any]) -> bool:
-    """True for a mapping that is one cell, as `input_columns` hands it over, and not a row."""
+    """True for a mapping that is one cell, as `input_columns` passes it, and not a row."""
     keys = set(value)
     return keys <= {"path", "bytes", "array", "sampling_rate"} and (
         is_file_struct(value) or is_samples_struct(value)
@@ -97,15 +97,15 @@ def is_cell_struct(value: Mapping[str, Any]) -> bool:
 
 
 def pick_column(names: Sequence[str], column: str | None) -> str:
-    """The column asked for, else the first of the usual ones; the error names what there is."""
+    """The requested column, else the first of the usual ones; the error names the existing ones."""
     candidates = (column,) if column is not None else COLUMNS
     for name in candidates:
         if name in names:
             return name
-    there = ", ".join(map(repr, names)) or "none"
+    existing = ", ".join(map(repr, names)) or "none"
     wanted = " or ".join(map(repr, candidates))
     raise ColumnError(
-        f"The rows have no column {wanted}. They have: {there}. Name it: build_tagger(column=...)."
+        f"The rows have no column {wanted}. They have: {existing}. Name it: build_tagger(column=...)."
     )
 
 
@@ -118,11 +118,11 @@ def is_batch_of_dicts(given: Mapping[str, Any], name: str) -> bool:
     }
     if -1 in lengths or len(lengths) > 1:
         return False
-    raise ambiguous("a dict of lists")
+    raise ambiguous_error("a dict of lists")
 
 
-def ambiguous(what: str) -> SettingsError:
+def ambiguous_error(what: str) -> SettingsError:
     return SettingsError(
-        f"map handed over {what}, which may be one row with several videos or a batch of rows. Say which: "
+        f"map passed {what}, which may be one row with several videos or a batch of rows. Say which: "
         "build_tagger(batched=True) with map(..., batched=True), else build_tagger(batched=False)."
     )

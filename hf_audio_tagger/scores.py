@@ -10,17 +10,17 @@ EMPTY = "EMPTY"  # the tag of a clip without an audio stream
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of a clip in which one label leads."""
+    """A part of a clip in which one label has the highest score."""
 
     start: float  # seconds
     end: float
     label: str
-    score: float  # mean over the stretch's windows
+    score: float  # mean over its windows
 
 
 @dataclass(frozen=True)
 class ClipResult:
-    """What is said of one clip: one video's share of every column."""
+    """The result of one clip: its entry in every column."""
 
     tag: str | None
     top: tuple[tuple[str, float], ...] | None = None
@@ -42,7 +42,7 @@ def compute_scores(logits: np.ndarray, multi_label: bool) -> np.ndarray:
     return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
-def best_first(mean_scores: np.ndarray, mean_logits: np.ndarray) -> np.ndarray:
+def rank_labels(mean_scores: np.ndarray, mean_logits: np.ndarray) -> np.ndarray:
     """Label indices by mean score, then by logit where scores tie, then by index.
 
     For one window this is the order of its logits: a score grows with its logit.
@@ -51,7 +51,7 @@ def best_first(mean_scores: np.ndarray, mean_logits: np.ndarray) -> np.ndarray:
 
 
 class ScoreSum:
-    """One clip's windows, summed as they come: its size does not grow with the clip's length."""
+    """Running sums over a clip's windows: their size does not grow with the clip's length."""
 
     def __init__(self, labels: Sequence[str], multi_label: bool, with_segments: bool) -> None:
         self.labels, self.multi_label, self.with_segments = labels, multi_label, with_segments
@@ -59,13 +59,13 @@ class ScoreSum:
         self.score_sum = np.zeros(len(labels))
         self.logit_sum = np.zeros(len(labels))
         self.embedding_sum: np.ndarray | float = 0.0
-        self.joined: list[Segment] = []
-        self.joined_windows = 0  # in the last segment
+        self.segments: list[Segment] = []
+        self.last_windows = 0  # in the last segment
 
     def add(
         self, spans: Sequence[tuple[float, float]], logits: np.ndarray, embeddings: np.ndarray | None
     ) -> None:
-        """The next windows of the clip, in order, with their start and end in seconds."""
+        """Add the next windows of the clip, in order, with their start and end in seconds."""
         scores = compute_scores(logits, self.multi_label)
         self.count += len(logits)
         self.score_sum += scores.sum(axis=0)
@@ -74,38 +74,35 @@ class ScoreSum:
             self.embedding_sum = self.embedding_sum + embeddings.sum(axis=0, dtype=np.float64)
         if self.with_segments:
             for span, window_scores, window_logits in zip(spans, scores, logits, strict=True):
-                leader = int(best_first(window_scores, window_logits)[0])
-                self.join(Segment(*span, self.labels[leader], float(window_scores[leader])))
+                leader = int(rank_labels(window_scores, window_logits)[0])
+                self.extend(Segment(*span, self.labels[leader], float(window_scores[leader])))
 
-    def join(self, new: Segment) -> None:
-        """Lengthen the last segment where the same label leads, else begin a new one."""
-        if not self.joined:
-            self.joined, self.joined_windows = [new], 1
+    def extend(self, new: Segment) -> None:
+        """Extend the last segment if the label is the same, else begin a new one."""
+        last = self.segments[-1] if self.segments else None
+        if last is not None and last.label == new.label:
+            mean = last.score + (new.score - last.score) / (self.last_windows + 1)
+            self.segments[-1] = replace(last, end=new.end, score=mean)
+            self.last_windows += 1
             return
-        last = self.joined[-1]
-        if last.label == new.label:
-            mean = last.score + (new.score - last.score) / (self.joined_windows + 1)
-            self.joined[-1] = replace(last, end=new.end, score=mean)
-            self.joined_windows += 1
-            return
-        # Windows may overlap: the border lies where the new one begins to be heard.
-        self.joined[-1] = replace(last, end=min(last.end, new.start))
-        self.joined.append(new)
-        self.joined_windows = 1
+        if last is not None:  # windows may overlap: the border is the start of the new one
+            self.segments[-1] = replace(last, end=min(last.end, new.start))
+        self.segments.append(new)
+        self.last_windows = 1
 
     def result(self, top_k: int | None, threshold: float | None) -> ClipResult:
-        """The clip's tag, the highest mean score over its windows, and what else was asked for."""
+        """The clip's tag, which has the highest mean score over its windows, and what else is requested."""
         mean_scores = self.score_sum / self.count
-        order = best_first(mean_scores, self.logit_sum / self.count)
+        order = rank_labels(mean_scores, self.logit_sum / self.count)
         top = None
         if top_k is not None:
             chosen = [
                 index for index in order[:top_k] if threshold is None or mean_scores[index] >= threshold
             ]
             top = tuple((self.labels[index], float(mean_scores[index])) for index in chosen)
-        segments = tuple(self.joined) if self.with_segments else None
+        segments = tuple(self.segments) if self.with_segments else None
         embedding = None
         if not isinstance(self.embedding_sum, float):
             embedding = (self.embedding_sum / self.count).astype(np.float32)
-        tag = self.labels[order[0]] if self.labels else None  # a network without a classifier names nothing
+        tag = self.labels[order[0]] if self.labels else None  # a model without a classifier
         return ClipResult(tag, top, segments, embedding)

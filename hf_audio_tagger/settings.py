@@ -11,6 +11,7 @@ import re
 import textwrap
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field, fields
+from functools import partial
 from pathlib import PurePath
 from typing import Any, Literal, ParamSpec, TypeVar
 
@@ -48,166 +49,109 @@ class About:
     """What is declared of a setting beside its name, type and default."""
 
     help: str
-    panel: str | None = None  # of the shell's help that shows its option; None: no option
     check: Check | None = None
     none: str | None = None  # what None stands for, in words
+    panel: str | None = None  # of the shell's help that shows its option; None: no option
     changes: Literal["tags", "columns", "nothing"] = "tags"  # "columns": only those beside the tags
     is_secret: bool = False  # never printed, stored or hashed
     is_path: bool = False  # may name a file: any path is accepted, and folders are not made public
 
 
-def setting(default: Any, help: str, **about: Any) -> Any:
-    return field(default=default, repr="is_secret" not in about, metadata={"about": About(help, **about)})
+def setting(default: Any, help: str, check: Check | None = None, **about: Any) -> Any:
+    check = IS_FLAG if isinstance(default, bool) else check
+    metadata = {"about": About(help, check, **about)}
+    return field(default=default, repr="is_secret" not in about, metadata=metadata)
+
+
+model_setting = partial(setting, panel="Model")
+sound_setting = partial(setting, panel="Sound")
+column_setting = partial(setting, panel="Columns", changes="columns")
 
 
 @dataclass(frozen=True)
 class Settings:
     """All settings of a tagger, checked."""
 
-    model: str | os.PathLike[str] = setting(  # noqa: RUF009
+    model: str | os.PathLike[str] = model_setting(  # noqa: RUF009
         DEFAULT_MODEL,
         'a Hub id or local folder of any audio classification model of transformers, "yamnet", "vggish", or '
         '"demo" (packaged, works offline, not for real data).',
-        panel="Model",
-        check=IS_NAME,
+        IS_NAME,
         is_path=True,
     )
     _: KW_ONLY
-    revision: str | None = setting(
-        None, "branch, tag or commit of a Hub model.", panel="Model", none="the newest"
-    )
-    trust_remote_code: bool = setting(
-        False, "run code that comes with a Hub model.", panel="Model", check=IS_FLAG
-    )
-    token: str | bool | None = setting(
+    revision: str | None = model_setting(None, "branch, tag or commit of a Hub model.", none="the newest")
+    trust_remote_code: bool = model_setting(False, "run code that comes with a Hub model.")
+    token: str | bool | None = model_setting(
         None,
         "for private or gated data and models; never printed, stored or hashed.",
-        panel="Model",
         none="HF_TOKEN, or that of `hf auth login`",
         changes="nothing",
         is_secret=True,
     )
-    weights: str | os.PathLike[str] | None = setting(  # noqa: RUF009
-        None,
-        'file or URL of the weights of "yamnet" or "vggish".',
-        panel="Model",
-        none="the model's own",
-        is_path=True,
+    weights: str | os.PathLike[str] | None = model_setting(  # noqa: RUF009
+        None, 'file or URL of the weights of "yamnet" or "vggish".', none="the model's own", is_path=True
     )
-    column: str | None = setting(
-        None,
-        "where the videos are.",
-        panel="Columns",
-        none="the first of video, videos, audio",
-        changes="columns",
+    column: str | None = column_setting(
+        None, "where the videos are.", none="the first of video, videos, audio"
     )
-    tag_column: str = setting(
-        TAG_COLUMN,
-        "the column to add; the names of the others begin like it.",
-        panel="Columns",
-        check=IS_NAME,
-        changes="columns",
+    tag_column: str = column_setting(
+        TAG_COLUMN, "the column to add; the names of the others begin like it.", IS_NAME
     )
-    windows: str | int | None = setting(
+    windows: str | int | None = sound_setting(
         None,
         'which parts of a clip: the "first" window, "all" windows, or a number of them spread evenly.',
-        panel="Sound",
-        check=Check(
-            "'first', 'all' or a whole number of at least 1",
-            lambda value: value in ("first", "all") or is_count(value),
-        ),
+        Check(f"'first', 'all' or {COUNT}", lambda value: value in ("first", "all") or is_count(value)),
         none="the model's own",
     )
-    hop_seconds: float | None = setting(
+    hop_seconds: float | None = sound_setting(
         None,
         'from one window to the next with "all".',
-        panel="Sound",
-        check=Check("a number above 0", lambda value: is_number(value) and value > 0),
+        Check("a number above 0", lambda value: is_number(value) and value > 0),
         none="the model's own",
     )
-    top_k: int | None = setting(
-        None,
-        "add the k best labels with their scores.",
-        panel="Columns",
-        check=IS_COUNT,
-        none="off",
-        changes="columns",
-    )
-    threshold: float | None = setting(
+    top_k: int | None = column_setting(None, "add the k best labels with their scores.", IS_COUNT, none="off")
+    threshold: float | None = column_setting(
         None,
         "keep only labels of at least this score in the top_k column.",
-        panel="Columns",
-        check=Check("a score", is_number),
+        Check("a score", is_number),
         none="off",
-        changes="columns",
     )
-    segments: bool = setting(
-        False, "add which label leads from when to when.", panel="Columns", check=IS_FLAG, changes="columns"
-    )
-    embeddings: bool = setting(
-        False,
-        "add the pooled state before the classifier.",
-        panel="Columns",
-        check=IS_FLAG,
-        changes="columns",
-    )
-    channels: str = setting(
-        "mean", '"mean" of all channels, or the "first".', panel="Sound", check=one_of("mean", "first")
-    )
-    decoder: str = setting(
+    segments: bool = column_setting(False, "add which label leads from when to when.")
+    embeddings: bool = column_setting(False, "add the pooled state before the classifier.")
+    channels: str = sound_setting("mean", '"mean" of all channels, or the "first".', one_of("mean", "first"))
+    decoder: str = sound_setting(
         "auto",
         '"auto", "torchcodec", "pyav" or "decord".',
-        panel="Sound",
-        check=one_of("auto", "torchcodec", "pyav", "decord"),
+        one_of("auto", "torchcodec", "pyav", "decord"),
     )
-    device: str | None = setting(
+    device: str | None = model_setting(
         None,
         'such as "cpu" or "cuda:1".',
-        panel="Model",
-        check=Check(
-            "such as 'cpu', 'cuda', 'cuda:1', 'mps'",
-            lambda value: isinstance(value, str) and DEVICE.fullmatch(value) is not None,
-        ),
+        Check("such as 'cpu', 'cuda:1', 'mps'", lambda value: bool(DEVICE.fullmatch(str(value)))),
         none="a CUDA device by the worker's rank, else the CPU",
         changes="nothing",
     )
-    dtype: str = setting(
+    dtype: str = model_setting(
         "float32",
         '"float32", "bfloat16", "float16", or "auto" (bfloat16 where the hardware has it).',
-        panel="Model",
-        check=one_of("float32", "bfloat16", "float16", "auto"),
+        one_of("float32", "bfloat16", "float16", "auto"),
     )
-    engine: str = setting(
-        "torch", '"torch", or "openvino" for CPUs.', panel="Model", check=one_of("torch", "openvino")
-    )
-    batch_size: int = setting(
-        16,
-        "stretches of about ten seconds that the model processes at once.",
-        panel="Model",
-        check=IS_COUNT,
-        changes="nothing",
+    engine: str = model_setting("torch", '"torch", or "openvino" for CPUs.', one_of("torch", "openvino"))
+    batch_size: int = model_setting(
+        16, "stretches of about ten seconds that the model processes at once.", IS_COUNT, changes="nothing"
     )
     batched: bool | None = setting(
         None,
         "whether `map` passes batches; needed only where its rows do not show it.",
-        check=IS_FLAG,
+        IS_FLAG,
         none="detected",
         changes="nothing",
     )
-    on_error: str = setting(
-        "raise",
-        '"raise", or "record" the reason in a column and continue.',
-        panel="Columns",
-        check=one_of("raise", "record"),
-        changes="columns",
+    on_error: str = column_setting(
+        "raise", '"raise", or "record" the reason in a column and continue.', one_of("raise", "record")
     )
-    redo: bool = setting(
-        False,
-        "tag rows anew that have tags, and replace all columns of these.",
-        panel="Columns",
-        check=IS_FLAG,
-        changes="columns",
-    )
+    redo: bool = column_setting(False, "tag rows anew that have tags, and replace all columns of these.")
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -253,15 +197,12 @@ def takes_settings(
 
 def document_settings() -> str:
     """The settings as the "Args" of a docstring."""
-    return "\n".join(
-        textwrap.fill(
-            f"{name}: {about.help}" + (f" Default: {about.none}." if about.none else ""),
-            100,
-            initial_indent=" " * 4,
-            subsequent_indent=" " * 8,
-        )
+    lines = [
+        f"{name}: {about.help}" + (f" Default: {about.none}." if about.none else "")
         for name, about in ABOUT.items()
-    )
+    ]
+    indents = {"initial_indent": " " * 4, "subsequent_indent": " " * 8}
+    return "\n".join(textwrap.fill(line, 100, **indents) for line in lines)  # type: ignore[arg-type]
 
 
 def shown_settings(settings: Settings, *, folders: bool = True) -> dict[str, Any]:

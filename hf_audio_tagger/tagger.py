@@ -5,21 +5,12 @@ from contextlib import closing
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
 import pyarrow as pa
 from datasets import Features
 
 from . import memo
 from .cells import Media, is_list_cell, parse_cell, parse_cells
-from .columns import (
-    Column,
-    all_columns,
-    embedding_column,
-    error_column,
-    segments_column,
-    tag_column,
-    top_column,
-)
+from .columns import Column, all_columns, error_column
 from .compat.datasets_internals import feature_from_arrow, set_hash_key
 from .errors import ModelError, transportable
 from .models import ModelSpec, identify_model
@@ -52,6 +43,10 @@ class Tagger(Settings):
         model: str = DEFAULT_MODEL
         weights: str | None = field(default=None, kw_only=True)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_spec(self.spec)
+
     def __call__(self, rows: Any, rank: int | None = None) -> Any:
         """Tag a row or a batch, as `map` passes them; returns the new columns."""
         try:
@@ -61,7 +56,7 @@ class Tagger(Settings):
             raise transportable(error) from error.__cause__
 
     @overload
-    def tag(self, video: list[Any] | tuple[Any, ...] | np.ndarray | None) -> list[str | None]: ...
+    def tag(self, video: list[Any] | tuple[Any, ...] | None) -> list[str | None]: ...
 
     @overload
     def tag(self, video: Any) -> str | None: ...
@@ -90,10 +85,6 @@ class Tagger(Settings):
 
         return read_labels(self.spec)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_spec(self.spec)
-
     @property
     def spec(self) -> ModelSpec:
         """The part of the settings that says which model to load."""
@@ -102,14 +93,14 @@ class Tagger(Settings):
     @property
     def columns(self) -> tuple[Column, ...]:
         """The columns that are added, in order."""
-        chosen = {
-            tag_column: True,
-            top_column: self.top_k is not None,
-            segments_column: self.segments,
-            embedding_column: self.embeddings,
-            error_column: self.on_error == "record",
+        is_requested = {
+            "tags": True,
+            "top": self.top_k is not None,
+            "segments": self.segments,
+            "embedding": self.embeddings,
+            "error": self.on_error == "record",
         }
-        return tuple(column(self.tag_column) for column, is_asked in chosen.items() if is_asked)
+        return tuple(column for column in all_columns(self.tag_column) if is_requested[column.kind])
 
     def features(self, features: Features) -> Features:
         """The schema of a dataset after the map.
@@ -154,7 +145,7 @@ class Tagger(Settings):
             for row, its_results in enumerate(row_results):
                 if not done[row]:
                     values[column.name][row] = [column.entry(result) for result in its_results]
-        return rows.answer(values, {column.name: column.type for column in columns})
+        return rows.build_answer(values, {column.name: column.type for column in columns})
 
     def _find_existing(self, rows: Rows) -> dict[str, list[Any] | None]:
         """The values that rows have in each column of the answer.
@@ -162,10 +153,10 @@ class Tagger(Settings):
         Columns that are not asked for are included where they describe tags that are replaced: the error of a
         row that now succeeds and, with `redo`, all columns of the former tags.
         """
-        existing = {column.name: rows.existing(column.name) for column in self.columns}
+        existing = {column.name: rows.get_column(column.name) for column in self.columns}
         others = all_columns(self.tag_column) if self.redo else [error_column(self.tag_column)]
         for column in others:
-            if column.name not in existing and (values := rows.existing(column.name)) is not None:
+            if column.name not in existing and (values := rows.get_column(column.name)) is not None:
                 existing[column.name] = values
         return existing
 

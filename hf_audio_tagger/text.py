@@ -1,12 +1,12 @@
-"""Text that others wrote, such as a file's name, made fit to be stored and to be shown."""
+"""Make untrusted text, such as a file's name, safe to store and to show."""
 
 import json
 import re
 from typing import Any
 
-# What a terminal obeys, or what changes the look of other text and is not seen itself: C0, DEL and C1, marks
-# that turn the direction, separators of lines, invisible letters, halves of a surrogate pair. The joiners
-# U+200C and U+200D stay: Persian, Hindi and many emoji are written with them.
+# Characters that control a terminal, or that are invisible and change how other text looks: C0, DEL and C1,
+# direction marks, line separators, invisible letters, halves of a surrogate pair. The joiners U+200C and
+# U+200D are allowed: Persian, Hindi and many emoji are written with them.
 UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e007f\ud800-\udfff]"
@@ -15,16 +15,16 @@ SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
 def safe_text(text: str, keep: str = "") -> str:
-    r"""Text that can be shown anywhere: controls and unseen marks as Python writes them, but for `keep`.
+    r"""Text with control and invisible characters escaped as in Python, except for those in `keep`.
 
     >>> print(safe_text("\x1b[2J\u202e4pm.é"))
     \x1b[2J\u202e4pm.é
     """
-    return UNSAFE.sub(lambda match: match[0] if match[0] in keep else escaped(match[0]), text)
+    return UNSAFE.sub(lambda match: match[0] if match[0] in keep else escape(match[0]), text)
 
 
-def escaped(letter: str) -> str:
-    """A letter by its number; a byte of a name that is no UTF-8, which Python keeps as U+DC80 on, as that."""
+def escape(letter: str) -> str:
+    """A character by its number; a byte of a name that is not UTF-8, which Python keeps as U+DC80 and up."""
     code = ord(letter)
     if letter in SHORT:
         return SHORT[letter]
@@ -34,17 +34,17 @@ def escaped(letter: str) -> str:
 
 
 def safe_json(value: Any, indent: int | None = None) -> str:
-    """JSON to be shown: the same value for whoever parses it, letters of all languages as they are."""
+    """JSON that is safe to show and parses to the same value; letters of all languages stay readable."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
-    return UNSAFE.sub(lambda match: match[0] if match[0] == "\n" else json_escaped(match[0]), text)
+    return UNSAFE.sub(lambda match: match[0] if match[0] == "\n" else escape_json(match[0]), text)
 
 
-def json_escaped(letter: str) -> str:
+def escape_json(letter: str) -> str:
     return f"\\u{ord(letter):04x}" if ord(letter) < 0x10000 else json.dumps(letter)[1:-1]
 
 
 def is_utf8(text: str) -> bool:
-    """False for a file's name that is none: Linux allows any bytes, which Python keeps as surrogates."""
+    """False for a file's name that is not UTF-8: Linux allows any bytes, which Python keeps as surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -53,7 +53,7 @@ def is_utf8(text: str) -> bool:
 
 
 def as_utf8(name: str) -> str:
-    r"""A file's name as Arrow can hold it, the bytes that are no UTF-8 escaped by backslashes.
+    r"""A file's name as Arrow can store it: bytes that are not UTF-8 are escaped by backslashes.
 
     >>> print(as_utf8("lat\udce9in.mp4"))
     lat\xe9in.mp4
@@ -62,5 +62,5 @@ def as_utf8(name: str) -> str:
 
 
 def one_line(error: BaseException, most: int = 300) -> str:
-    """What an error says, in one line; the name of its kind where it says nothing."""
+    """An error's message in one line; the name of its type if it has none."""
     return " ".join(str(error).split())[:most] or type(error).__name__

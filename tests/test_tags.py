@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from hf_audio_tagger.scores import ScoreSum, Segment, best_first, compute_scores
+from hf_audio_tagger.scores import ScoreSum, Segment, compute_scores, rank_labels
 
 LABELS = ("a", "b", "c", "d")
 
@@ -35,7 +35,7 @@ def test_scores_are_sigmoids_or_a_softmax() -> None:
 def test_order_is_by_logit_where_scores_tie_and_by_index_where_logits_do() -> None:
     logits = np.array([[40.0, 41.0, 41.0, 39.0]])  # every sigmoid is 1.0 in float64, too
     assert (compute_scores(logits, True) == 1.0).all()
-    assert best_first(compute_scores(logits, True)[0], logits[0]).tolist() == [1, 2, 0, 3]
+    assert rank_labels(compute_scores(logits, True)[0], logits[0]).tolist() == [1, 2, 0, 3]
     top = tally(logits).result(top_k=4, threshold=None).top
     assert top is not None
     assert [label for label, _ in top] == ["b", "c", "a", "d"]

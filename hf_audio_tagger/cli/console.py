@@ -1,4 +1,4 @@
-"""What the commands share of the terminal: two consoles, and libraries that keep quiet beside them."""
+"""Output of all commands: two consoles, and libraries silenced."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ..text import safe_text
 
-# Read by each library when it is imported, here or in a worker that is spawned. A person's own choice stays.
+# Read by each library when it is imported, here or in a spawned worker. Variables that are set already stay.
 QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
     "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
@@ -23,7 +23,7 @@ QUIET = {
 NO_MAP_BAR = {"HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
 NO_HUB_BARS = {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 
-MARKS = {  # a state's sign, the sign in ASCII, its colour
+MARKS = {  # of each state: a sign, the sign in ASCII, a colour
     "ok": ("✓", "+", "green"),
     "note": ("·", "-", "dim"),
     "warning": ("!", "!", "yellow"),
@@ -32,25 +32,25 @@ MARKS = {  # a state's sign, the sign in ASCII, its colour
 
 
 class SafeConsole(Console):
-    """A console that shows the controls in a text, such as a file's name, and does not send them.
+    """A console that escapes control characters in text, such as a file's name.
 
-    A string is changed before it is laid out, so that tables fit; whatever comes another way, behind that.
+    Strings are escaped before the layout, so that tables fit; other renderables after it.
     """
 
-    def safe(self, text: str) -> str:
+    def escape(self, text: str) -> str:
         shown = safe_text(text, keep="\n\t")
         return shown.encode(self.encoding, "backslashreplace").decode(self.encoding)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(self.safe(text), **options)
+        return super().render_str(self.escape(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(self.safe(segment.text), segment.style)
+            yield segment if segment.control else Segment(self.escape(segment.text), segment.style)
 
 
 def stdout() -> Console:
-    """For results. Made anew each time: the streams may be redirected between two calls."""
+    """For results. A new one each time: the stream may be redirected between two calls."""
     return SafeConsole(highlight=False, emoji=False)
 
 
@@ -65,12 +65,12 @@ def fail(message: str) -> None:
 
 
 def note(message: str) -> None:
-    """A line for the person at the terminal."""
+    """A note in one line."""
     stderr().print(safe_text(message), style="dim", markup=False, soft_wrap=True)
 
 
 def mark(console: Console, state: str) -> Text:
-    """A tick, or what stands for "note", "warning", "error"; in ASCII where the terminal knows no more."""
+    """The sign of a state; in ASCII where the terminal's encoding has no other."""
     sign, plain_sign, style = MARKS[state]
     return Text(sign if console.encoding.startswith("utf") else plain_sign, style)
 
@@ -78,8 +78,8 @@ def mark(console: Console, state: str) -> Text:
 def quiet_libraries(*, map_bar: bool = False, hub_bars: bool = False) -> None:
     """Silence logs and bars of transformers, datasets and huggingface_hub; a command calls it first.
 
-    `map_bar` and `hub_bars` leave the bars of `datasets.map` and of downloads where these are the
-    command's own. FFmpeg needs nothing: PyAV and torchcodec keep its messages to themselves.
+    `map_bar` and `hub_bars` keep the bars of `datasets.map` and of downloads. FFmpeg needs nothing: PyAV and
+    torchcodec print none of its messages.
     """
     quiet = {**QUIET, **({} if map_bar else NO_MAP_BAR), **({} if hub_bars else NO_HUB_BARS)}
     for name, value in quiet.items():

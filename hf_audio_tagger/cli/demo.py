@@ -1,4 +1,4 @@
-"""`hf-audio-tagger demo`: the whole way, on videos that are made on the spot."""
+"""`hf-audio-tagger demo`: tag a dozen generated videos."""
 
 import os
 import tempfile
@@ -34,7 +34,7 @@ def demo(
         int | None, typer.Option(min=1, help="Processes that tag.", show_default="this one")
     ] = None,
 ) -> None:
-    """Try it: tag a dozen videos made on the spot. No network needed."""
+    """Try it: tag a dozen generated videos. No network needed."""
     quiet_libraries(map_bar=True)
     console = stdout()
     with ExitStack() as stack:
@@ -43,12 +43,12 @@ def demo(
             videos = make_videos(place)
         console.print(f"Made {len(videos)} short videos" + (f" in {place}." if folder else "."), markup=False)
         rows = tag(videos, num_proc)
-    console.print(table_of(videos, rows, console))
+    console.print(make_table(videos, rows, console))
     for row in rows:
         for reason in filter(None, row["video_audio_error"]):
-            told = reason.replace(f"{place}{os.sep}", "")
-            console.print(f"video_audio_error of {told}", style="dim", markup=False, soft_wrap=True)
-    wrong = sum(tag_shown(row) != video.expected for video, row in zip(videos, rows, strict=True))
+            short = reason.replace(f"{place}{os.sep}", "")
+            console.print(f"video_audio_error of {short}", style="dim", markup=False, soft_wrap=True)
+    wrong = sum(shown_tag(row) != video.expected for video, row in zip(videos, rows, strict=True))
     if wrong:
         console.print(
             f"{wrong} of {len(videos)} are not as expected. `hf-audio-tagger doctor` looks for a cause.",
@@ -69,9 +69,9 @@ def make_videos(folder: Path) -> "list[DemoVideo]":
 
 
 def tag(videos: "list[DemoVideo]", num_proc: int | None) -> list[Row]:
-    """What a caller would do: a dataset with a column of videos, mapped with the tagger.
+    """Tag as a user would: map a dataset with a column of videos.
 
-    One that is made from values is kept in memory: nothing goes to a cache.
+    A dataset that is made from values is kept in memory: nothing is written to a cache.
     """
     from datasets import Dataset, Video
 
@@ -83,18 +83,18 @@ def tag(videos: "list[DemoVideo]", num_proc: int | None) -> list[Row]:
     return rows
 
 
-def tag_shown(row: Row) -> str:
+def shown_tag(row: Row) -> str:
     """The tag of a row's one video, or `UNREADABLE` where there is an error in its place."""
     from ..demo.videos import UNREADABLE
 
-    (found,) = row["video_audio_tags"]
-    return UNREADABLE if found is None else found
+    (tag,) = row["video_audio_tags"]
+    return UNREADABLE if tag is None else tag
 
 
-def table_of(videos: "list[DemoVideo]", rows: list[Row], console: Console) -> Table:
+def make_table(videos: "list[DemoVideo]", rows: list[Row], console: Console) -> Table:
     table = Table("file", "expected", "tag", "", box=SIMPLE_HEAD)
     for video, row in zip(videos, rows, strict=True):
-        agrees = tag_shown(row) == video.expected
-        sign = mark(console, "ok" if agrees else "error")
-        table.add_row(video.path.name, video.expected, tag_shown(row), sign)
+        is_expected = shown_tag(row) == video.expected
+        sign = mark(console, "ok" if is_expected else "error")
+        table.add_row(video.path.name, video.expected, shown_tag(row), sign)
     return table

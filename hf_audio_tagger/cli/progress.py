@@ -15,7 +15,7 @@ LINE_SECONDS = 60  # between two lines where there is no terminal to draw on, as
 
 
 class Bar(Watcher):
-    """Shows the settings when the plan stands, then how far the run is."""
+    """Shows the settings once the run is planned, then its progress."""
 
     def __init__(self, console: Console, settings: Callable[[RunPlan], RenderableType]) -> None:
         self.console, self.settings = console, settings
@@ -54,7 +54,7 @@ class Bar(Watcher):
         self.show(progress)
         if not self.console.is_terminal and time.monotonic() - self.last_line > LINE_SECONDS:
             self.last_line = time.monotonic()
-            self.console.print(" ".join(filter(None, words(progress).values())), markup=False)
+            self.console.print(" ".join(filter(None, format_progress(progress).values())), markup=False)
 
     def stopping(self) -> None:
         self.describe("Stopping; the rows at hand are finished. Ctrl-C ends at once")
@@ -65,7 +65,7 @@ class Bar(Watcher):
 
     def show(self, progress: Reached) -> None:
         if self.task is not None:
-            fields: dict[str, Any] = {"completed": progress.done_rows, **words(progress)}
+            fields: dict[str, Any] = {"completed": progress.done_rows, **format_progress(progress)}
             self.progress.update(self.task, **fields)
 
     def describe(self, what: str) -> None:
@@ -73,13 +73,13 @@ class Bar(Watcher):
             self.progress.update(self.task, description=what)
 
 
-def words(progress: Reached) -> dict[str, str]:
-    """Rows, rate, time left and failures in words."""
+def format_progress(progress: Reached) -> dict[str, str]:
+    """Rows, rate, time left and failures as text."""
     total = "" if progress.total_rows is None else f"/{progress.total_rows:,}"
     rate = progress.rows_per_second
     left = ""
     if progress.total_rows is not None and rate > 0 and progress.done_rows < progress.total_rows:
-        left = duration((progress.total_rows - progress.done_rows) / rate) + " left"
+        left = format_duration((progress.total_rows - progress.done_rows) / rate) + " left"
     return {
         "rows": f"{progress.done_rows:,}{total} rows",
         "rate": f"{rate:,.1f} rows/s" if rate else "",
@@ -88,10 +88,10 @@ def words(progress: Reached) -> dict[str, str]:
     }
 
 
-def duration(seconds: float) -> str:
-    """A time to wait, in the two units that tell most.
+def format_duration(seconds: float) -> str:
+    """A duration in its two largest units.
 
-    >>> duration(93_784)
+    >>> format_duration(93_784)
     '1d 2h'
     """
     minutes, whole_seconds = divmod(max(0, round(seconds)), 60)

@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from ..cells import Media, is_list_cell, parse_value
 from ..checks import invalid
-from ..columns import segments_column
+from ..columns import Column
 from ..errors import MediaError, SettingsError
 from ..rows import is_cell_struct, pick_column
 from ..text import safe_text
@@ -69,7 +69,7 @@ def plot_timeline(
 
     column = column or (tagger.column if tagger else None)
     tag_column = tag_column or (tagger.tag_column if tagger else "video_audio_tags")
-    value, segments = find_clip(tagged, video, column, segments_column(tag_column).name)
+    value, segments = find_clip(tagged, video, column, Column("segments", tag_column).name)
     media = parse_value(value)
     decoder, channels = (tagger.decoder, tagger.channels) if tagger else ("auto", "mean")
     with open_sound(media, decoder, channels) as sound:
@@ -98,7 +98,7 @@ def find_clip(tagged: Any, video: int, column: str | None, segments_name: str) -
 
 def compute_segments(value: Any, tagger: "Tagger | None", tag_column: str) -> Segments:
     """The segments of one video, from the tagger."""
-    column = segments_column(tag_column)
+    column = Column("segments", tag_column)
     if tagger is None:
         raise SettingsError(
             f"There are no segments to draw ({column.name!r}). Map with "
