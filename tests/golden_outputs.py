@@ -14,10 +14,10 @@ from typing import Any
 import av
 import numpy as np
 import torch
+from random_weights import unprepared_yamnet
 from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
 
 from hf_audio_tagger import build_tagger
-from hf_audio_tagger.models import yamnet
 from hf_audio_tagger.scores import ClipResult
 from hf_audio_tagger.tagger import ALGORITHMS_VERSION
 
@@ -90,7 +90,7 @@ def write_ast(folder: Path) -> Path:
 
 def write_yamnet(path: Path) -> Path:
     """Batch norms with the statistics of noise, and a classifier that keeps scores away from 1."""
-    network = yamnet.Yamnet()
+    network = unprepared_yamnet(seed=0).train()
     fill(network, 0.3)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
