@@ -1,4 +1,4 @@
-"""What a campaign came to: figures with their bounds, counts, and what broke, kept to be looked at."""
+"""The results of a campaign: figures with their bounds, counts, and what broke, kept to be looked at."""
 
 import re
 import shutil
@@ -47,7 +47,7 @@ class Report:
         )
         parts = [f"== {self.title}", *(text_table(table) for table in (rows, *self.tables) if table)]
         parts += [f"- {note}" for note in self.notes]
-        parts += [f"BROKEN {one.what}: {one.name}: {shortened(one.why)}" for one in self.broken[:SHOWN]]
+        parts += [f"BROKEN {one.what}: {one.name}: {shorten(one.why)}" for one in self.broken[:SHOWN]]
         if len(self.broken) > SHOWN:
             parts.append(f"... and {len(self.broken) - SHOWN} more")
         parts.append("Nothing broke." if self.is_whole else f"{len(self.broken)} broke.")
@@ -81,7 +81,7 @@ def safe_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", name)[-LONGEST_NAME:]
 
 
-def shortened(text: str) -> str:
+def shorten(text: str) -> str:
     """One line, without what a terminal would obey."""
     line = " ".join(text.split())
     return "".join(letter if letter.isprintable() else "?" for letter in line)[:400]

@@ -12,10 +12,10 @@ import pytest
 
 from benchmarks.outcome import Figure
 from campaigns import fuzz
-from campaigns.asked import Asked
-from campaigns.mutants import ATTACKS, DAMAGE, mutant_of
+from campaigns.mutants import ATTACKS, DAMAGE, make_mutant
+from campaigns.options import Options
 from campaigns.report import Report
-from campaigns.seeds import KINDS, whole_seeds
+from campaigns.seeds import KINDS, make_seeds
 from hf_audio_tagger import pipeline, tagger
 from hf_audio_tagger.media import open_sound
 
@@ -25,20 +25,22 @@ VICTIM = 3  # the mutant that a broken package fails at
 
 
 def test_seeds_are_whole_and_small() -> None:
-    seeds = whole_seeds()
+    seeds = make_seeds()
     assert {seed.name for seed in seeds} >= {kind.name for kind in KINDS if kind.codec in ("aac", "flac")}
     assert max(len(seed.data) for seed in seeds) < 50_000
-    heard = fuzz.hear_cells("pyav", fuzz.How("first", "mean", False), [seed.data for seed in seeds])
-    for seed, (tag, error) in zip(seeds, heard, strict=True):
+    results = fuzz.tag_cells(
+        "pyav", fuzz.BundleSettings("first", "mean", False), [seed.data for seed in seeds]
+    )
+    for seed, (tag, error) in zip(seeds, results, strict=True):
         assert error is None, seed.name
         assert (tag == "EMPTY") == (seed.name == "mp4-without-sound")
 
 
 def test_a_number_and_a_seed_are_always_the_same_mutant() -> None:
-    seeds = whole_seeds()
-    made = [mutant_of(seeds, 1, number) for number in range(1_500)]
-    assert made[::50] == [mutant_of(seeds, 1, number) for number in range(0, 1_500, 50)]
-    assert made[0] != mutant_of(seeds, 2, 0)
+    seeds = make_seeds()
+    made = [make_mutant(seeds, 1, number) for number in range(1_500)]
+    assert made[::50] == [make_mutant(seeds, 1, number) for number in range(0, 1_500, 50)]
+    assert made[0] != make_mutant(seeds, 2, 0)
     whole = {seed.data for seed in seeds}
     assert not [one.file_name for one in made if one.data in whole]
     assert {way for one in made for way in one.ways} == DAMAGE.keys() | ATTACKS.keys()
@@ -48,11 +50,11 @@ def test_a_number_and_a_seed_are_always_the_same_mutant() -> None:
 def test_fuzz_in_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fuzz, "DECODERS", ("auto",))
     monkeypatch.setattr(fuzz, "BUNDLES_PER_REAL", 8)
-    report = fuzz.run(Asked(tmp_path, count=96, jobs=1))
+    report = fuzz.run(Options(tmp_path, count=96, jobs=1))
     assert report.is_whole, report.text()
     assert report.figures[0] == Figure("mutants", 96, "by auto")
     row = report.tables[0][0]
-    assert 0 not in (row["heard"], row["EMPTY"], row["refused"])
+    assert 0 not in (row["tagged"], row["EMPTY"], row["refused"])
     assert sum(int(row[kind] or 0) for kind in fuzz.OUTCOMES) == 96
     assert not list(tmp_path.glob("**/0*-*"))  # the mutants themselves are gone
 
@@ -119,7 +121,7 @@ def test_fuzz_notices_a_raw_exception(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def expect_one_broken(report: Report, what: str) -> None:
-    mutant = mutant_of(whole_seeds(), 1, VICTIM)
+    mutant = make_mutant(make_seeds(), 1, VICTIM)
     assert [(one.name, one.what) for one in report.broken] == [(f"pyav-{mutant.file_name}", what)]
     assert report.broken[0].files == {mutant.file_name: mutant.data}
     assert f"--only {VICTIM} " in report.broken[0].repeat
@@ -154,4 +156,4 @@ def broken_fuzz(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Report:
     monkeypatch.setattr(fuzz, "warm_up", lambda *_: None)
     monkeypatch.setattr(fuzz, "HANG_SECONDS", 3.0)
     monkeypatch.setattr(fuzz, "MOST_GROWTH_MB", 120.0)
-    return fuzz.run(Asked(folder, count=8, jobs=1))
+    return fuzz.run(Options(folder, count=8, jobs=1))

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from campaigns import commands, disk, kill
-from campaigns.asked import Asked
 from campaigns.materials import write_clips
+from campaigns.options import Options
 from hf_audio_tagger import tagger
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread_everywhere")]
@@ -24,7 +24,7 @@ def two_forms(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("two_forms")
 def test_kill_in_short(tmp_path: Path) -> None:
-    report = kill.run(Asked(tmp_path, count=3))
+    report = kill.run(Options(tmp_path, count=3))
     assert report.is_whole, report.text()
     assert report.figures[0].value >= 3
 
@@ -40,7 +40,7 @@ def test_a_lost_worker_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Monkey
         round.kills["worker"] += 1
 
     monkeypatch.setattr(kill, "kill_sometime", kill_a_writer)
-    report = kill.run(Asked(tmp_path, only="0"))
+    report = kill.run(Options(tmp_path, only="0"))
     assert report.is_whole, report.text()
     assert report.figures[0].value == 1
 
@@ -52,9 +52,9 @@ def test_a_labelling_run_removes_what_a_killed_one_was_writing(tmp_path: Path) -
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     make, _ = kill.FORMS["label"]
-    ended = commands.run_to_end(make(clips, clips, tmp_path / "out"), tmp_path / "log")
-    assert ended.code == 0, ended.told()
-    assert commands.leftovers(tmp_path / "out") == []
+    command = commands.run_to_end(make(clips, clips, tmp_path / "out"), tmp_path / "log")
+    assert command.code == 0, command.describe_end()
+    assert commands.find_leftovers(tmp_path / "out") == []
 
 
 def test_kill_notices_rows_that_change_on_the_way(
@@ -74,7 +74,7 @@ def test_kill_notices_rows_that_change_on_the_way(
         return answer if is_early else answer.set_column(place, "video_audio_tags", wrong)
 
     monkeypatch.setattr(tagger.Tagger, "__call__", broken)
-    report = kill.run(Asked(tmp_path, count=1, only="0"))
+    report = kill.run(Options(tmp_path, count=1, only="0"))
     assert [one.name for one in report.broken] == ["round-0-jsonl"]
     assert "'wrong'" in report.broken[0].why
     assert (report.broken[0].folders[0] / "out.jsonl").exists()
@@ -98,15 +98,15 @@ def test_results_that_differ_are_told() -> None:
 
 def test_what_is_not_whole_or_left_behind_is_told(tmp_path: Path) -> None:
     for dest in (tmp_path / "out", tmp_path / "out.jsonl"):
-        shards = (dest if not dest.suffix else commands.state_of(dest)) / "data"
+        shards = (dest if not dest.suffix else commands.state_folder(dest)) / "data"
         shards.mkdir(parents=True)
         pq.write_table(pa.table({"a": [1, 2]}), shards / "shard-00000.parquet")
-        assert (commands.half_written(dest), commands.leftovers(dest)) == ([], [])
+        assert (commands.find_half_written(dest), commands.find_leftovers(dest)) == ([], [])
         assert not kill.is_writing(dest)
         (shards / "shard-00001.parquet").write_bytes((shards / "shard-00000.parquet").read_bytes()[:-9])
         (shards / ".shard-00002.parquet.7.tmp").touch()
-        assert commands.half_written(dest) == [str(shards / "shard-00001.parquet")]
-        assert commands.leftovers(dest) == [str(shards / ".shard-00002.parquet.7.tmp")]
+        assert commands.find_half_written(dest) == [str(shards / "shard-00001.parquet")]
+        assert commands.find_leftovers(dest) == [str(shards / ".shard-00002.parquet.7.tmp")]
         assert kill.is_writing(dest)
 
 
@@ -116,9 +116,9 @@ def test_disk_in_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, may_moun
         raise OSError("no mounting today")
 
     if not may_mount:
-        monkeypatch.setattr(disk, "mounts", refuse)
+        monkeypatch.setattr(disk, "mount_small", refuse)
     monkeypatch.setattr(disk, "CLIPS", 12)
-    report = disk.run(Asked(tmp_path, jobs=1, only="jsonl-10%"))
+    report = disk.run(Options(tmp_path, jobs=1, only="jsonl-10%"))
     assert report.is_whole, report.text()
     assert [figure.value for figure in report.figures[:2]] == [1, 1]
     if not may_mount:

@@ -1,4 +1,4 @@
-"""Processes and reports of the campaigns; `hostile` in a short form, and what it notices of a broken package."""
+"""Processes and reports of the campaigns; `hostile` in short, and what it notices of a broken package."""
 
 import os
 import signal
@@ -14,8 +14,8 @@ import pytest
 from benchmarks.outcome import Figure
 from campaigns import __main__ as command
 from campaigns import commands, fuzz, hostile, kill, names, remote
-from campaigns.asked import Asked
 from campaigns.child import Limits, Worker, ask_all
+from campaigns.options import Options
 from campaigns.report import Broken, Report, keep
 from hf_audio_tagger import pipeline
 from hf_audio_tagger.media import open_sound
@@ -39,14 +39,14 @@ def test_children_that_end_are_told_and_the_next_job_goes_on(tmp_path: Path) -> 
         return job.upper()
 
     jobs = ["a", "crash", "b", "raise", "leave", "c"]
-    ended = list(ask_all([Worker(work, tmp_path / "log")], jobs, ROOM))
-    assert [job for job, _ in ended] == jobs
+    results = list(ask_all([Worker(work, tmp_path / "log")], jobs, ROOM))
+    assert [job for job, _ in results] == jobs
     hows = ["answered", "died", "answered", "raised", "died", "answered"]
-    assert [one.how for _, one in ended] == hows
-    assert [one.value for _, one in ended if one.is_answer] == ["A", "B", "C"]
-    assert "SIGSEGV" in ended[1][1].value
-    assert "AttributeError" in ended[3][1].value
-    assert "exit code 3" in ended[4][1].value
+    assert [one.how for _, one in results] == hows
+    assert [one.value for _, one in results if one.is_answer] == ["A", "B", "C"]
+    assert "SIGSEGV" in results[1][1].value
+    assert "AttributeError" in results[3][1].value
+    assert "exit code 3" in results[4][1].value
 
 
 def test_what_broke_is_kept_and_cannot_leave_its_folder(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_the_exit_code_says_whether_anything_broke(
     broken: tuple[Broken, ...],
 ) -> None:
     monkeypatch.setattr(command, "set_environment", lambda _: None)
-    monkeypatch.setattr(fuzz, "run", lambda asked: Report("a toy", broken=broken))
+    monkeypatch.setattr(fuzz, "run", lambda options: Report("a toy", broken=broken))
     assert command.main(["fuzz", "--keep", str(tmp_path)]) == len(broken)
     printed = capsys.readouterr().out
     assert ("Nothing broke." in printed) == (not broken)
@@ -97,7 +97,7 @@ def test_hostile_in_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     known = set(hostile.all_cases())
     monkeypatch.setattr(hostile, "all_cases", only(SHORT))
     assert set(hostile.all_cases()) < known
-    report = hostile.run(Asked(tmp_path, jobs=1))
+    report = hostile.run(Options(tmp_path, jobs=1))
     assert report.is_whole, report.text()
     assert report.figures[0].value == 8
 
@@ -120,7 +120,7 @@ def test_hostile_notices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(pipeline, "open_sound", broken)
     monkeypatch.setattr(hostile, "SECONDS", {"clip": 3.0})
     monkeypatch.setattr(hostile, "all_cases", only({"clip": ("401", "404", "500")}))
-    report = hostile.run(Asked(tmp_path, jobs=1))
+    report = hostile.run(Options(tmp_path, jobs=1))
     why = {one.name: one.why for one in report.broken}
     assert "no answer after 3 s" in why["clip: 401"]
     assert why["clip: 404"] == "it went on to 127.0.0.2"
