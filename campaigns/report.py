@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.outcome import Figure, Row
-from benchmarks.report import figure_rows, text_table
+from benchmarks.report import make_figure_rows, text_table
 
 LONGEST_NAME = 120
 SHOWN = 20  # of what broke; all of it is kept
@@ -42,7 +42,7 @@ class Report:
 
     def text(self) -> str:
         """For the terminal."""
-        rows = figure_rows(
+        rows = make_figure_rows(
             [{**vars(one), "bound": one.bound, "reached": one.reached} for one in self.figures]
         )
         parts = [f"== {self.title}", *(text_table(table) for table in (rows, *self.tables) if table)]
