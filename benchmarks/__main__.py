@@ -17,21 +17,21 @@ HERE = Path(__file__).resolve().parent
 
 
 def main() -> None:
-    asked = arguments()
-    if asked.list:
+    args = parse_arguments()
+    if args.list:
         print("\n".join(f"{case.name:10} {case.title}" for case in CASES.values()))
         return
-    scale = QUICK if asked.quick else TINY if asked.tiny else FULL
-    materials = Materials(asked.cache)
-    gpu = ask_once(Subject("gpu", {}), {"what": "name"}, materials.logs).said["name"]
+    scale = QUICK if args.quick else TINY if args.tiny else FULL
+    materials = Materials(args.cache)
+    gpu = ask_once(Subject("gpu", {}), {"what": "name"}, materials.logs).values["name"]
     here = machine.describe(gpu)
     print("\n".join(f"{name}: {value}" for name, value in here.items()), flush=True)
-    for name in asked.case or CASES:
+    for name in args.case or CASES:
         case = run(name, Bench(materials, scale))
         print(f"\n== {name}: {case['title']} ({case['minutes']} min, load {case['load']})\n")
         print(report.case_text(case), flush=True)
         if scale is not TINY:
-            written = report.write(asked.out, here, {name: case})
+            written = report.write(args.out, here, {name: case})
     if scale is not TINY:
         print(f"\nWritten: {written} and .json")
 
@@ -57,7 +57,7 @@ def scale_words(scale: Scale) -> str:
     return f"{scale.name}: {scale.rounds} round{'s' * (scale.rounds > 1)}, {scale.clips} clips"
 
 
-def arguments() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--case", action="append", choices=CASES, help="this case alone; may be repeated")
     parser.add_argument("--list", action="store_true", help="name the cases and stop")

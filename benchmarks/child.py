@@ -42,7 +42,7 @@ class Answer:
     seconds: float
     cpu_seconds: float  # of all threads
     peak_mb: float  # of the process, since it began
-    said: dict[str, Any]
+    values: dict[str, Any]  # what else the subject returned
 
 
 class Child:
@@ -77,8 +77,8 @@ class Child:
             self.process.stdin.flush()
         except BrokenPipeError as error:
             raise self.failure() from error
-        said = self.receive()
-        return Answer(said.pop("seconds"), said.pop("cpu_seconds"), said.pop("peak_mb"), said)
+        values = self.receive()
+        return Answer(values.pop("seconds"), values.pop("cpu_seconds"), values.pop("peak_mb"), values)
 
     def receive(self) -> dict[str, Any]:
         assert self.process.stdout is not None
@@ -90,10 +90,10 @@ class Child:
             watchdog.cancel()
         if not line:
             raise self.failure()
-        said: dict[str, Any] = json.loads(line)
-        if "failed" in said:
-            raise NotMeasuredError(said["failed"])
-        return said
+        values: dict[str, Any] = json.loads(line)
+        if "failed" in values:
+            raise NotMeasuredError(values["failed"])
+        return values
 
     def failure(self) -> NotMeasuredError:
         code = self.process.wait()

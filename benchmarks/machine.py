@@ -23,7 +23,7 @@ def describe(gpu: str | None) -> dict[str, str]:
 
 
 def processor() -> str:
-    for line in lines_of("/proc/cpuinfo"):
+    for line in read_lines("/proc/cpuinfo"):
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
@@ -31,7 +31,7 @@ def processor() -> str:
 
 def flags() -> set[str]:
     """What the processor says it can."""
-    for line in lines_of("/proc/cpuinfo"):
+    for line in read_lines("/proc/cpuinfo"):
         if line.startswith(("flags", "Features")):
             return set(line.partition(":")[2].split())
     return set()
@@ -59,7 +59,7 @@ def load() -> str:
     return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
 
 
-def lines_of(path: str) -> list[str]:
+def read_lines(path: str) -> list[str]:
     try:
         return Path(path).read_text().splitlines()
     except OSError:

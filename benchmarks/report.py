@@ -10,17 +10,17 @@ from .outcome import Cell, Row
 
 Results = dict[str, Any]  # {"machine": {...}, "cases": {name: {"title", "date", "load", ..., outcome}}}
 
-VERDICTS = {True: "yes", False: "no", None: ""}
+YES_OR_NO = {True: "yes", False: "no", None: ""}
 
 
-def figure_rows(figures: Sequence[Mapping[str, Any]]) -> list[Row]:
+def make_figure_rows(figures: Sequence[Mapping[str, Any]]) -> list[Row]:
     """Figures, as an outcome's JSON has them, as rows of a table."""
     return [
         {
             "figure": figure["name"],
             "value": f"{number(figure['value'])} {figure['unit']}".strip(),
             "aim": figure["bound"],
-            "reached": VERDICTS[figure["reached"]],
+            "reached": YES_OR_NO[figure["reached"]],
         }
         for figure in figures
     ]
@@ -34,7 +34,7 @@ def text_table(rows: Sequence[Row]) -> str:
     a        1.5
     bcd       10
     """
-    names = columns_of(rows)
+    names = list_columns(rows)
     cells = [[number(row.get(name)) for name in names] for row in rows]
     widths = [max(len(line[place]) for line in [names, *cells]) for place in range(len(names))]
     is_right = [all(is_number(row.get(name)) for row in rows) for name in names]
@@ -56,13 +56,13 @@ def markdown_table(rows: Sequence[Row]) -> str:
     | --- | ---: |
     | a | 1.5 |
     """
-    names = columns_of(rows)
+    names = list_columns(rows)
     rule = ["---:" if all(is_number(row.get(name)) for row in rows) else "---" for name in names]
     lines = [names, rule, *([number(row.get(name)).replace("|", "\\|") for name in names] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def columns_of(rows: Sequence[Row]) -> list[str]:
+def list_columns(rows: Sequence[Row]) -> list[str]:
     """Every column that a row has, in the order of first sight."""
     return list(dict.fromkeys(name for row in rows for name in row))
 
@@ -86,7 +86,7 @@ def case_text(case: Mapping[str, Any], table: Any = text_table) -> str:
     """One case's tables and notes, as text or (`table=markdown_table`) as Markdown."""
     if case["left_out"]:
         return f"Left out: {case['left_out']}"
-    parts = [table(rows) for rows in (figure_rows(case["figures"]), case["table"]) if rows]
+    parts = [table(rows) for rows in (make_figure_rows(case["figures"]), case["table"]) if rows]
     parts += [f"- {note}" for note in case["notes"]]
     return "\n\n".join(parts)
 
@@ -97,7 +97,7 @@ def markdown(results: Results) -> str:
     figures = [
         {"case": name, **row}
         for name, case in results["cases"].items()
-        for row in figure_rows(case["figures"])
+        for row in make_figure_rows(case["figures"])
     ]
     lines += [markdown_table(figures), ""] if figures else []
     for name, case in results["cases"].items():

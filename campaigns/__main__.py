@@ -8,24 +8,24 @@ from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from .asked import Asked
+from .options import Options
 from .report import Report, keep
 
 HERE = Path(__file__).resolve().parent
 CAMPAIGNS = ("fuzz", "kill", "disk", "hostile")
 
 
-def main(given: Sequence[str] | None = None) -> int:
-    said = arguments(given)
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_arguments(argv)
     with TemporaryDirectory(prefix="campaigns-", ignore_cleanup_errors=True) as folder:
         set_environment(Path(folder))
-        asked = Asked(Path(folder), said.count, said.seed, said.seconds, said.jobs, said.only)
-        report: Report = import_module(f"campaigns.{said.campaign}").run(asked)
+        options = Options(Path(folder), args.count, args.seed, args.seconds, args.jobs, args.only)
+        report: Report = import_module(f"campaigns.{args.campaign}").run(options)
         print(report.text())
         for broken in report.broken:
-            keep(broken, said.keep / said.campaign)
+            keep(broken, args.keep / args.campaign)
     if report.broken:
-        print(f"\nWhat broke is kept in {said.keep / said.campaign}")
+        print(f"\nWhat broke is kept in {args.keep / args.campaign}")
     return 0 if report.is_whole else 1
 
 
@@ -40,7 +40,7 @@ def set_environment(folder: Path) -> None:
     )
 
 
-def arguments(given: Sequence[str] | None) -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m campaigns", description=__doc__)
     parser.add_argument("campaign", choices=CAMPAIGNS)
     parser.add_argument("--count", type=int, metavar="N", help="mutants, kills or cases; default: all")
@@ -51,7 +51,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--keep", type=Path, default=HERE / "broken", metavar="DIR", help="where what broke goes"
     )
-    return parser.parse_args(given)
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ Function = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
-class Ended:
+class JobResult:
     """How a job ended: it "answered", "raised", its process "died", or was killed as it "hung" or "grew"."""
 
     how: str
@@ -84,8 +84,8 @@ class Worker:
         with suppress(OSError):  # one that is just dying is noticed below
             self.pipe.send(job)
 
-    def ended(self) -> Ended | None:
-        """How the job at hand ended; None while it goes on."""
+    def poll(self) -> JobResult | None:
+        """How the job ended; None while it runs."""
         grown_mb = max(0.0, peak_mb(self.process.pid) - self.ready_mb)
         self.most_grown_mb = max(self.most_grown_mb, grown_mb)
         if self.pipe.poll():
@@ -96,14 +96,14 @@ class Worker:
             if grown_mb > self.limits.grown_mb:
                 return self.lost("grew", grown_mb)
             self.is_busy = False
-            return Ended(how, value, grown_mb)
+            return JobResult(how, value, grown_mb)
         if grown_mb > self.limits.grown_mb:
             return self.lost("grew", grown_mb)
         if time.monotonic() > self.deadline:
             return self.lost("hung", grown_mb)
         return None
 
-    def lost(self, how: str, grown_mb: float) -> Ended:
+    def lost(self, how: str, grown_mb: float) -> JobResult:
         """Say what became of a process that does no more jobs, and remove it."""
         if how == "died":
             self.process.join(CHECK_SECONDS)
@@ -115,7 +115,7 @@ class Worker:
             "hung": f"no answer after {self.limits.seconds:g} s",
             "grew": f"its memory grew by {grown_mb:.0f} MB; {self.limits.grown_mb:g} are allowed",
         }
-        return Ended(how, words[how], grown_mb)
+        return JobResult(how, words[how], grown_mb)
 
     def kill(self) -> None:
         if self.process is not None:
@@ -133,7 +133,9 @@ class Worker:
         self.kill()
 
 
-def ask_all(workers: Sequence[Worker], jobs: Iterable[Any], limits: Limits) -> Iterator[tuple[Any, Ended]]:
+def ask_all(
+    workers: Sequence[Worker], jobs: Iterable[Any], limits: Limits
+) -> Iterator[tuple[Any, JobResult]]:
     """Jobs done by workers side by side, each with its ending, as they end."""
     waiting = iter(jobs)
     try:
@@ -146,16 +148,16 @@ def ask_all(workers: Sequence[Worker], jobs: Iterable[Any], limits: Limits) -> I
                 return
             wait([worker.pipe for worker in busy], CHECK_SECONDS)
             for worker in busy:
-                if (ended := worker.ended()) is not None:
-                    yield worker.job, ended
+                if (result := worker.poll()) is not None:
+                    yield worker.job, result
     finally:
         for worker in workers:
             worker.close()
 
 
-def run_alone(function: Function, job: Any, limits: Limits, log: Path) -> Ended:
+def run_alone(function: Function, job: Any, limits: Limits, log: Path) -> JobResult:
     """One job in a process of its own."""
-    return next(ended for _, ended in ask_all([Worker(function, log)], [job], limits))
+    return next(result for _, result in ask_all([Worker(function, log)], [job], limits))
 
 
 def how_it_ended(code: int | None) -> str:
@@ -165,7 +167,7 @@ def how_it_ended(code: int | None) -> str:
     """
     if code is not None and code < 0:
         return f"by {signal.Signals(-code).name}"
-    return "without a word" if code is None else f"with exit code {code}"
+    return "without an exit code" if code is None else f"with exit code {code}"
 
 
 def last_lines(log: Path) -> str:
@@ -186,8 +188,8 @@ def peak_mb(pid: int | str = "self") -> float:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return 0.0
-    told = [line for line in status.splitlines() if line.startswith("VmHWM:")]
-    return int(told[0].split()[1]) / 1024 if told else 0.0
+    lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(lines[0].split()[1]) / 1024 if lines else 0.0
 
 
 def forget_peak() -> None:

@@ -76,7 +76,7 @@ class Command:
         kill_group(self.pid)
         self.wait()
 
-    def told(self) -> str:
+    def describe_end(self) -> str:
         """How it ended, in words."""
         return f"it ended {how_it_ended(self.code)}: {last_lines(self.log)}"
 
@@ -109,8 +109,8 @@ def command_line(arguments: Sequence[str]) -> int:
 
     try:
         app(list(arguments), prog_name="hf-audio-tagger")
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else int(bool(ended.code))
+    except SystemExit as exit:
+        return exit.code if isinstance(exit.code, int) else int(bool(exit.code))
     return 0
 
 
@@ -125,7 +125,7 @@ def run_to_end(arguments: Sequence[str], log: Path, prepare: Callable[[], object
 # Results
 
 
-def result_of(dest: Path) -> Any:
+def read_result(dest: Path) -> Any:
     """All that a run made of DEST, whichever form it has, in a shape that compares."""
     if dest.suffix == ".jsonl":
         return [json.loads(line) for line in dest.read_text().splitlines()]
@@ -143,26 +143,26 @@ def result_of(dest: Path) -> Any:
     return pa.concat_tables([pq.read_table(path) for path in shards]).to_pylist()
 
 
-def leftovers(dest: Path) -> list[str]:
+def find_leftovers(dest: Path) -> list[str]:
     """Temporary files beside or below DEST."""
-    places = [path for path in (dest, state_of(dest)) if path.is_dir()]
+    places = [path for path in (dest, state_folder(dest)) if path.is_dir()]
     found = {path for place in places for path in place.rglob("*") if path.name.endswith((".tmp", ".part"))}
     return sorted(str(path) for path in found | set(dest.parent.glob(".*.tmp")))
 
 
-def state_of(dest: Path) -> Path:
+def state_folder(dest: Path) -> Path:
     """Where a run to DEST remembers what it has done."""
     if dest.suffix in (".jsonl", ".parquet"):
         return dest.with_name(f".{dest.name}.hf_audio_tagger")
     return dest / ".hf_audio_tagger"
 
 
-def half_written(dest: Path) -> list[str]:
+def find_half_written(dest: Path) -> list[str]:
     """Files under their final names that are not whole."""
     import pyarrow.parquet as pq
 
     found = []
-    for place in (dest, state_of(dest)):
+    for place in (dest, state_folder(dest)):
         for path in sorted((place / "data").glob("shard-*")) + [one for one in (dest,) if one.is_file()]:
             if path.suffix == ".parquet" and not is_readable(path, pq.read_table):
                 found.append(str(path))
@@ -194,7 +194,7 @@ def difference(made: Any, expected: Any) -> str | None:
 
 
 def labelled_difference(made: tuple[Any, ...], expected: tuple[Any, ...]) -> str | None:
-    """The same of `label`. A clip that is heard in other company may differ by a rounding."""
+    """The same of `label`. A clip may differ by rounding where it was in another batch."""
     if (made[0], made[2]) != (expected[0], expected[2]):
         return "audio_pred.json or the failures differ"
     if made[1].keys() != expected[1].keys():

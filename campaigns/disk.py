@@ -18,11 +18,11 @@ from typing import Any
 
 from benchmarks.outcome import Figure, Row
 
-from .asked import Asked
-from .child import Ended, Limits, Worker, ask_all, run_alone
-from .commands import Command, difference, half_written, leftovers, result_of, run_to_end
+from .child import JobResult, Limits, Worker, ask_all, run_alone
+from .commands import Command, difference, find_half_written, find_leftovers, read_result, run_to_end
 from .kill import CLIPS, DONE, FORMS, RUN, TAG
 from .materials import write_clips, write_recipe, write_rows
+from .options import Options
 from .report import Broken, Report
 from .servers import serving, whole
 from .stand_in import warm
@@ -34,7 +34,7 @@ KINDS = (*FORMS, RECIPE, ROWS, WEIGHTS)
 PAGE_BYTES = 4096
 LOG_BYTES = 8 << 10  # what a command prints must fit: a limit of file sizes holds for its log too
 LIMITS = Limits(seconds=300.0, grown_mb=2_000.0)
-CLONE_NEWNS = 0x00020000  # of Linux: mounts of one's own
+CLONE_NEWNS = 0x00020000  # of Linux: mount_small of one's own
 SAYS_SO = re.compile(r"disk is full|No space left|not enough (disk )?space|File too large", re.IGNORECASE)
 
 
@@ -57,7 +57,7 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Ground:
+class Reference:
     """What a kind's run makes where there is room, and what its files take."""
 
     expected: Any
@@ -84,30 +84,35 @@ class Filled:
     faults: tuple[str, ...]
 
 
-def run(asked: Asked) -> Report:
+def run(options: Options) -> Report:
     """The campaign."""
     warm()
-    home, can_mount = asked.folder, run_alone(mounts, asked.folder / "try", LIMITS, asked.folder / "try.log")
+    home, can_mount = (
+        options.folder,
+        run_alone(mount_small, options.folder / "try", LIMITS, options.folder / "try.log"),
+    )
     by_mounting = can_mount.is_answer
     clips = write_clips(home / "clips", CLIPS)
     write_rows(home / "rows.jsonl", clips)
     cases = [Case(kind, share) for share in SHARES for kind in KINDS]
-    cases = [case for case in cases if asked.only in (None, case.name)][: asked.count]
+    cases = [case for case in cases if options.only in (None, case.name)][: options.count]
     weights = write_weights(home) if any(case.kind == WEIGHTS for case in cases) else b""
     with serving({"/yamnet.pth": whole(weights)}) as url:
-        kinds = {kind.name: kind for kind in kinds_of(home, url)}
-        grounds = {name: ground_of(kinds[name], home) for name in dict.fromkeys(case.kind for case in cases)}
-        fill_case = partial(fill, kinds=kinds, grounds=grounds, home=home, by_mounting=by_mounting)
-        workers = [Worker(fill_case, home / f"worker-{number}.log") for number in range(asked.jobs)]
-        until_over = (case for case in cases if not asked.is_over)
-        ended = dict(ask_all(workers, until_over, LIMITS))
+        kinds = {kind.name: kind for kind in make_kinds(home, url)}
+        references = {
+            name: run_reference(kinds[name], home) for name in dict.fromkeys(case.kind for case in cases)
+        }
+        fill_case = partial(fill, kinds=kinds, references=references, home=home, by_mounting=by_mounting)
+        workers = [Worker(fill_case, home / f"worker-{number}.log") for number in range(options.jobs)]
+        until_over = (case for case in cases if not options.is_over)
+        results = dict(ask_all(workers, until_over, LIMITS))
     notes = (
         [] if by_mounting else [f"No disk may be mounted here ({can_mount.value}): file sizes were limited."]
     )
-    return report_of(ended, home, notes, asked)
+    return make_report(results, home, notes, options)
 
 
-def kinds_of(home: Path, url: str) -> list[Kind]:
+def make_kinds(home: Path, url: str) -> list[Kind]:
     clips, rows = home / "clips", home / "rows.jsonl"
 
     def result_on_disk(name: str) -> Kind:
@@ -149,22 +154,22 @@ def write_weights(home: Path) -> bytes:
     from benchmarks.subjects.maker import make_yamnet
 
     path = home / "yamnet.pth"
-    ended = run_alone(make_yamnet, str(path), LIMITS, home / "weights.log")
-    if not ended.is_answer:
-        raise RuntimeError(f"No weights could be made: {ended.value}")
+    result = run_alone(make_yamnet, str(path), LIMITS, home / "weights.log")
+    if not result.is_answer:
+        raise RuntimeError(f"No weights could be made: {result.value}")
     return path.read_bytes()
 
 
-def ground_of(kind: Kind, home: Path) -> Ground:
+def run_reference(kind: Kind, home: Path) -> Reference:
     """Run once with room enough, and see what the disk then holds."""
     place = Place(home / f"{kind.name}-roomy", home / f"{kind.name}-roomy" / "disk")
     place.disk.mkdir(parents=True)
-    ended = command_at(place, kind, "log.txt")
-    if ended.code not in DONE:
-        raise RuntimeError(f"The run with room enough ({kind.name}): {ended.told()}")
+    command = command_at(place, kind, "log.txt")
+    if command.code not in DONE:
+        raise RuntimeError(f"The run with room enough ({kind.name}): {command.describe_end()}")
     sizes = [path.stat().st_size for path in place.disk.rglob("*") if path.is_file()]
     pages = sum(-(-size // PAGE_BYTES) for size in sizes)
-    return Ground(result_of(kind.dest(place)), pages * PAGE_BYTES, max(sizes))
+    return Reference(read_result(kind.dest(place)), pages * PAGE_BYTES, max(sizes))
 
 
 def command_at(place: Place, kind: Kind, log: str, limit: Callable[[], object] = lambda: None) -> Command:
@@ -182,42 +187,42 @@ def command_at(place: Place, kind: Kind, log: str, limit: Callable[[], object] =
 
 
 def fill(
-    case: Case, kinds: Mapping[str, Kind], grounds: Mapping[str, Ground], home: Path, by_mounting: bool
+    case: Case, kinds: Mapping[str, Kind], references: Mapping[str, Reference], home: Path, by_mounting: bool
 ) -> Filled:
     """Run with too little room, then the same again with enough."""
-    kind, ground = kinds[case.kind], grounds[case.kind]
+    kind, reference = kinds[case.kind], references[case.kind]
     place = Place(home / case.name, home / case.name / "disk")
     place.home.mkdir()
     if by_mounting:
-        pages = max(1, round(case.share * ground.used_bytes / PAGE_BYTES))
-        mounts(place.disk, f"{pages * PAGE_BYTES}")
+        pages = max(1, round(case.share * reference.used_bytes / PAGE_BYTES))
+        mount_small(place.disk, f"{pages * PAGE_BYTES}")
         first = command_at(place, kind, "first.txt")
         faults = faults_when_full(first, place, kind)
-        kept = kept_in(kind.dest(place))
-        mounts(place.disk, ROOMY, "remount,")
+        kept = count_kept(kind.dest(place))
+        mount_small(place.disk, ROOMY, "remount,")
     else:
         place.disk.mkdir()
         first = command_at(
-            place, kind, "first.txt", partial(limit_files, int(case.share * ground.largest_bytes))
+            place, kind, "first.txt", partial(limit_files, int(case.share * reference.largest_bytes))
         )
         faults = faults_when_full(first, place, kind)
-        kept = kept_in(kind.dest(place))
+        kept = count_kept(kind.dest(place))
     second = first if first.code in DONE else command_at(place, kind, "second.txt")
     if second.code not in DONE:
-        faults.append(f"with room, the same command: {second.told()}")
+        faults.append(f"with room, the same command: {second.describe_end()}")
     else:
-        wrong = difference(result_of(kind.dest(place)), ground.expected)
+        wrong = difference(read_result(kind.dest(place)), reference.expected)
         faults += [f"with room, {wrong}"] if wrong else []
-        faults += [f"temporary files are left: {path}" for path in leftovers(kind.dest(place))]
-        heard = None if second is first else processed_now(second)
-        if heard is not None and heard > CLIPS - kept:
+        faults += [f"temporary files are left: {path}" for path in find_leftovers(kind.dest(place))]
+        processed = None if second is first else processed_now(second)
+        if processed is not None and processed > CLIPS - kept:
             faults.append(
-                f"{kept} clips were done when the disk was full, and {heard} of {CLIPS} were heard again"
+                f"{kept} clips were done when the disk was full, and {processed} of {CLIPS} were processed again"
             )
     return Filled(first.code not in DONE, kept, tuple(faults))
 
 
-def mounts(disk: Path, size: str = "1m", how: str = "") -> None:
+def mount_small(disk: Path, size: str = "1m", how: str = "") -> None:
     """A small file system of this process's own."""
     if not how:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -236,36 +241,38 @@ def limit_files(size: int) -> None:
 def faults_when_full(command: Command, place: Place, kind: Kind) -> list[str]:
     """What is wrong with the way in which a run ends on a full disk; nothing if all found room."""
     said = command.log.read_text(errors="replace")
-    faults = [f"{path} is not whole" for path in half_written(kind.dest(place))]
+    faults = [f"{path} is not whole" for path in find_half_written(kind.dest(place))]
     if command.code in DONE:
         return faults
     if command.code not in (1, 2) or "Traceback" in said:
-        faults.append(f"on the full disk {command.told()}")
+        faults.append(f"on the full disk {command.describe_end()}")
     elif not SAYS_SO.search(said):
-        faults.append(f"on the full disk it does not say so: {command.told()}")
+        faults.append(f"on the full disk it does not say so: {command.describe_end()}")
     return faults
 
 
-def kept_in(dest: Path) -> int:
+def count_kept(dest: Path) -> int:
     """Clips whose answer is kept: rows of shards, or arrays."""
     import pyarrow.parquet as pq
 
-    from .commands import state_of
+    from .commands import state_folder
 
-    shards = [path for place in (dest, state_of(dest)) for path in (place / "data").glob("shard-*.parquet")]
+    shards = [
+        path for place in (dest, state_folder(dest)) for path in (place / "data").glob("shard-*.parquet")
+    ]
     return sum(pq.read_metadata(path).num_rows for path in shards) + len(list(dest.glob("audio_pred/*.npy")))
 
 
 def processed_now(command: Command) -> int | None:
-    """How many clips a run says that it has heard; None for a recipe's."""
+    """How many clips a run says that it processed; None for a recipe's."""
     lines = [line for line in command.log.read_text(errors="replace").splitlines() if line.startswith("{")]
     return json.loads(lines[-1])["processed_now"] if lines else None
 
 
-def report_of(ended: Mapping[Case, Ended], home: Path, notes: list[str], asked: Asked) -> Report:
-    filled = {case: one.value for case, one in ended.items() if one.is_answer}
+def make_report(results: Mapping[Case, JobResult], home: Path, notes: list[str], options: Options) -> Report:
+    filled = {case: one.value for case, one in results.items() if one.is_answer}
     faults = {case: "; ".join(one.faults) for case, one in filled.items() if one.faults}
-    faults |= {case: f"the case {one.how}: {one.value}" for case, one in ended.items() if not one.is_answer}
+    faults |= {case: f"the case {one.how}: {one.value}" for case, one in results.items() if not one.is_answer}
     broken = [
         Broken(
             case.name,
@@ -277,10 +284,10 @@ def report_of(ended: Mapping[Case, Ended], home: Path, notes: list[str], asked: 
         for case, why in faults.items()
     ]
     figures = [
-        Figure("cases", len(ended), ""),
+        Figure("cases", len(results), ""),
         Figure("of them full", sum(one.was_full for one in filled.values()), ""),
         Figure("that did not say so, or went on wrongly", len(broken), "", at_most=0),
-        Figure("time", asked.elapsed, "s"),
+        Figure("time", options.elapsed, "s"),
     ]
     rows: list[Row] = [
         {

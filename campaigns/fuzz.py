@@ -18,11 +18,11 @@ from unittest.mock import patch
 
 from benchmarks.outcome import Figure, Row
 
-from .asked import Asked
-from .child import Ended, Limits, Worker, ask_all
-from .mutants import mutant_of
+from .child import JobResult, Limits, Worker, ask_all
+from .mutants import make_mutant
+from .options import Options
 from .report import Broken, Report
-from .seeds import Seed, whole_seeds
+from .seeds import Seed, make_seeds
 from .stand_in import StandIn, warm
 
 FULL_COUNT = 10_000
@@ -39,7 +39,7 @@ RAW_WORDS = re.compile(
     r"NoneType|has no attribute|not subscriptable|unsupported operand|\b[a-z_.]+\(\) (takes|got|missing)"
 )
 FAULTS = {"died": "crash", "hung": "hang", "grew": "growth", "raised": "wrong exception"}
-OUTCOMES = ("heard", "EMPTY", "refused", "broken")
+OUTCOMES = ("tagged", "EMPTY", "refused", "broken")
 LONGEST_REASON = 70
 COUNTED = (*FAULTS.values(), "rows")
 
@@ -53,7 +53,7 @@ class Bundle:
     alone: bool = False  # without a whole file among them
 
 
-ModelOutput = tuple[str | None, str | None]  # of one file: its tag, or its error
+FileResult = tuple[str | None, str | None]  # of one file: its tag, or its error
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,12 @@ class Fuzzed:
         return sum(one.what == what for one in self.broken)
 
 
-def run(asked: Asked) -> Report:
+def run(options: Options) -> Report:
     """The campaign."""
     warm()
-    seeds = whole_seeds()
+    seeds = make_seeds()
     usable = usable_decoders()
-    done = [fuzz(decoder, seeds, asked) for decoder in usable]
+    done = [fuzz(decoder, seeds, options) for decoder in usable]
     ours = [one for one in done if one.decoder not in APART]
     notes = [
         f"{one.decoder} stands apart: its faults fail no campaign." for one in done if one.decoder in APART
@@ -94,11 +94,11 @@ def run(asked: Asked) -> Report:
         Figure(
             "growth of memory", max((one.grown_mb for one in ours), default=0.0), "MB", at_most=MOST_GROWTH_MB
         ),
-        Figure("time", asked.elapsed, "s"),
+        Figure("time", options.elapsed, "s"),
     ]
     broken = [broken for one in ours for broken in one.broken]
     tables = [decoder_table(done), container_table(ours), reason_table(ours)]
-    return Report(f"fuzz, seed {asked.seed}", figures, tables, broken, notes)
+    return Report(f"fuzz, seed {options.seed}", figures, tables, broken, notes)
 
 
 def usable_decoders() -> list[str]:
@@ -107,62 +107,64 @@ def usable_decoders() -> list[str]:
     return [name for name in DECODERS if not unavailable_reason(name)]
 
 
-def fuzz(decoder: str, seeds: Sequence[Seed], asked: Asked) -> Fuzzed:
+def fuzz(decoder: str, seeds: Sequence[Seed], options: Options) -> Fuzzed:
     """All mutants through one decoder; where a bundle breaks, each of its mutants alone."""
-    ready = partial(warm_up, decoder, asked)
+    ready = partial(warm_up, decoder, options)
     workers = [
-        Worker(partial(hear_bundle, decoder, asked), asked.folder / f"{decoder}-{place}.log", ready)
-        for place in range(asked.jobs)
+        Worker(partial(tag_bundle, decoder, options), options.folder / f"{decoder}-{place}.log", ready)
+        for place in range(options.jobs)
     ]
     limits = Limits(HANG_SECONDS, MOST_GROWTH_MB)
-    heard: dict[int, ModelOutput] = {}
+    files: dict[int, FileResult] = {}
     broken: dict[int, Broken] = {}
-    suspects: list[tuple[Bundle, Ended]] = []
-    for bundle, ended in ask_all(workers, bundles(decoder, asked), limits):
-        if ended.is_answer:
-            heard.update(zip(bundle.mutants, ended.value, strict=True))
+    suspects: list[tuple[Bundle, JobResult]] = []
+    for bundle, result in ask_all(workers, bundles(decoder, options), limits):
+        if result.is_answer:
+            files.update(zip(bundle.mutants, result.value, strict=True))
         else:
-            suspects.append((bundle, ended))
+            suspects.append((bundle, result))
     for bundle, together in suspects:
         alone = [Bundle(bundle.number, (number,), alone=True) for number in bundle.mutants]
-        for one, ended in ask_all(workers[:1], alone, limits):
-            if ended.is_answer:
-                heard[one.mutants[0]] = ended.value[0]
+        for one, result in ask_all(workers[:1], alone, limits):
+            if result.is_answer:
+                files[one.mutants[0]] = result.value[0]
             else:
-                broken[one.mutants[0]] = broken_of(decoder, one, ended, seeds, asked)
+                broken[one.mutants[0]] = describe_broken(decoder, one, result, seeds, options)
         if not broken.keys() & set(bundle.mutants):
-            heard.pop(bundle.mutants[0])
-            broken[bundle.mutants[0]] = broken_of(decoder, bundle, together, seeds, asked)
-    outcomes = Counter((seeds[number % len(seeds)].name, outcome_of(one)) for number, one in heard.items())
+            files.pop(bundle.mutants[0])
+            broken[bundle.mutants[0]] = describe_broken(decoder, bundle, together, seeds, options)
+    outcomes = Counter((seeds[number % len(seeds)].name, name_outcome(one)) for number, one in files.items())
     outcomes.update((seeds[number % len(seeds)].name, "broken") for number in broken)
-    reasons = Counter(reason_of(error) for _, error in heard.values() if error is not None)
+    reasons = Counter(shorten_reason(error) for _, error in files.values() if error is not None)
     grown_mb = max(worker.most_grown_mb for worker in workers)
     return Fuzzed(decoder, outcomes, reasons, tuple(broken.values()), grown_mb)
 
 
-def bundles(decoder: str, asked: Asked) -> Iterator[Bundle]:
+def bundles(decoder: str, options: Options) -> Iterator[Bundle]:
     """The mutants in bundles, until time is over."""
-    if asked.only is not None:
-        yield Bundle(int(asked.only) // BUNDLE, (int(asked.only),), alone=True)
+    if options.only is not None:
+        yield Bundle(int(options.only) // BUNDLE, (int(options.only),), alone=True)
         return
-    count = FULL_COUNT if asked.count is None else asked.count
+    count = FULL_COUNT if options.count is None else options.count
     step = BUNDLE * (APART_SHARE if decoder in APART else 1)
     for start in range(0, count, step):
-        if asked.is_over:
+        if options.is_over:
             return
         yield Bundle(start // BUNDLE, tuple(range(start, min(start + BUNDLE, count))))
 
 
-def broken_of(decoder: str, bundle: Bundle, ended: Ended, seeds: Sequence[Seed], asked: Asked) -> Broken:
+def describe_broken(
+    decoder: str, bundle: Bundle, result: JobResult, seeds: Sequence[Seed], options: Options
+) -> Broken:
     """What is kept of a fault: the files that it came with."""
-    mutants = [mutant_of(seeds, asked.seed, number) for number in bundle.mutants]
-    what = "rows" if str(ended.value).startswith(RowError.__name__) else FAULTS[ended.how]
+    mutants = [make_mutant(seeds, options.seed, number) for number in bundle.mutants]
+    what = "rows" if str(result.value).startswith(RowError.__name__) else FAULTS[result.how]
     together = f"only beside the others of bundle {bundle.number}: " if len(mutants) > 1 else ""
     return Broken(
         f"{decoder}-{mutants[0].file_name}",
         what,
-        f"{together}{ended.value}",
-        f"python -m campaigns fuzz --seed {asked.seed} --only {mutants[0].number}  (decoder={decoder!r})",
+        f"{together}{result.value}",
+        f"python -m campaigns fuzz --seed {options.seed} --only {mutants[0].number}  (decoder={decoder!r})",
         {mutant.file_name: mutant.data for mutant in mutants},
     )
 
@@ -175,7 +177,7 @@ class RowError(Exception):
 
 
 @dataclass(frozen=True)
-class How:
+class BundleSettings:
     """The settings that a bundle is heard with, and whether by the packaged model."""
 
     windows: str | int
@@ -183,48 +185,50 @@ class How:
     is_real: bool
 
 
-def how_of(bundle: Bundle, asked: Asked) -> How:
-    random = Random(f"{asked.seed}/bundle/{bundle.number}")
-    return How(
+def pick_settings(bundle: Bundle, options: Options) -> BundleSettings:
+    random = Random(f"{options.seed}/bundle/{bundle.number}")
+    return BundleSettings(
         random.choice(WINDOWS),
         random.choice(("mean", "first")),
         bundle.number % BUNDLES_PER_REAL == BUNDLES_PER_REAL - 1,
     )
 
 
-def warm_up(decoder: str, asked: Asked) -> None:
+def warm_up(decoder: str, options: Options) -> None:
     """Hear every whole file, so that growth is counted from when all is loaded."""
     for number in (0, 1):
-        hear_cells(decoder, How("all", "mean", is_real=number == 0), [seed.data for seed in whole_seeds()])
+        tag_cells(
+            decoder, BundleSettings("all", "mean", is_real=number == 0), [seed.data for seed in make_seeds()]
+        )
 
 
-def hear_bundle(decoder: str, asked: Asked, bundle: Bundle) -> list[ModelOutput]:
+def tag_bundle(decoder: str, options: Options, bundle: Bundle) -> list[FileResult]:
     """What a batch of a map says of mutants, with a whole file among them that must not suffer."""
-    how = how_of(bundle, asked)
-    random = Random(f"{asked.seed}/forms/{bundle.number}")
-    seeds = whole_seeds()
-    mutants = [mutant_of(seeds, asked.seed, number) for number in bundle.mutants]
-    with TemporaryDirectory(dir=asked.folder) as folder:
+    settings = pick_settings(bundle, options)
+    random = Random(f"{options.seed}/forms/{bundle.number}")
+    seeds = make_seeds()
+    mutants = [make_mutant(seeds, options.seed, number) for number in bundle.mutants]
+    with TemporaryDirectory(dir=options.folder) as folder:
         paths = [Path(folder) / mutant.file_name for mutant in mutants]
-        cells = [cell_of(path, one.data, random) for path, one in zip(paths, mutants, strict=True)]
+        cells = [write_cell(path, one.data, random) for path, one in zip(paths, mutants, strict=True)]
         if bundle.alone:
-            heard = hear_cells(decoder, how, cells)
+            files = tag_cells(decoder, settings, cells)
         else:
             place, whole = random.randrange(len(cells) + 1), seeds[bundle.number % len(seeds)].data
-            expected = hear_cells(decoder, how, [whole])[0]
-            heard = hear_cells(decoder, how, [*cells[:place], whole, *cells[place:]])
-            if heard[place] != expected:
-                raise RowError(f"a whole file among them is {heard[place]}, and alone {expected}")
-            del heard[place]
-    for path, (_, error) in zip(paths, heard, strict=True):
+            expected = tag_cells(decoder, settings, [whole])[0]
+            files = tag_cells(decoder, settings, [*cells[:place], whole, *cells[place:]])
+            if files[place] != expected:
+                raise RowError(f"a whole file among them is {files[place]}, and alone {expected}")
+            del files[place]
+    for path, (_, error) in zip(paths, files, strict=True):
         if error is not None and str(path) not in error:
             raise RowError(f"the error does not name {path.name}: {error}")
         if error is not None and RAW_WORDS.search(error):
             raise RowError(f"{path.name}: an error that nobody wrote: {error}")
-    return heard
+    return files
 
 
-def cell_of(path: Path, data: bytes, random: Random) -> Any:
+def write_cell(path: Path, data: bytes, random: Random) -> Any:
     """A mutant as a dataset's cell: its path, its bytes with a name, or both in a struct."""
     form = random.randrange(3)
     if form == 2:
@@ -233,14 +237,14 @@ def cell_of(path: Path, data: bytes, random: Random) -> Any:
     return str(path) if form == 0 else {"path": str(path), "bytes": None}
 
 
-def hear_cells(decoder: str, how: How, cells: Sequence[Any]) -> list[ModelOutput]:
+def tag_cells(decoder: str, settings: BundleSettings, cells: Sequence[Any]) -> list[FileResult]:
     """A batch as `map` gives it to a tagger; each row's tag or error."""
     from hf_audio_tagger import build_tagger, memo, models
 
     memo.clear()
-    settings: dict[str, Any] = {"windows": how.windows, "channels": how.channels, "decoder": decoder}
-    tagger = build_tagger("demo", batched=True, on_error="record", device="cpu", **settings)
-    stand_in = nullcontext() if how.is_real else patch.object(models, "get_model", StandIn)
+    given: dict[str, Any] = {"windows": settings.windows, "channels": settings.channels, "decoder": decoder}
+    tagger = build_tagger("demo", batched=True, on_error="record", device="cpu", **given)
+    stand_in = nullcontext() if settings.is_real else patch.object(models, "get_model", StandIn)
     with stand_in:
         answer = tagger({"video": list(cells)})
     tags, errors = list(answer["video_audio_tags"]), list(answer["video_audio_error"])
@@ -249,7 +253,7 @@ def hear_cells(decoder: str, how: How, cells: Sequence[Any]) -> list[ModelOutput
     return [one_of(row_tags, row_errors) for row_tags, row_errors in zip(tags, errors, strict=True)]
 
 
-def one_of(tags: Sequence[str | None], errors: Sequence[str | None]) -> ModelOutput:
+def one_of(tags: Sequence[str | None], errors: Sequence[str | None]) -> FileResult:
     """A row's one tag, or its one error."""
     if len(tags) != 1 or len(errors) != 1 or (tags[0] is None) == (errors[0] is None):
         raise RowError(f"a row of one file has the tags {list(tags)} and the errors {list(errors)}")
@@ -259,14 +263,14 @@ def one_of(tags: Sequence[str | None], errors: Sequence[str | None]) -> ModelOut
 # In words
 
 
-def outcome_of(heard: ModelOutput) -> str:
-    return "refused" if heard[0] is None else "EMPTY" if heard[0] == "EMPTY" else "heard"
+def name_outcome(result: FileResult) -> str:
+    return "refused" if result[0] is None else "EMPTY" if result[0] == "EMPTY" else "tagged"
 
 
-def reason_of(error: str) -> str:
+def shorten_reason(error: str) -> str:
     """An error without its file's name and its numbers.
 
-    >>> reason_of("/tmp/00012-a.mp4: its sample rate is 12 Hz.")
+    >>> shorten_reason("/tmp/00012-a.mp4: its sample rate is 12 Hz.")
     'its sample rate is N Hz.'
     """
     return re.sub(r"\d+", "N", error.partition(": ")[2])[:LONGEST_REASON]

@@ -1,7 +1,7 @@
 """`hostile`: servers, file names, files that are none, and recipes, all of which mean harm.
 
 Each case ends in a bounded time with an error of ours that says which, or well. Servers are on this machine,
-the package's waits are shortened in the children, and nothing beyond loopback can be reached from there.
+the package's waits are shorten in the children, and nothing beyond loopback can be reached from there.
 """
 
 from collections.abc import Mapping
@@ -11,16 +11,16 @@ from pathlib import Path
 
 from benchmarks.outcome import Figure, Row
 
-from .asked import Asked
-from .child import Ended, Limits, Worker, ask_all
+from .child import JobResult, Limits, Worker, ask_all
 from .names import FOLDERS, NAMES, SPECIALS, name_fault, special_fault
+from .options import Options
 from .remote import WEIGHTS_ATTACKS, attacks, clip_fault, prepare, routes, weights_fault
 from .report import Broken, Report, safe_name
 from .servers import serving
 from .stand_in import warm
 
 MOST_GROWTH_MB = 200.0
-# By kind. A server's is more than all shortened waits of the package together; a name is four commands.
+# By kind. A server's is more than all shorten waits of the package together; a name is four commands.
 SECONDS = {"clip": 25.0, "weights": 25.0, "name": 60.0, "special": 60.0, "recipe": 8.0}
 
 RECIPES: Mapping[str, str] = {
@@ -52,20 +52,20 @@ class Case:
         return f"{self.kind}: {self.what}"
 
 
-def run(asked: Asked) -> Report:
+def run(options: Options) -> Report:
     """The campaign."""
     warm()
-    cases = [case for case in all_cases() if asked.only in (None, case.name)][: asked.count]
-    ended: dict[Case, Ended] = {}
+    cases = [case for case in all_cases() if options.only in (None, case.name)][: options.count]
+    results: dict[Case, JobResult] = {}
     with serving(routes()) as url:
-        attack = partial(fault_of, url=url, folder=asked.folder)
-        logs = [asked.folder / f"worker-{number}.log" for number in range(asked.jobs)]
+        attack = partial(find_fault, url=url, folder=options.folder)
+        logs = [options.folder / f"worker-{number}.log" for number in range(options.jobs)]
         for kind, seconds in SECONDS.items():
-            of_kind = (case for case in cases if case.kind == kind and not asked.is_over)
+            of_kind = (case for case in cases if case.kind == kind and not options.is_over)
             is_remote = kind in ("clip", "weights")
             workers = [Worker(attack, log, prepare if is_remote else None) for log in logs]
-            ended.update(ask_all(workers, of_kind, Limits(seconds, MOST_GROWTH_MB)))
-    return report_of(ended, asked)
+            results.update(ask_all(workers, of_kind, Limits(seconds, MOST_GROWTH_MB)))
+    return make_report(results, options)
 
 
 def all_cases() -> list[Case]:
@@ -78,7 +78,7 @@ def all_cases() -> list[Case]:
     ]
 
 
-def fault_of(case: Case, url: str, folder: Path) -> str | None:
+def find_fault(case: Case, url: str, folder: Path) -> str | None:
     """What is wrong with how the package dealt with a case; None if nothing is."""
     home = folder / safe_name(case.name)
     faults = {
@@ -104,10 +104,10 @@ def recipe_fault(what: str, home: Path) -> str | None:
     return "it was taken for a recipe"
 
 
-def report_of(ended: Mapping[Case, Ended], asked: Asked) -> Report:
+def make_report(results: Mapping[Case, JobResult], options: Options) -> Report:
     faults = {
         case: one.value if one.is_answer else f"the case {one.how}: {one.value}"
-        for case, one in ended.items()
+        for case, one in results.items()
         if not one.is_answer or one.value is not None
     }
     broken = [
@@ -116,21 +116,21 @@ def report_of(ended: Mapping[Case, Ended], asked: Asked) -> Report:
             case.kind,
             why,
             f"python -m campaigns hostile --only '{case.name}'",
-            folders=kept(case, asked),
+            folders=kept(case, options),
         )
         for case, why in faults.items()
     ]
-    unfinished = [one for one in ended.values() if not one.is_answer]
+    unfinished = [one for one in results.values() if not one.is_answer]
     figures = [
-        Figure("cases", len(ended), ""),
+        Figure("cases", len(results), ""),
         *(Figure(f"that {how}", sum(one.how == how for one in unfinished), "", at_most=0) for how in HOWS),
         Figure("dealt with wrongly", len(broken) - len(unfinished), "", at_most=0),
-        Figure("time", asked.elapsed, "s"),
+        Figure("time", options.elapsed, "s"),
     ]
     rows: list[Row] = [
         {
             "kind": kind,
-            "cases": sum(case.kind == kind for case in ended),
+            "cases": sum(case.kind == kind for case in results),
             "broken": sum(case.kind == kind for case in faults),
         }
         for kind in SECONDS
@@ -141,6 +141,6 @@ def report_of(ended: Mapping[Case, Ended], asked: Asked) -> Report:
 HOWS = ("raised", "died", "hung", "grew")
 
 
-def kept(case: Case, asked: Asked) -> list[Path]:
-    home = asked.folder / safe_name(case.name)
+def kept(case: Case, options: Options) -> list[Path]:
+    home = options.folder / safe_name(case.name)
     return [home] if home.is_dir() else []

@@ -15,9 +15,18 @@ from typing import Any
 
 from benchmarks.outcome import Figure, Row
 
-from .asked import Asked
-from .commands import Command, difference, half_written, leftovers, result_of, run_to_end, start, state_of
+from .commands import (
+    Command,
+    difference,
+    find_half_written,
+    find_leftovers,
+    read_result,
+    run_to_end,
+    start,
+    state_folder,
+)
 from .materials import write_clips, write_rows
+from .options import Options
 from .report import Broken, Report
 from .stand_in import warm
 
@@ -40,7 +49,7 @@ FORMS: Mapping[str, tuple[Callable[[Path, Path, Path], list[str]], str]] = {
 
 
 @dataclass(frozen=True)
-class Ground:
+class Reference:
     """What rounds of one form share: their command, and what it makes when it is left alone."""
 
     form: str
@@ -55,7 +64,7 @@ class Round:
     """A DEST, and what was done to the runs that made it."""
 
     number: int
-    ground: Ground
+    reference: Reference
     dest: Path
     processes: int
     random: Random
@@ -64,65 +73,65 @@ class Round:
 
     @property
     def command(self) -> list[str]:
-        return [*self.ground.command(self.dest), "--num-proc", str(self.processes)]
+        return [*self.reference.command(self.dest), "--num-proc", str(self.processes)]
 
 
-def run(asked: Asked) -> Report:
+def run(options: Options) -> Report:
     """The campaign."""
     warm()
-    count = FULL_COUNT if asked.count is None else asked.count
-    clips = write_clips(asked.folder / "clips", CLIPS)
-    rows = write_rows(asked.folder / "rows.jsonl", clips)
-    grounds: dict[str, Ground] = {}
+    count = FULL_COUNT if options.count is None else options.count
+    clips = write_clips(options.folder / "clips", CLIPS)
+    rows = write_rows(options.folder / "rows.jsonl", clips)
+    references: dict[str, Reference] = {}
     rounds: list[Round] = []
-    for number in [int(asked.only)] if asked.only is not None else range(10 * count):
-        if asked.is_over or sum(one.kills.total() for one in rounds) >= count:
+    for number in [int(options.only)] if options.only is not None else range(10 * count):
+        if options.is_over or sum(one.kills.total() for one in rounds) >= count:
             break
         form = list(FORMS)[number % len(FORMS)]
-        if form not in grounds:
-            grounds[form] = ground_of(form, clips, rows, asked.folder)
-        rounds.append(round_of(number, grounds[form], asked))
-    return report_of(rounds, asked)
+        if form not in references:
+            references[form] = run_reference(form, clips, rows, options.folder)
+        rounds.append(run_round(number, references[form], options))
+    return make_report(rounds, options)
 
 
-def ground_of(form: str, clips: Path, rows: Path, folder: Path) -> Ground:
+def run_reference(form: str, clips: Path, rows: Path, folder: Path) -> Reference:
     """Run the command once, left alone."""
     make, dest_name = FORMS[form]
     home = folder / f"{form}-uninterrupted"
     home.mkdir()
     begun = time.monotonic()
-    ended = run_to_end(make(clips, rows, home / dest_name), home / "log.txt")
-    if ended.code not in DONE:
-        raise RuntimeError(f"The {form} run that nobody kills: {ended.told()}")
-    return Ground(
-        form, partial(make, clips, rows), dest_name, result_of(home / dest_name), time.monotonic() - begun
+    command = run_to_end(make(clips, rows, home / dest_name), home / "log.txt")
+    if command.code not in DONE:
+        raise RuntimeError(f"The {form} run that nobody kills: {command.describe_end()}")
+    return Reference(
+        form, partial(make, clips, rows), dest_name, read_result(home / dest_name), time.monotonic() - begun
     )
 
 
-def round_of(number: int, ground: Ground, asked: Asked) -> Round:
+def run_round(number: int, reference: Reference, options: Options) -> Round:
     """Kill and begin again until the run ends by itself, then compare."""
-    random = Random(f"{asked.seed}/round/{number}")
-    home = asked.folder / f"round-{number}"
+    random = Random(f"{options.seed}/round/{number}")
+    home = options.folder / f"round-{number}"
     home.mkdir()
-    processes = 1 if ground.form == "streaming" else 1 + number // len(FORMS) % 2
-    round = Round(number, ground, home / ground.dest_name, processes, random)
+    processes = 1 if reference.form == "streaming" else 1 + number // len(FORMS) % 2
+    round = Round(number, reference, home / reference.dest_name, processes, random)
     for turn in range(MOST_STARTS):
         command = start(round.command, home / f"log-{turn}.txt")
         try:
             kill_sometime(command, round)
             if not command.wait():
-                round.faults.append("it goes on for ever")
+                round.faults.append("it does not end")
         finally:
             if not command.is_over:
                 command.end()
         if not command.ended_with_workers():
             round.faults.append("workers outlive their run")
-        round.faults += [f"{path} is not whole after a kill" for path in half_written(round.dest)]
+        round.faults += [f"{path} is not whole after a kill" for path in find_half_written(round.dest)]
         if command.code in DONE:
             round.faults += faults_at_end(round)
             break
         if command.code is not None and command.code >= 0 and command.code != STOPPED:
-            round.faults.append(command.told())
+            round.faults.append(command.describe_end())
             break
     else:
         round.faults.append(f"it has not ended after {MOST_STARTS} starts")
@@ -150,10 +159,10 @@ def kill_sometime(command: Command, round: Round) -> None:
 
 def wait_for_moment(command: Command, round: Round) -> bool:
     """Wait for a random moment, or for one at which a file is being written. True: the run is over."""
-    over = command.wait(round.random.uniform(0, round.ground.seconds))
+    over = command.wait(round.random.uniform(0, round.reference.seconds))
     if over or round.random.random() < 0.5:
         return over
-    deadline = time.monotonic() + round.ground.seconds
+    deadline = time.monotonic() + round.reference.seconds
     while not is_writing(round.dest) and time.monotonic() < deadline:
         if command.wait(0.0):
             return True
@@ -162,30 +171,30 @@ def wait_for_moment(command: Command, round: Round) -> bool:
 
 def is_writing(dest: Path) -> bool:
     """Whether a temporary file stands in a place of the run's."""
-    places = (dest / "data", dest / "audio_pred", dest, state_of(dest) / "data", state_of(dest))
+    places = (dest / "data", dest / "audio_pred", dest, state_folder(dest) / "data", state_folder(dest))
     return any(place.is_dir() and next(place.glob(".*.tmp"), None) is not None for place in places)
 
 
 def faults_at_end(round: Round) -> Iterator[str]:
     """What is wrong with a result, whose run says that it is done."""
     try:
-        wrong = difference(result_of(round.dest), round.ground.expected)
+        wrong = difference(read_result(round.dest), round.reference.expected)
     except Exception as error:
         wrong = f"the result cannot be read ({type(error).__name__}: {error})"
     if wrong is not None:
         yield wrong
-    if there := leftovers(round.dest):
-        yield f"temporary files are left: {', '.join(there)}"
+    if left := find_leftovers(round.dest):
+        yield f"temporary files are left: {', '.join(left)}"
 
 
-def report_of(rounds: Sequence[Round], asked: Asked) -> Report:
+def make_report(rounds: Sequence[Round], options: Options) -> Report:
     kills = sum((one.kills for one in rounds), Counter[str]())
     broken = [
         Broken(
-            f"round-{one.number}-{one.ground.form}",
+            f"round-{one.number}-{one.reference.form}",
             "result",
             "; ".join(one.faults),
-            f"python -m campaigns kill --seed {asked.seed} --only {one.number}  (moments differ a little)",
+            f"python -m campaigns kill --seed {options.seed} --only {one.number}  (moments differ a little)",
             folders=[one.dest.parent],
         )
         for one in rounds
@@ -195,7 +204,7 @@ def report_of(rounds: Sequence[Round], asked: Asked) -> Report:
         Figure("kills", kills.total(), ""),
         Figure("rounds", len(rounds), "results compared"),
         Figure("results that differ or were left unclean", len(broken), "", at_most=0),
-        Figure("time", asked.elapsed, "s"),
+        Figure("time", options.elapsed, "s"),
     ]
     rows: list[Row] = [
         {
@@ -205,6 +214,6 @@ def report_of(rounds: Sequence[Round], asked: Asked) -> Report:
             "broken": sum(bool(one.faults) for one in of_form),
         }
         for form in FORMS
-        if (of_form := [one for one in rounds if one.ground.form == form])
+        if (of_form := [one for one in rounds if one.reference.form == form])
     ]
-    return Report(f"kill, seed {asked.seed}", figures, [rows], broken)
+    return Report(f"kill, seed {options.seed}", figures, [rows], broken)

@@ -77,7 +77,7 @@ class Mutant:
         return f"{stem}.{self.suffix}" if self.suffix else stem
 
 
-def mutant_of(seeds: Sequence[Seed], seed: int, number: int) -> Mutant:
+def make_mutant(seeds: Sequence[Seed], seed: int, number: int) -> Mutant:
     """The mutant of a number: the same one wherever and whenever it is made."""
     random = Random(f"{seed}/{number}")
     whole = seeds[number % len(seeds)]
@@ -161,7 +161,7 @@ def set_bytes(data: bytes, start: int, value: bytes) -> bytes:
     return data[:start] + value + data[start + len(value) :] if 0 <= start <= len(data) - len(value) else data
 
 
-def places_of(data: bytes, marks: Sequence[bytes]) -> list[int]:
+def find_places(data: bytes, marks: Sequence[bytes]) -> list[int]:
     """Where any of some marks stands; a mark of one byte is looked for in the header alone."""
     found: list[int] = []
     for mark in marks:
@@ -190,19 +190,19 @@ def any_number(data: bytes, random: Random, _: Sequence[Seed]) -> bytes:
 
 
 def box_size(data: bytes, random: Random, _: Sequence[Seed]) -> bytes:
-    places = places_of(data, MP4_BOXES)
+    places = find_places(data, MP4_BOXES)
     return number_in(data, random.choice(places) - 4, random, ">") if places else data
 
 
 def box_field(data: bytes, random: Random, _: Sequence[Seed]) -> bytes:
-    places = places_of(data, MP4_BOXES)
+    places = find_places(data, MP4_BOXES)
     return (
         number_in(data, random.choice(places) + 4 + 4 * random.randrange(12), random, ">") if places else data
     )
 
 
 def box_name(data: bytes, random: Random, _: Sequence[Seed]) -> bytes:
-    places = places_of(data, MP4_BOXES)
+    places = find_places(data, MP4_BOXES)
     return set_bytes(data, random.choice(places), random.choice(MP4_BOXES)) if places else data
 
 
@@ -223,7 +223,7 @@ def ebml_length(data: bytes, random: Random, _: Sequence[Seed]) -> bytes:
     if not data.startswith(EBML_IDS[0]):
         return data
     mark = random.choice(EBML_IDS)
-    places = places_of(data, [mark])
+    places = find_places(data, [mark])
     lengths = (b"\x80", b"\x81", b"\xff", b"\x00", b"\x40\x00", b"\x10\xff\xff\xff", b"\x01" + b"\xff" * 7)
     return set_bytes(data, random.choice(places) + len(mark), random.choice(lengths)) if places else data
 
@@ -237,14 +237,14 @@ def codec_id(data: bytes, random: Random, _: Sequence[Seed]) -> bytes:
 
 
 def riff_size(data: bytes, random: Random, _: Sequence[Seed]) -> bytes:
-    places = places_of(data, RIFF_CHUNKS)
+    places = find_places(data, RIFF_CHUNKS)
     order = "<" if data[:1] == b"R" else ">"
     return number_in(data, random.choice(places) + 4, random, order) if places else data
 
 
 def riff_format(data: bytes, random: Random, _: Sequence[Seed]) -> bytes:
     """Tag, channels, rate, bytes a second, block or bits of a WAV or an AVI's sound."""
-    places = places_of(data, [b"fmt ", b"auds", b"strf"])
+    places = find_places(data, [b"fmt ", b"auds", b"strf"])
     if not places:
         return data
     start = random.choice(places) + 8
@@ -260,7 +260,7 @@ def riff_format(data: bytes, random: Random, _: Sequence[Seed]) -> bytes:
 
 def ogg_page(data: bytes, random: Random, _: Sequence[Seed]) -> bytes:
     """A page changed, with a checksum that holds: else FFmpeg looks no further."""
-    places = places_of(data, [b"OggS"])
+    places = find_places(data, [b"OggS"])
     if not places:
         return data
     start = random.choice(places)

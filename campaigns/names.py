@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .commands import Command, result_of, run_to_end
+from .commands import Command, read_result, run_to_end
 from .kill import DONE, RUN
 from .remote import good_clip
 
@@ -53,18 +53,18 @@ def name_fault(what: str, home: Path) -> str | None:
     Path(os.fsdecode(hostile)).write_bytes(UNREADABLE)
     os.remove(clips / GOOD)
     for words in (["--dry-run"], ["--out", str(home / "raised"), "--on-error", "raise"]):
-        ended = run_to_end(["tag", str(clips), *words, *RUN], home / "words.txt")
-        if fault := fault_on_screen(ended, codes=(*DONE, 1, 2)):
+        command = run_to_end(["tag", str(clips), *words, *RUN], home / "words.txt")
+        if fault := fault_on_screen(command, codes=(*DONE, 1, 2)):
             return f"{words[0]}: {fault}"
     return None
 
 
 def folder_fault(clips: Path, home: Path, rows: int, is_named_oddly: bool) -> str | None:
     """Tag and label a folder with one good clip in it; every file has its row, and the good one its tag."""
-    ended = run_to_end(["tag", str(clips), "--out", str(home / "tagged"), *RUN], home / "tag.txt")
-    if fault := fault_on_screen(ended, DONE):
+    command = run_to_end(["tag", str(clips), "--out", str(home / "tagged"), *RUN], home / "tag.txt")
+    if fault := fault_on_screen(command, DONE):
         return f"tag: {fault}"
-    made = {row["file_name"]: row for row in result_of(home / "tagged")}
+    made = {row["file_name"]: row for row in read_result(home / "tagged")}
     if len(made) != rows:
         return f"tag: {len(made)} rows for {rows} files"
     if made[GOOD]["video_audio_tags"] == [None]:
@@ -72,21 +72,21 @@ def folder_fault(clips: Path, home: Path, rows: int, is_named_oddly: bool) -> st
     for name, row in made.items():
         if name != GOOD and not is_named_oddly and row["video_audio_tags"] != [None]:
             return f"tag: {name} was read: {row['video_audio_tags']}"
-    ended = run_to_end(["label", str(clips), "--out", str(home / "labelled"), *RUN], home / "label.txt")
-    if fault := fault_on_screen(ended, DONE):
+    command = run_to_end(["label", str(clips), "--out", str(home / "labelled"), *RUN], home / "label.txt")
+    if fault := fault_on_screen(command, DONE):
         return f"label: {fault}"
-    index, _, failures = result_of(home / "labelled")
+    index, _, failures = read_result(home / "labelled")
     clips_told = len(index["predictions"]) + len(index["without_sound"]) + len(failures.splitlines())
     return None if clips_told == rows else f"label: {clips_told} of {rows} files are told of"
 
 
-def fault_on_screen(ended: Command, codes: tuple[int, ...]) -> str | None:
-    """A command that ended wrongly, or printed what a terminal would obey."""
-    if ended.code not in codes:
-        return ended.told()
-    said = ended.log.read_bytes().decode(errors="replace").replace("\r\n", "\n")
+def fault_on_screen(command: Command, codes: tuple[int, ...]) -> str | None:
+    """A command that command wrongly, or printed what a terminal would obey."""
+    if command.code not in codes:
+        return command.describe_end()
+    said = command.log.read_bytes().decode(errors="replace").replace("\r\n", "\n")
     if "Traceback" in said:
-        return ended.told()
+        return command.describe_end()
     found = CONTROLS.search(said)
     return f"{found.group()!r} reaches the terminal" if found else None
 

@@ -20,7 +20,7 @@ from .stand_in import StandIn
 SHORT_SECONDS = 2.0
 HERE = "127.0.0.1"
 BOMB_BYTES = 1 << 30
-# Limits of time and size that are shortened in the children, where the package has them.
+# Limits of time and size that are shorten in the children, where the package has them.
 SHORTENED: Mapping[str, Mapping[str, float]] = {
     "hf_audio_tagger.media.remote.web": {
         "SILENT_SECONDS": SHORT_SECONDS,
@@ -103,12 +103,12 @@ WEIGHTS_ATTACKS = (
 )
 
 
-def path_of(name: str) -> str:
+def make_path(name: str) -> str:
     return "/" + re.sub(r"\W+", "-", name)
 
 
 def routes() -> dict[str, Answer]:
-    return {path_of(name): attack.answer for name, attack in attacks().items() if attack.answer is not None}
+    return {make_path(name): attack.answer for name, attack in attacks().items() if attack.answer is not None}
 
 
 @cache
@@ -182,7 +182,7 @@ def clip_fault(name: str, url: str) -> str | None:
     """What is wrong with how a clip from a server was dealt with."""
     attack = attacks()[name]
     connected.clear()
-    result = hear_clip(url_of(name, attack, url))
+    result = hear_clip(make_url(name, attack, url))
     if connected:
         return f"it went on to {connected[0]}"
     if result.error is None:
@@ -198,7 +198,7 @@ def weights_fault(name: str, url: str) -> str | None:
     attack = attacks()[name]
     connected.clear()
     try:
-        build_tagger("yamnet", weights=url_of(name, attack, url), device="cpu").tag(good_clip())
+        build_tagger("yamnet", weights=make_url(name, attack, url), device="cpu").tag(good_clip())
     except TaggerError as error:
         return f"it went on to {connected[0]}" if connected else fault_in_words(str(error), attack.says)
     return "it was taken for weights"
@@ -211,10 +211,10 @@ def fault_in_words(error: str, says: str | None) -> str | None:
     return None if re.search(says, reason, re.IGNORECASE) else f"the error does not say which: {error}"
 
 
-def url_of(name: str, attack: Attack, url: str) -> str:
+def make_url(name: str, attack: Attack, url: str) -> str:
     if attack.answer is None:
         url = f"http://{HERE}:{unused_port()}"
-    url += path_of(name)
+    url += make_path(name)
     return "HTTP" + url[4:] if attack.prefix == "HTTP" else attack.prefix + url
 
 

@@ -1,4 +1,4 @@
-"""What a campaign came to: figures with their bounds, counts, and what broke, kept to be looked at."""
+"""The results of a campaign: figures with their bounds, counts, and what broke, kept to be looked at."""
 
 import re
 import shutil
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.outcome import Figure, Row
-from benchmarks.report import figure_rows, text_table
+from benchmarks.report import make_figure_rows, text_table
 
 LONGEST_NAME = 120
 SHOWN = 20  # of what broke; all of it is kept
@@ -42,12 +42,12 @@ class Report:
 
     def text(self) -> str:
         """For the terminal."""
-        rows = figure_rows(
+        rows = make_figure_rows(
             [{**vars(one), "bound": one.bound, "reached": one.reached} for one in self.figures]
         )
         parts = [f"== {self.title}", *(text_table(table) for table in (rows, *self.tables) if table)]
         parts += [f"- {note}" for note in self.notes]
-        parts += [f"BROKEN {one.what}: {one.name}: {shortened(one.why)}" for one in self.broken[:SHOWN]]
+        parts += [f"BROKEN {one.what}: {one.name}: {shorten(one.why)}" for one in self.broken[:SHOWN]]
         if len(self.broken) > SHOWN:
             parts.append(f"... and {len(self.broken) - SHOWN} more")
         parts.append("Nothing broke." if self.is_whole else f"{len(self.broken)} broke.")
@@ -81,7 +81,7 @@ def safe_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", name)[-LONGEST_NAME:]
 
 
-def shortened(text: str) -> str:
+def shorten(text: str) -> str:
     """One line, without what a terminal would obey."""
     line = " ".join(text.split())
     return "".join(letter if letter.isprintable() else "?" for letter in line)[:400]

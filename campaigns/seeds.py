@@ -96,13 +96,13 @@ SAMPLE_TYPES = {"u8": np.uint8, "s16": np.int16, "flt": np.float32}
 
 
 @cache
-def whole_seeds() -> tuple[Seed, ...]:
+def make_seeds() -> tuple[Seed, ...]:
     """Every kind that the FFmpeg of PyAV can write here, each under 50 kB."""
-    made = (seed_of(kind) for kind in KINDS)
+    made = (make_seed(kind) for kind in KINDS)
     return tuple(seed for seed in made if seed is not None)
 
 
-def seed_of(kind: Kind) -> Seed | None:
+def make_seed(kind: Kind) -> Seed | None:
     """A whole file of a kind; None where this FFmpeg lacks its muxer or encoder."""
     if kind.container not in av.formats_available or (kind.codec and not can_encode(kind.codec)):
         return None

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import report
 from benchmarks.cases import CASES, Case
-from benchmarks.cases.bench import Bench, rows_of, tags_note
+from benchmarks.cases.bench import Bench, compare_tags, make_rows
 from benchmarks.child import ROOT, Answer, NotMeasuredError, Runs, Subject, ask_in_turn
 from benchmarks.materials import Materials
 from benchmarks.outcome import Figure, Outcome, Row
@@ -45,12 +45,12 @@ def test_rounds_are_compared_pair_by_pair(runs: Runs) -> None:
     assert runs.times_faster("ours", "theirs") == 3.0
     assert runs.times_faster("theirs", "ours") == pytest.approx(1 / 3)
     assert runs.fastest(["theirs", "ours", "absent"]) == "ours"
-    row = rows_of(runs, 2, "theirs")[0]
+    row = make_rows(runs, 2, "theirs")[0]
     assert row["s a clip"] == 0.5
     assert row["clips a second"] == 2.0
     assert row["CPU s a clip"] == 1.0
     assert row["peak MB"] == 105
-    assert tags_note(runs, "theirs") == ["Tags as theirs has them (2 different): ours 1 of 2."]
+    assert compare_tags(runs, "theirs") == ["Tags as theirs has them (2 different): ours 1 of 2."]
     assert runs.notes() == ["absent was left out: it is not installed."]
 
 
@@ -80,7 +80,9 @@ def test_tables_line_up_and_leave_gaps_where_a_row_has_no_value() -> None:
 
 
 def test_results_are_written_and_one_case_leaves_the_others(tmp_path: Path, runs: Runs) -> None:
-    outcome = Outcome(rows_of(runs, 2, "theirs"), [Figure("speed", 3.0, "times", at_least=1.3)], runs.notes())
+    outcome = Outcome(
+        make_rows(runs, 2, "theirs"), [Figure("speed", 3.0, "times", at_least=1.3)], runs.notes()
+    )
     report.write(tmp_path, MACHINE, {"clips": as_case(outcome)})
     page = report.write(tmp_path, MACHINE, {"gpu": as_case(Outcome(left_out="there is no GPU"))})
     assert page == tmp_path / "2-cores-toy-cpu-1-0ghz.md"

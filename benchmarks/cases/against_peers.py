@@ -11,8 +11,8 @@ from .bench import (
     PEER,
     PIPELINE,
     Bench,
-    rows_of,
-    tags_note,
+    compare_tags,
+    make_rows,
 )
 
 ROWS_A_VIDEO = 5
@@ -52,7 +52,7 @@ def over_peer(runs: Runs, clips: int, ours: list[str], setting: str, at_least: f
         best = runs.fastest(ours)
         speed = runs.times_faster(best, PEER)
         figures = [Figure(f"speed over {PEER}, {setting} ({best})", speed, "times", at_least)]
-    return Outcome(rows_of(runs, clips, PEER), figures, tags_note(runs, PEER) + runs.notes())
+    return Outcome(make_rows(runs, clips, PEER), figures, compare_tags(runs, PEER) + runs.notes())
 
 
 def overhead(bench: Bench) -> Outcome:
@@ -64,7 +64,7 @@ def overhead(bench: Bench) -> Outcome:
         Figure("time over the bare lean model's", over, "times", at_most=1.05),
         Figure("lean over transformers' own forward pass", runs.times_faster(LEAN, BARE), "times"),
     ]
-    return Outcome(rows_of(runs, len(videos), LEAN), figures, runs.notes())
+    return Outcome(make_rows(runs, len(videos), LEAN), figures, runs.notes())
 
 
 def hour(bench: Bench) -> Outcome:
@@ -85,7 +85,7 @@ def hour(bench: Bench) -> Outcome:
             Figure(f"an hour, speed over {PEER}", runs.times_faster(on_hour, PEER), "times", 6),
             Figure(f"an hour, peak memory over {PEER}'s", memory_share, "times", at_most=0.333),
         ]
-    return Outcome(rows_of(runs, 1, PEER), figures, runs.notes())
+    return Outcome(make_rows(runs, 1, PEER), figures, runs.notes())
 
 
 def repeats(bench: Bench) -> Outcome:

@@ -73,7 +73,7 @@ class Case:
     run: Callable[[Bench], Outcome]
 
 
-def rows_of(runs: Runs, clips: int, against: str) -> list[Row]:
+def make_rows(runs: Runs, clips: int, against: str) -> list[Row]:
     """A row a subject: its speed, the work and memory it took, and its speed over another's."""
     rows: list[Row] = []
     for name, answers in runs.answers.items():
@@ -90,13 +90,13 @@ def rows_of(runs: Runs, clips: int, against: str) -> list[Row]:
     return rows
 
 
-def tags_note(runs: Runs, against: str) -> list[str]:
+def compare_tags(runs: Runs, against: str) -> list[str]:
     """On how many clips each subject says the same as another."""
     if against not in runs.answers:
         return []
-    theirs = runs.answers[against][0].said["tags"]
+    theirs = runs.answers[against][0].values["tags"]
     same = {
-        name: sum(tag == their for tag, their in zip(answers[0].said["tags"], theirs, strict=True))
+        name: sum(tag == their for tag, their in zip(answers[0].values["tags"], theirs, strict=True))
         for name, answers in runs.answers.items()
         if name != against
     }

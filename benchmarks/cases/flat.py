@@ -32,7 +32,7 @@ def leak(bench: Bench) -> Outcome:
         with ExitStack() as stack:
             child = start(bench.ours(model="demo", decoder=decoder), bench.materials.logs, stack)
             resident = {
-                first + CLIPS_AT_ONCE: child.ask({"videos": clips[first : first + CLIPS_AT_ONCE]}).said[
+                first + CLIPS_AT_ONCE: child.ask({"videos": clips[first : first + CLIPS_AT_ONCE]}).values[
                     "resident_mb"
                 ]
                 for first in range(0, len(clips), CLIPS_AT_ONCE)
@@ -87,10 +87,10 @@ def rows(bench: Bench) -> Outcome:
     with ExitStack() as stack:
         child = start(Subject("many_rows", {}), bench.materials.logs, stack)
         # Few rows before and after many: the machine's drift falls on both.
-        asked = (few, few, many, few, few)
-        answers = [child.ask({"rows": count}) for count in asked]
+        counts = (few, few, many, few, few)
+        answers = [child.ask({"rows": count}) for count in counts]
     seconds = {
-        count: fmean(answer.seconds for answer, rows in zip(answers, asked, strict=True) if rows == count)
+        count: fmean(answer.seconds for answer, rows in zip(answers, counts, strict=True) if rows == count)
         for count in (few, many)
     }
     ratio = seconds[many] / seconds[few]

@@ -2,7 +2,7 @@
 
 from ..child import Subject, ask_in_turn, ask_once
 from ..outcome import Figure, Outcome
-from .bench import LEAN, OURS, Bench, rows_of
+from .bench import LEAN, OURS, Bench, make_rows
 
 CLIPS = 4096
 SOURCE_SECONDS = 50
@@ -17,7 +17,7 @@ FLOP_A_CLIP = (LAYERS - 1) * (24 * TOKENS * WIDTH**2 + 4 * TOKENS**2 * WIDTH) + 
 
 def gpu(bench: Bench) -> Outcome:
     logs = bench.materials.logs
-    if ask_once(Subject("gpu", {}), {"what": "name"}, logs).said["name"] is None:
+    if ask_once(Subject("gpu", {}), {"what": "name"}, logs).values["name"] is None:
         return Outcome(left_out="this machine has no GPU that torch sees")
     source = bench.materials.clip(SOURCE_SECONDS, seed=3)
     videos = bench.materials.copies(source, CLIPS)
@@ -34,12 +34,12 @@ def gpu(bench: Bench) -> Outcome:
     )
     forward = bench.bare(videos[:FORWARD_CLIPS], lean=True, batch=BATCH, **on_gpu)
     model = ask_in_turn({LEAN: forward}, {}, bench.scale.rounds, logs)
-    matrices = ask_once(Subject("gpu", {}), {"device": "cuda"}, logs).said["teraflops"]
+    matrices = ask_once(Subject("gpu", {}), {"device": "cuda"}, logs).values["teraflops"]
     reached = FLOP_A_CLIP * FORWARD_CLIPS / model.seconds(LEAN) / 1e12
     figures = [
         Figure("clips a second, bfloat16", CLIPS / tagged.seconds(name), "", at_least=1000),
         Figure("model part over the bfloat16 matrix rate", reached / matrices, "", at_least=0.5),
     ]
-    table = rows_of(tagged, CLIPS, name) + rows_of(model, FORWARD_CLIPS, LEAN)
+    table = make_rows(tagged, CLIPS, name) + make_rows(model, FORWARD_CLIPS, LEAN)
     note = f"Square products of 8,192 reach {matrices:.0f} TFLOP/s here, the forward pass {reached:.0f}."
     return Outcome(table, figures, [note, *tagged.notes(), *model.notes()])

@@ -25,10 +25,10 @@ def yamnet(bench: Bench) -> Outcome:
         with ExitStack() as stack:
             child = start(Subject("yamnet", given), bench.materials.logs, stack)
             decoding = child.ask({**job, "part": "decoding"})
-            patches = decoding.said["patches"]
-            model = patches / child.ask({**job, "part": "batched"}).said["patches_a_second"]
+            patches = decoding.values["patches"]
+            model = patches / child.ask({**job, "part": "batched"}).values["patches_a_second"]
             if name == PLAIN:
-                alone = patches / child.ask({**job, "part": "one by one"}).said["patches_a_second"]
+                alone = patches / child.ask({**job, "part": "one by one"}).values["patches_a_second"]
                 batches_gain = alone / model
             whole = child.ask({**job, "part": "whole"})
         shares[name] = decoding.seconds / (decoding.seconds + model)

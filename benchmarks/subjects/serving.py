@@ -20,14 +20,14 @@ KIB_PER_UNIT = 1 / 1024 if sys.platform == "darwin" else 1  # macOS counts bytes
 def serve(prepare: Callable[[Job], Run]) -> None:
     """Prepare (load, warm up), say so, then do jobs until the input ends.
 
-    An answer has what the job said, its time and the memory's peak. A job that times a part of itself
-    says its own "seconds".
+    An answer has what the job returned, its time and the peak of memory. A job that times a part of itself
+    returns its own "seconds".
     """
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what libraries print is no answer
 
-    def answer(said: Job) -> None:
-        answers.write(json.dumps(said) + "\n")
+    def answer(values: Job) -> None:
+        answers.write(json.dumps(values) + "\n")
 
     try:
         run = prepare(json.loads(sys.argv[1]))
@@ -35,9 +35,9 @@ def serve(prepare: Callable[[Job], Run]) -> None:
         for line in sys.stdin:
             job = json.loads(line)
             cpu_before, started = cpu_seconds(), time.perf_counter()
-            said = run(job)
+            values = run(job)
             taken = {"seconds": time.perf_counter() - started, "cpu_seconds": cpu_seconds() - cpu_before}
-            answer({**taken, "peak_mb": peak_mb(), **said})
+            answer({**taken, "peak_mb": peak_mb(), **values})
     except Exception as error:
         answer({"failed": f"{type(error).__name__}: {error}"[:500]})
         raise

@@ -1,4 +1,4 @@
-"""What a campaign is asked for."""
+"""How much a campaign does, and where."""
 
 import time
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Asked:
+class Options:
     """How much, from which seed, for how long, and where."""
 
     folder: Path  # for what the campaign makes; nothing in it is needed afterwards
