@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from .errors import TaggerError as TaggerError
     from .hub import HubError as HubError
     from .hub import push as push
-    from .predictions.files import load_predictions as load_predictions
+    from .predictions.loading import load_predictions as load_predictions
     from .predictions.moments import top_moments as top_moments
+    from .runs import export_predictions as export_predictions
     from .runs import tag_dataset as tag_dataset
-    from .runs.label import export_predictions as export_predictions
     from .scores import ClipResult as ClipResult
     from .scores import Segment as Segment
     from .tagger import Tagger as Tagger
@@ -48,8 +48,8 @@ _HOMES = {
     "lacks_sound": "audioset.queries",
     "roll_up": "audioset.queries",
     "tag_dataset": "runs",
-    "export_predictions": "runs.label",
-    "load_predictions": "predictions.files",
+    "export_predictions": "runs",
+    "load_predictions": "predictions.loading",
     "top_moments": "predictions.moments",
     "push": "hub",
     "HubError": "hub",

@@ -338,7 +338,7 @@ def test_other_settings_are_refused_until_overwritten(small: Path, tmp_path: Pat
 def test_predictions_of_another_tool_are_not_overwritten(small: Path, tmp_path: Path, tagger: Tagger) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "audio_pred.json").write_text("{}")
-    with pytest.raises(SettingsError, match="settings are not known"):
+    with pytest.raises(SettingsError, match="of unknown settings"):
         export_predictions(small, tmp_path / "out", tagger=tagger)
     assert (tmp_path / "out" / "audio_pred.json").read_text() == "{}"
 
@@ -351,11 +351,11 @@ def test_wrong_rows_and_settings_are_told_at_once(tmp_path: Path, tagger: Tagger
         export({"id": ["a", "b", "a"], "audio": ["1.wav", "2.wav", "3.wav"]})
     with pytest.raises(ColumnError, match=r"Rows 0 and 1 have the same id '1\.wav' in 'audio'"):
         export({"audio": ["1.wav", "1.wav"]})
-    with pytest.raises(ColumnError, match="Row 1 has the id None"):
+    with pytest.raises(ColumnError, match="Row 1: an id must be text or a whole number; got None"):
         export({"id": ["a", None], "audio": ["1.wav", "2.wav"]})
     with pytest.raises(ColumnError, match=r"no column 'name'; there are 'audio'"):
         export({"audio": ["1.wav"]}, id_column="name")
-    with pytest.raises(ColumnError, match=r"Row 0 has in 'meta' what JSON does not hold \(.*bytes"):
+    with pytest.raises(ColumnError, match=r"Row 0: the value in 'meta' cannot be written as JSON \(.*bytes"):
         export({"audio": ["1.wav"], "meta": [b"x"]})
     with pytest.raises(ColumnError, match="Row 0 has 2 clips"):
         export({"id": ["a"], "videos": [["1.wav", "2.wav"]]})
@@ -449,7 +449,7 @@ def test_folders_that_hold_no_predictions_are_told(foreign: Path, tmp_path: Path
 
     with pytest.raises(SettingsError, match=r"holds no audio_pred\.json"):
         load_predictions(tmp_path)
-    with pytest.raises(SettingsError, match="not what predictions look like"):
+    with pytest.raises(SettingsError, match="not an index of predictions"):
         load_predictions(written(predictions=[{"id": "x"}]))
     outside = {**index["predictions"][0], "category_tsr_fname": "../../secret.npy"}
     with pytest.raises(SettingsError, match="outside of the folder"):
@@ -533,11 +533,11 @@ def test_overlapping_patches_make_no_overlapping_moments(tmp_path: Path, tagger:
 
 def test_unknown_sounds_are_told_with_near_ones(foreign: Path) -> None:
     ds = load_predictions(foreign)
-    with pytest.raises(SettingsError, match=r"'Sirene' is none of the 6 classes: did you mean 'Siren'\?"):
+    with pytest.raises(SettingsError, match=r"'Sirene' is not one of the 6 classes: did you mean 'Siren'\?"):
         top_moments(ds, "Sirene")
-    with pytest.raises(SettingsError, match="neither 'Music' nor any below it"):
+    with pytest.raises(SettingsError, match="None of the 6 classes is 'Music' or below it"):
         top_moments(ds, "Music")
-    with pytest.raises(SettingsError, match="k=0 cannot be"):
+    with pytest.raises(SettingsError, match="k must be a whole number of at least 1; got 0"):
         top_moments(ds, "Siren", k=0)
     with pytest.raises(ColumnError, match="load_predictions gave"):
         top_moments(Dataset.from_dict({"id": ["a"]}), "Siren")

@@ -23,7 +23,16 @@ from hf_audio_tagger import build_tagger, memo, runs
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import MediaError, RunError, SettingsError
-from hf_audio_tagger.runs import Progress, RunPlan, Watcher, load_result, run_folder, shards, tag_dataset
+from hf_audio_tagger.runs import (
+    Progress,
+    RunPlan,
+    Watcher,
+    load_result,
+    lock,
+    shard_writer,
+    shards,
+    tag_dataset,
+)
 from hf_audio_tagger.sources import open_source
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread_everywhere")]
@@ -255,7 +264,7 @@ def test_a_write_that_the_system_refuses(
     tag_dataset(clips, dest, TAGGER, shard_rows=SHARD, limit=SHARD)
     size = shards.shard_path(dest / "data", 0).stat().st_size
     small_files(size // 2)
-    with pytest.raises(RunError, match=r"(?s)File too large.*the same command goes on"):
+    with pytest.raises(RunError, match=r"(?s)File too large.*the same command resumes the run"):
         tag_dataset(clips, dest, TAGGER, shard_rows=SHARD, num_proc=num_proc)
     small_files(resource.RLIM_INFINITY)
     assert not list((dest / "data").glob(".*"))
@@ -288,7 +297,7 @@ def test_errors_of_the_disk_have_names(clips: Path, tmp_path: Path, monkeypatch:
     def full(_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(shards, "sync", full)
+    monkeypatch.setattr(shard_writer, "sync", full)
     with pytest.raises(RunError, match="The disk is full"):
         tag_dataset(clips, tmp_path / "out", TAGGER, limit=3)
     assert not list((tmp_path / "out" / "data").glob("shard-*"))
@@ -298,7 +307,7 @@ def test_other_settings_and_other_sources_are_refused(clips: Path, tmp_path: Pat
     dest = tmp_path / "out"
     tag_dataset(clips, dest, TAGGER, limit=2)
     other = build_tagger("demo", top_k=5, embeddings=True, on_error="record")
-    with pytest.raises(SettingsError, match=r"top_k was 3, now 5\. --overwrite starts anew"):
+    with pytest.raises(SettingsError, match=r"top_k was 3, now 5\. --overwrite starts over"):
         tag_dataset(clips, dest, other, limit=2)
     fewer = tmp_path / "fewer"
     fewer.mkdir()
@@ -323,7 +332,7 @@ def test_settings_that_never_worked_do_not_hold_a_place(clips: Path, tmp_path: P
 def test_a_limit_can_grow_and_not_shrink(clips: Path, whole: list[dict[str, Any]], tmp_path: Path) -> None:
     dest = tmp_path / "out"
     assert tag_dataset(clips, dest, TAGGER, shard_rows=SHARD, limit=9).processed_now == 9
-    with pytest.raises(SettingsError, match="begun with --limit 9"):
+    with pytest.raises(SettingsError, match="started with --limit 9"):
         tag_dataset(clips, dest, TAGGER, limit=5)
     assert tag_dataset(clips, dest, TAGGER, limit=12).processed_now == 3
     assert tag_dataset(clips, dest, TAGGER).processed_now == 18
@@ -331,14 +340,12 @@ def test_a_limit_can_grow_and_not_shrink(clips: Path, whole: list[dict[str, Any]
 
 
 def test_a_second_run_is_refused(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_folder, "LOCK_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(lock, "LOCK_WAIT_SECONDS", 0.2)
     dest = tmp_path / "out"
 
     class Second(Watcher):
         def progressed(self, progress: Progress) -> None:
-            with pytest.raises(
-                SettingsError, match=rf"another run is at work there \(process {os.getpid()} "
-            ):
+            with pytest.raises(SettingsError, match=rf"another run is using it \(process {os.getpid()} "):
                 tag_dataset(clips, dest, TAGGER, limit=2)
 
     tag_dataset(clips, dest, TAGGER, limit=2, watcher=Second())
@@ -516,8 +523,11 @@ def test_wrong_use_is_told_before_anything_is_written(clips: Path, tmp_path: Pat
     cases: list[tuple[str, Callable[[], object]]] = [
         ("holds no rows", lambda: tag_dataset(empty, tmp_path / "out")),
         ("no column 'sound'", lambda: tag_dataset(clips, tmp_path / "out", build_tagger(column="sound"))),
-        ("num_proc=0", lambda: tag_dataset(clips, tmp_path / "out", num_proc=0)),
-        ("DEST is a folder", lambda: tag_dataset(clips, tmp_path / "out.csv")),
+        (
+            "num_proc must be a whole number of at least 1; got 0",
+            lambda: tag_dataset(clips, tmp_path / "out", num_proc=0),
+        ),
+        ("DEST must be a folder", lambda: tag_dataset(clips, tmp_path / "out.csv")),
         ("hf://datasets/user/name", lambda: tag_dataset(clips, "hf://models/x")),
     ]
     for words, call in cases:

@@ -12,8 +12,8 @@ NAME = PACKAGE.name
 
 # Each room may import from those in the lines above its own, and from itself.
 LAYERS = (
-    "_version errors text digests demo",
-    "checks compat scores cells",
+    "_version errors text digests demo atomic_files",
+    "checks compat scores cells media_paths",
     "audioset columns memo",
     "rows process",
     "media",
@@ -24,9 +24,9 @@ LAYERS = (
     "provenance",
     "sources executors",
     "results",
-    "predictions",
+    "predictions hub",
     "runs",
-    "hub plot recipes doctor",
+    "plot recipes doctor",
     "cli",
 )
 LEVELS = {room: level for level, rooms in enumerate(LAYERS) for room in rooms.split()}

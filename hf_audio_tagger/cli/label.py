@@ -31,8 +31,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..runs import RunPlan
-    from ..runs.label import LabelSummary
+    from ..runs import LabelSummary, RunPlan
     from ..sources.source import Source
     from ..tagger import Tagger
 
@@ -92,7 +91,7 @@ def label(
     quiet_libraries(hub_bars=True)
     with exit_codes(context):
         from .. import build_tagger, export_predictions
-        from ..executors.processes import default_num_proc
+        from ..executors import default_num_proc
         from ..sources import open_source
         from .progress import Bar
 
@@ -139,7 +138,7 @@ def label(
 
 def settings_table(source: "Source", tagger: "Tagger", plan: "RunPlan") -> Table:
     """What is labelled with what. The source and the folder are as a person named them."""
-    from ..runs.run_folder import settings_of
+    from ..runs.record import describe_settings
 
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
@@ -149,7 +148,7 @@ def settings_table(source: "Source", tagger: "Tagger", plan: "RunPlan") -> Table
         ("folder", plan.record.source),
         ("out", plan.folder.dest),
         ("model", tagger.model),
-        ("weights", settings_of(tagger)["weights"] or "the model's own"),
+        ("weights", describe_settings(tagger)["weights"] or "the model's own"),
         ("hop", hop),
         ("files", f"{plan.total_rows:,}"),
         ("done before", f"{plan.done_rows:,}"),

@@ -225,7 +225,7 @@ def push_options(
 
 def run(source: "Source", out: str, tagger: "Tagger", *, num_proc: int | None, **how: Any) -> "Summary":
     """The run, with a bar. Ctrl-C and SIGTERM end it alike, and what was heard is kept."""
-    from ..executors.processes import default_num_proc
+    from ..executors import default_num_proc
     from ..runs import tag_dataset
     from .progress import Bar
 
@@ -245,9 +245,9 @@ def settings_table(
 ) -> Table:
     """The resolved settings. A token is never among them."""
     from ..rows import pick_column
-    from ..runs.run_folder import settings_of
+    from ..runs.record import describe_settings
 
-    settings = {**settings_of(tagger), "device": tagger.device, "batch_size": tagger.batch_size}
+    settings = {**describe_settings(tagger), "device": tagger.device, "batch_size": tagger.batch_size}
     settings["column"] = pick_column(list(source.features), tagger.column)
     rows = {"source": source.name, "rows": counted(source.row_count)}
     if out is not None:

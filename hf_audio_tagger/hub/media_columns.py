@@ -3,15 +3,14 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import pyarrow as pa
 from datasets import Audio, Dataset, LargeList, List, Value, Video
 from datasets.features.features import require_decoding
 
 from ..cells import COLUMNS
 from ..errors import ColumnError, SettingsError
+from ..media_paths import read_paths
 
 Splits = dict[str, Dataset]
-READ_AT_ONCE = 1_000  # rows
 
 
 def keys_and_tags(
@@ -109,7 +108,7 @@ def with_file_names(splits: Splits, name: str) -> Splits:
 
     That folder tells of a machine; what lies below it tells the files apart.
     """
-    cells = {split: paths_of(dataset, name) for split, dataset in splits.items()}
+    cells = {split: read_paths(dataset, name) for split, dataset in splits.items()}
     paths = [path for column in cells.values() for path in flat(column) if path is not None]
     if not paths:
         raise no_keys(f"{name!r} holds no names of files")
@@ -123,33 +122,6 @@ def with_file_names(splits: Splits, name: str) -> Splits:
         dataset = dataset.remove_columns(name).add_column(name, names, feature=feature)
         named[split] = dataset.select_columns(order)
     return named
-
-
-def paths_of(dataset: Dataset, name: str) -> list[Any]:
-    """The paths in a column, one or a list of them a row. No bytes are read and nothing is decoded."""
-    found: list[Any] = []
-    for table in dataset.select_columns([name]).with_format("arrow").iter(READ_AT_ONCE):
-        paths = type_of_paths(table[name].type)
-        cells = [None] * len(table) if paths is None else table[name].cast(paths).to_pylist()
-        found += [path_in(cell) for cell in cells]
-    return found
-
-
-def type_of_paths(stored: pa.DataType) -> pa.DataType | None:
-    """The type of a column's paths alone, its bytes left out; None where it has no paths."""
-    if pa.types.is_list(stored) or pa.types.is_large_list(stored):
-        inner = type_of_paths(stored.value_type)
-        as_list = pa.list_ if pa.types.is_list(stored) else pa.large_list
-        return None if inner is None else as_list(inner)
-    if pa.types.is_struct(stored) and stored.get_field_index("path") >= 0:
-        return pa.struct([("path", pa.string())])
-    return stored if pa.types.is_string(stored) or pa.types.is_large_string(stored) else None
-
-
-def path_in(cell: Any) -> Any:
-    if isinstance(cell, list):
-        return [path_in(value) for value in cell]
-    return cell["path"] if isinstance(cell, dict) else cell
 
 
 def flat(cells: Iterable[Any]) -> Iterator[str | None]:
