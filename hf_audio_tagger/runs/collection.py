@@ -167,9 +167,11 @@ def identify_content(media: Media) -> str | None:
             return None
         return f"{info.st_size} bytes of {info.st_mtime_ns}"
     if isinstance(media, FileMedia):
-        return hashlib.blake2b(media.path.encode(), digest_size=16).hexdigest()
-    if isinstance(media, BytesMedia):
-        return hashlib.blake2b(media.data, digest_size=16).hexdigest()
-    if isinstance(media, SamplesMedia):
-        return hashlib.blake2b(media.samples.tobytes(), digest_size=16).hexdigest()
-    return None
+        data = media.path.encode()
+    elif isinstance(media, BytesMedia):
+        data = media.data
+    elif isinstance(media, SamplesMedia):
+        data = media.samples.tobytes()
+    else:
+        return None
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

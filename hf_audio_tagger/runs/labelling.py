@@ -10,7 +10,7 @@ run is resumed. `audio_pred.json` is written when all clips are done.
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from ..predictions.layout import ARRAYS_NAME, INDEX_NAME, array_path
 from ..predictions.writing import is_whole, write_index
 from ..sources import open_source
 from ..sources.source import Source
-from ..tagger import TAG_COLUMN, Tagger, build_tagger
+from ..tagger import Tagger, build_tagger
 from .collection import Collection, identify_content, is_local_file
 from .engine import run_task
 from .journal import Entry, read_journal
@@ -37,6 +37,7 @@ FAILURES_NAME = "audio_failures.jsonl"
 SETTINGS_NAME, JOURNAL_NAME = "label.json", "label.jsonl"  # in the state
 JOBS_PER_WORKER = 8  # so that no worker waits long for the others at the end
 MOST_CLIPS_IN_A_JOB = 256
+WITHOUT_EFFECT = frozenset({"column", "tag_column", "top_k", "threshold", "segments", "embeddings"})
 
 
 @dataclass(frozen=True)
@@ -109,16 +110,8 @@ def with_all_windows(tagger: Tagger) -> Tagger:
         raise SettingsError(
             f"windows={tagger.windows!r} leaves patches out, and an export holds all; drop it."
         )
-    return replace(
-        tagger,
-        windows="all",
-        column=None,
-        tag_column=TAG_COLUMN,
-        top_k=None,
-        threshold=None,
-        segments=False,
-        embeddings=False,
-    )
+    defaults: dict[str, Any] = {one.name: one.default for one in fields(Tagger) if one.name in WITHOUT_EFFECT}
+    return replace(tagger, **{**defaults, "windows": "all"})
 
 
 @dataclass(frozen=True, eq=False)

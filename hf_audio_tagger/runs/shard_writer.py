@@ -62,19 +62,18 @@ class ShardWriter:
         self.is_broken = False
 
     def __exit__(self, kind: type[BaseException] | None, error: Any, trace: TracebackType | None) -> None:
-        if kind is None:
-            try:
+        try:
+            if kind is None or (not self.is_broken and self.rows > self.existing_rows):
                 self.finish()
-            except BaseException:
-                self.discard()
+        except Exception:
+            if kind is None:  # else the first error is the one to raise
                 raise
-        elif self.is_broken or self.rows <= self.existing_rows:
-            self.discard()
-        else:
-            try:
-                self.finish()
-            except Exception:  # the first error is the one to raise
-                self.discard()
+        finally:
+            with suppress(Exception):
+                self.writer.close()
+            with suppress(Exception):
+                self.file.close()
+            self.temporary.unlink(missing_ok=True)
 
     def finish(self) -> None:
         self.flush()
@@ -92,10 +91,3 @@ class ShardWriter:
         sync(self.file)
         self.file.close()
         replace_file(self.temporary, self.path)
-
-    def discard(self) -> None:
-        with suppress(Exception):
-            self.writer.close()
-        with suppress(Exception):
-            self.file.close()
-        self.temporary.unlink(missing_ok=True)

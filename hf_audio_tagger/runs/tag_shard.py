@@ -22,6 +22,8 @@ from ..rows import pick_column
 from ..sources.source import Source, State
 from ..tagger import Tagger
 from .plain_rows import plain_features, plain_table
+from .record import Record
+from .run_folder import RunFolder
 from .shard_ledger import add_to_ledger
 from .shard_writer import ShardWriter
 from .shards import Footer, find_failed, read_batches, read_columns, read_footer, shard_path
@@ -73,12 +75,8 @@ class ShardTagger:
 
     source: Source
     tagger: Tagger
-    folder: Path  # of the shards
-    fingerprint: str
-    shard_rows: int
-    limit: int | None
-    keep_bytes: bool  # false where the rows end as JSON
-    ledger: Path  # of the shards that are whole
+    folder: RunFolder
+    record: Record
     makers: Makers  # of the tags in the shards
 
     def __call__(self, job: Job, worker: Worker, report: Report, is_stopped: IsStopped) -> None:
@@ -104,15 +102,18 @@ class ShardTagger:
     def features(self) -> Features:
         """The columns of a shard."""
         features = self.tagger.features(self.source.features)
-        return features if self.keep_bytes else plain_features(features)
+        return features if self.folder.keeps_bytes else plain_features(features)
 
     def count_batch_rows(self, worker: Worker) -> int:
         """Rows that the tagger gets at once. On a CPU few, so that progress is reported often."""
         on_cpu = pick_device(self.tagger.device or worker.device, worker.rank) == "cpu"
         return self.tagger.batch_size * (1 if on_cpu else GPU_MICRO_BATCHES)
 
+    def find_shard(self, index: int) -> Path:
+        return shard_path(self.folder.shards, index)
+
     def read_footer(self, index: int) -> Footer | None:
-        return read_footer(shard_path(self.folder, index), self.fingerprint)
+        return read_footer(self.find_shard(index), self.record.fingerprint)
 
     def read_source(
         self, job: ShardJob, stop: int, footer: Footer | None, batch_rows: int
@@ -121,7 +122,7 @@ class ShardTagger:
         known_rows, known = 0, None
         if footer is not None:
             known_rows = footer.rows
-            known = read_columns(shard_path(self.folder, job.index), list_tag_columns(self.tagger))
+            known = read_columns(self.find_shard(job.index), list_tag_columns(self.tagger))
         rows = stop - job.start
         for first, end in pairwise(sorted({*range(0, rows, batch_rows), known_rows, rows})):
             table = self.source.rows(job.start + first, job.start + end)
@@ -134,7 +135,7 @@ class ShardTagger:
     def read_shard(self, index: int, footer: Footer, batch_rows: int) -> Iterator[Batch]:
         """A shard's rows as an earlier run wrote them: a stream cannot be read from the middle."""
         row = 0
-        for table in read_batches(shard_path(self.folder, index), batch_rows):
+        for table in read_batches(self.find_shard(index), batch_rows):
             names = [name for name in list_tag_columns(self.tagger) if name in table.column_names]
             stamps = tuple(get_stamp(footer.stamps, one) for one in range(row, row + len(table)))
             yield Batch(table.drop_columns(names), table.select(names), stamps, footer.state, footer.ended)
@@ -160,8 +161,10 @@ class ShardTagger:
                     yield Batch(table, state=stream.state, ended=stream.ended)
 
         index, start, redo_rows = job.index, job.start, job.redo_rows
-        while not stream.ended and (self.limit is None or start < self.limit):
-            stop = start + self.shard_rows if self.limit is None else min(start + self.shard_rows, self.limit)
+        limit = self.record.limit
+        while not stream.ended and (limit is None or start < limit):
+            stop = start + self.record.shard_rows
+            stop = stop if limit is None else min(stop, limit)
             batches = read(index, stop - start, footer)
             self.write(make_job(index, start, stop, redo_rows), batches, footer, counter, is_stopped)
             index, start, redo_rows, footer = index + 1, stop, (), None
@@ -175,10 +178,10 @@ class ShardTagger:
         is_stopped: IsStopped,
     ) -> None:
         """One shard, batch by batch."""
-        path = shard_path(self.folder, job.index)
+        path = self.find_shard(job.index)
         schema = with_schema_makers(self.features.arrow_schema, self.makers)
         try:
-            with ShardWriter(path, schema, self.fingerprint, footer.rows if footer else 0) as writer:
+            with ShardWriter(path, schema, self.record.fingerprint, footer.rows if footer else 0) as writer:
                 writer.kept_rows = footer.kept_rows if footer else 0
                 for batch in batches:
                     if is_stopped():
@@ -195,13 +198,13 @@ class ShardTagger:
                         stamps = [
                             NO_FILE if is_kept else one for is_kept, one in zip(kept, stamps, strict=True)
                         ]
-                    stored = table if self.keep_bytes else plain_table(table, self.features)
+                    stored = table if self.folder.keeps_bytes else plain_table(table, self.features)
                     writer.add(stored, sum(failed), b"".join(stamps), batch.state, batch.ended)
                     if rows:
                         counter.add(len(rows), sum(failed[row] for row in rows))
         finally:
             if path.exists():
-                add_to_ledger(self.ledger, path)
+                add_to_ledger(self.folder.ledger, path)
 
     def tag(self, batch: Batch, rows: Sequence[int], first_row: int) -> tuple[pa.Table, Sequence[bytes]]:
         """A batch with the tags of some of its rows made now, and the stamps of its files.

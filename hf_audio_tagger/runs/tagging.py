@@ -105,17 +105,7 @@ class TaggingTask:
         return make_plan(self.folder, record, self.source, self.tagger, self.retry_failed)
 
     def make_work(self, plan: RunPlan) -> ShardTagger:
-        return ShardTagger(
-            source=self.source,
-            tagger=self.tagger,
-            folder=self.folder.shards,
-            fingerprint=plan.record.fingerprint,
-            shard_rows=plan.record.shard_rows,
-            limit=self.limit,
-            keep_bytes=self.folder.keeps_bytes,
-            ledger=self.folder.ledger,
-            makers=self.makers,
-        )
+        return ShardTagger(self.source, self.tagger, self.folder, plan.record, self.makers)
 
     def list_failures(self, plan: RunPlan) -> str | None:
         return summarize(self.folder, self.tagger, plan.record.shard_rows).failures
@@ -137,14 +127,20 @@ class TaggingTask:
         if summary.kept and None in self.makers[self.tagger.tag_column]:
             note = f"{summary.kept:,} rows came with tags of unknown origin and were kept (redo tags them)."
             summary = replace(summary, notes=(note,))
-        push = None if self.push is None else dict(self.push)
-        if self.folder.repo_id is not None:
-            push = {**(push or {}), "repo_id": self.folder.repo_id}
-            push["revision"] = self.folder.revision or push.get("revision")
-        if push is not None:
-            watcher.finishing(f"Pushing to {push['repo_id']}")
-            push_result(self.folder, self.tagger, push)
+        if self.push is not None or self.folder.repo_id is not None:
+            self.push_result(watcher)
         return summary
+
+    def push_result(self, watcher: Watcher) -> None:
+        from ..hub import push
+
+        options = dict(self.push or {})
+        if self.folder.repo_id is not None:
+            options["repo_id"] = self.folder.repo_id
+            options["revision"] = self.folder.revision or options.get("revision")
+        watcher.finishing(f"Pushing to {options['repo_id']}")
+        result, repo_id = read_result(self.folder), options.pop("repo_id")
+        push(result, repo_id, tagger=self.tagger, token=self.tagger.token, **options)
 
 
 def preview(source: Source, tagger: Tagger) -> dict[str, Any]:
@@ -176,9 +172,3 @@ def read_result(folder: RunFolder) -> Dataset:
     result = Dataset.from_parquet(paths)
     assert isinstance(result, Dataset)
     return with_makers(result, makers_of_files(paths))
-
-
-def push_result(folder: RunFolder, tagger: Tagger, options: dict[str, Any]) -> None:
-    from ..hub import push
-
-    push(read_result(folder), options.pop("repo_id"), tagger=tagger, token=tagger.token, **options)
