@@ -5,7 +5,6 @@ ready in a fraction of a second.
 """
 
 import ctypes
-import faulthandler
 import multiprocessing
 import os
 import signal
@@ -18,6 +17,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
+
+from hf_audio_tagger.executors.processes import redirect_output
 
 CHECK_SECONDS = 0.25  # between two looks at the memory of children at work
 START_SECONDS = 120.0  # imports and a model on a busy machine
@@ -229,11 +230,7 @@ def lead_group() -> None:
 
 
 def print_to(log: Path) -> None:
-    """What this process and its libraries print goes to a file, and so does where it crashed."""
+    """What this process and its libraries print goes to a new file, and so does where it crashed."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "wb") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
-    faulthandler.enable(sys.stderr)
+    log.unlink(missing_ok=True)
+    redirect_output(log)

@@ -217,7 +217,7 @@ def fill(
         processed = None if second is first else processed_now(second)
         if processed is not None and processed > CLIPS - kept:
             faults.append(
-                f"{kept} clips were done when the disk was full, and {processed} of {CLIPS} were processed again"
+                f"{kept} clips were done when the disk was full, and {processed} of {CLIPS} were done again"
             )
     return Filled(first.code not in DONE, kept, tuple(faults))
 

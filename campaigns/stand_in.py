@@ -13,7 +13,6 @@ HEAVY = (
     "torchaudio",
     "datasets",
     "hf_audio_tagger.cli",
-    "hf_audio_tagger.runs.label",
     "hf_audio_tagger.pipeline",
     "hf_audio_tagger.models.ast_model",
     "hf_audio_tagger.models.transformers_model",

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from .errors import TaggerError as TaggerError
     from .hub import HubError as HubError
     from .hub import push as push
-    from .predictions.files import load_predictions as load_predictions
+    from .predictions.loading import load_predictions as load_predictions
     from .predictions.moments import top_moments as top_moments
+    from .runs import export_predictions as export_predictions
     from .runs import tag_dataset as tag_dataset
-    from .runs.label import export_predictions as export_predictions
     from .scores import ClipResult as ClipResult
     from .scores import Segment as Segment
     from .tagger import Tagger as Tagger
@@ -43,9 +43,8 @@ _HOMES = {
     "scores": "ClipResult Segment",
     "audioset.ontology": "ontology",
     "audioset.queries": "has_sound lacks_sound roll_up",
-    "runs": "tag_dataset",
-    "runs.label": "export_predictions",
-    "predictions.files": "load_predictions",
+    "runs": "tag_dataset export_predictions",
+    "predictions.loading": "load_predictions",
     "predictions.moments": "top_moments",
     "hub": "push HubError",
     "errors": "TaggerError SettingsError ColumnError ModelError MediaError ProcessError RunError "

@@ -1,8 +1,8 @@
-"""What the current process is: forked or not, a worker or not, its share of the cores, its device.
+"""What the current process is: forked or not, which worker, with how many cores and which device.
 
 torch's OpenMP threads do not survive a fork: a forked worker whose parent has computed on several
 threads hangs in its first parallel region. So a forked worker drops to one thread before its first
-torch call, and computes on more only in a fresh thread, which gets threads of its own.
+torch call, and computes on more only in a new thread, which gets OpenMP threads of its own.
 """
 
 import ctypes
@@ -13,11 +13,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from numbers import Integral
 from pathlib import Path
 from typing import TypeVar
 
+from .checks import invalid
 from .compat.datasets_calls import called_with_indices
 from .compat.multiprocess_internals import worker_identity
 from .compat.torch_internals import is_in_bad_fork, library_path
@@ -26,17 +28,30 @@ from .errors import ProcessError, SettingsError
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
+
+@dataclass(frozen=True)
+class Worker:
+    """One of the processes that share the work: which one it is, and what it may use."""
+
+    rank: int = 0
+    world_size: int = 1
+    cores: int = 1
+    device: str | None = None  # None: a CUDA device by its rank, or the CPU
+
+
+_worker: Worker | None = None  # as the executor told it
 _forked = False
 _starting = threading.Lock()  # while a thread's count is not fixed
 _used_openvino: set[int] = set()  # processes that have run it: their forks inherit its dead threads
 
 
 def _after_fork() -> None:
-    global _forked, _starting
+    global _worker, _forked, _starting
+    _worker = None
     _forked = True
     _starting = threading.Lock()  # another thread of the parent may have held it
     prepare_torch.cache_clear()
-    core_share.cache_clear()
+    find_worker.cache_clear()
     compute_thread.cache_clear()
 
 
@@ -56,69 +71,89 @@ def inherits_openvino() -> bool:
 
 
 def start_method() -> str:
-    """How workers begin: forked on Linux, which needs no guard in the caller's script.
+    """How to start workers: by a fork on Linux, which needs no guard in the caller's script.
 
-    Spawned where this process has used what no fork can use again, OpenVINO or CUDA.
+    Spawned where this process has used OpenVINO or CUDA, which do not work after a fork.
     """
     torch = sys.modules.get("torch")
     has_used_cuda = torch is not None and torch.cuda.is_initialized()
     return "fork" if sys.platform == "linux" and not _used_openvino and not has_used_cuda else "spawn"
 
 
-def current_worker() -> tuple[str, tuple[int, ...]]:
-    """Name and identity of this process, as `multiprocess` (which datasets uses) or the library knows it."""
+def set_worker(worker: Worker) -> None:
+    """Say which worker this process is. An executor calls it before the first job."""
+    global _worker
+    _worker = worker
+
+
+def current_worker() -> Worker:
+    """Which worker this process is: what its executor said, else what can be found out."""
+    return find_worker() if _worker is None else _worker
+
+
+@cache
+def find_worker() -> Worker:
+    """Which worker this process is where no executor says it, as under `datasets.map(num_proc=...)`.
+
+    The rank is found in the process's name for its pool, the number of workers in the parent's children.
+    """
+    identity = read_pool_identity()
+    cores = usable_cores()
+    if not identity:
+        return Worker(cores=cores)
+    siblings = max(1, count_siblings())
+    return Worker(identity[-1] - 1, siblings, max(1, cores // siblings))
+
+
+def usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def read_pool_identity() -> tuple[int, ...]:
+    """The identity of this process in its pool, of `multiprocess` (which datasets uses) or the library."""
     modules = [sys.modules.get("multiprocess"), multiprocessing]
     for module in modules:
         if module is not None:
             process = module.current_process()
             if identity := worker_identity(process):
-                return process.name, identity
-    return "MainProcess", ()
+                return identity
+    return ()
 
 
-def is_worker() -> bool:
-    return bool(current_worker()[1])
-
-
-def worker_rank() -> int:
-    """This worker's place among its siblings, also where `map` was not asked for ranks."""
-    identity = current_worker()[1]
-    return identity[-1] - 1 if identity else 0
-
-
-@cache
-def core_share() -> int:
-    """Threads that this process may compute on: all cores, or a worker's equal part of them."""
-    if asked := os.environ.get("OMP_NUM_THREADS", ""):
-        return max(1, int(asked)) if asked.isdigit() else 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // max(1, sibling_count())) if is_worker() else cores
-
-
-def sibling_count() -> int:
+def count_siblings() -> int:
     """Workers of the same pool, this one among them: our parent's children less the pool's manager.
 
-    Where the system does not tell (it is not Linux), every core counts as taken.
+    Where the system does not tell (it is not Linux), a worker for each core is assumed.
     """
     parent = str(os.getppid()).encode()
-    stats = [stat for path in Path("/proc").glob("[0-9]*/stat") if (stat := content_of(path))]
+    stats = [stat for path in Path("/proc").glob("[0-9]*/stat") if (stat := read_stat(path))]
     if not stats:
         return os.cpu_count() or 1
-    children = sum(stat.rpartition(b")")[2].split()[1] == parent for stat in stats)
-    return max(1, children - 1)
+    return sum(stat.rpartition(b")")[2].split()[1] == parent for stat in stats) - 1
 
 
-def content_of(path: Path) -> bytes:
-    """What a file of the system says, undecoded, as names may be cut; nothing where its process has ended."""
+def read_stat(path: Path) -> bytes:
+    """As bytes, since the system cuts names within a letter; nothing where the process has ended."""
     try:
         return path.read_bytes()
     except OSError:
         return b""
 
 
+def is_worker() -> bool:
+    return _worker is not None or bool(read_pool_identity())
+
+
+def core_share() -> int:
+    """Threads that this process may compute on: as OMP_NUM_THREADS says, else its worker's cores."""
+    if asked := os.environ.get("OMP_NUM_THREADS", ""):
+        return max(1, int(asked)) if asked.isdigit() else 1
+    return current_worker().cores
+
+
 @cache
 def prepare_torch() -> None:
-    """Before a process's first torch call: threads that fit what the process is."""
+    """Set torch's threads, before a process's first torch call."""
     import torch
 
     if is_forked():
@@ -129,7 +164,7 @@ def prepare_torch() -> None:
 
 @cache
 def compute_thread() -> ThreadPoolExecutor | None:
-    """The thread that a forked worker computes in, where its share is more than one core."""
+    """The thread that a forked worker computes in, where it has more than one core."""
     if not is_forked() or core_share() == 1:
         return None
     import torch
@@ -144,9 +179,9 @@ def compute(function: Callable[[], Result]) -> Result:
 
 
 def on_every_core(function: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
-    """`function` of each part: a core to a part while every core has one, then all cores to each of the rest.
+    """`function` of each part: one core for each part while every core has one, then all cores for each.
 
-    Cores that work apart wait for nobody; together they meet at the end of every layer.
+    Cores that share a part wait for each other at the end of every layer.
     """
     import torch
 
@@ -161,7 +196,7 @@ def on_every_core(function: Callable[[Part], Result], parts: Sequence[Part]) -> 
 
 @contextmanager
 def one_thread_each(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
-    """Threads that compute on a core each. All others keep their count, those that begin meanwhile too."""
+    """Threads that compute on one core each. Other threads keep their count, new ones too."""
     import torch
 
     with _starting:
@@ -176,8 +211,8 @@ def one_thread_each(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
 def compute_on_one_core() -> None:
     """For a new thread, before its first torch call.
 
-    torch.set_num_threads also sets the count that threads begin with whose first torch call is yet to come.
-    So the thread's own count is set where torch's libraries let it be; elsewhere all others wait meanwhile.
+    torch.set_num_threads also changes the count of threads that have made no torch call yet. So the thread's
+    own count is set in torch's libraries where they export it; elsewhere no other thread starts meanwhile.
     """
     import torch
 
@@ -197,7 +232,7 @@ def compute_on_one_core() -> None:
 def own_count_setters() -> tuple[Callable[[int], object], ...]:
     """The functions of OpenMP, and of MKL where torch has it, that set the calling thread's count alone.
 
-    They are looked up in the libraries that torch itself has loaded. None, where they are not found.
+    They are looked up in the libraries that torch has loaded; empty where they are not found.
     """
     import torch
 
@@ -210,7 +245,7 @@ def own_count_setters() -> tuple[Callable[[int], object], ...]:
 
 
 def check_rank(rank: object) -> None:
-    """Refuse what is no rank, such as what `map(with_indices=True)` passes in its place."""
+    """Refuse a rank of another type, such as the index that `map(with_indices=True)` passes in its place."""
     if rank is None:
         return
     if called_with_indices():
@@ -219,13 +254,15 @@ def check_rank(rank: object) -> None:
             "to use the index too, wrap it: ds.map(lambda row, index: tagger(row), with_indices=True)."
         )
     if isinstance(rank, bool) or not isinstance(rank, Integral) or rank < 0:
-        raise SettingsError(f"rank={rank!r} cannot be; it is None or a whole number from 0 on.")
+        raise invalid("rank", rank, "None or a whole number of at least 0")
 
 
-def pick_device(device: str | None, rank: int | None) -> str:
-    """The device asked for, else a CUDA device by the worker's rank, else the CPU."""
+def pick_device(device: str | None, rank: int | None = None) -> str:
+    """The device asked for, else the one of this worker, else a CUDA device by its rank, else the CPU."""
     import torch
 
+    if device is None and rank is None:
+        device = current_worker().device
     if device is not None and not device.startswith("cuda"):
         return device
     # Not is_available(): it opens a CUDA context, and no process forked after that could use CUDA.
@@ -236,9 +273,9 @@ def pick_device(device: str | None, rank: int | None) -> str:
             "the workers, or start them afresh: import multiprocess; multiprocess.set_start_method('spawn')."
         )
     if device is None:
-        return f"cuda:{(worker_rank() if rank is None else rank) % count}" if count else "cpu"
+        return f"cuda:{(current_worker().rank if rank is None else rank) % count}" if count else "cpu"
     if not count:
-        raise SettingsError(f"device={device!r}: torch {torch.__version__} sees no CUDA device here.")
+        raise SettingsError(f"device={device!r}: torch {torch.__version__} finds no CUDA device.")
     return device
 
 

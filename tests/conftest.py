@@ -72,13 +72,10 @@ def one_thread() -> None:
 @pytest.fixture(scope="module")
 def one_thread_everywhere() -> Iterator[None]:
     """With two, sums round otherwise: rows of several processes are then not equal to the last bit."""
-    from hf_audio_tagger import process
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
-        process.core_share.cache_clear()
         yield
-    process.core_share.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -228,7 +228,7 @@ def test_other_settings_on_the_same_place(few: Path, tmp_path: Path) -> None:
     assert invoke(few, "--out", tmp_path / "out", *SETTINGS).exit_code == 0
     result = invoke(few, "--out", tmp_path / "out", "--model", "demo", "--top-k", 5)
     assert result.exit_code == 1
-    assert "top_k was 3, now 5. --overwrite starts anew" in result.stderr
+    assert "top_k was 3, now 5. --overwrite starts over" in result.stderr
     assert (
         invoke(few, "--out", tmp_path / "out", "--model", "demo", "--top-k", 5, "--overwrite").exit_code == 0
     )

@@ -19,15 +19,15 @@ def eight_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine of eight cores, on which nothing is said of threads."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    process.core_share.cache_clear()
+    process.find_worker.cache_clear()
     yield
-    process.core_share.cache_clear()
+    process.find_worker.cache_clear()
 
 
 @pytest.fixture
 def as_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """This process as the third worker of a pool."""
-    monkeypatch.setattr(process, "current_worker", lambda: ("ForkPoolWorker-3", (1, 3)))
+    monkeypatch.setattr(process, "read_pool_identity", lambda: (1, 3))
 
 
 def with_children(count: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +48,7 @@ def with_children(count: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_process_that_is_no_worker_has_all_cores_and_rank_0() -> None:
     assert process.core_share() == 8
-    assert process.worker_rank() == 0
+    assert process.current_worker().rank == 0
 
 
 def test_all_cores_where_the_system_does_not_say_which_are_ours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,9 +63,8 @@ def test_a_worker_is_known_whichever_library_began_it(
 ) -> None:
     worker = SimpleNamespace(name="Worker-2", _identity=(2,))
     monkeypatch.setattr(module, "current_process", lambda: worker)
-    assert process.current_worker() == ("Worker-2", (2,))
     assert process.is_worker()
-    assert process.worker_rank() == 1
+    assert process.current_worker().rank == 1
 
 
 @pytest.mark.usefixtures("as_worker")
@@ -76,11 +75,11 @@ def test_workers_have_equal_parts_of_the_cores(
     """One of the parent's children is the pool's manager."""
     with_children(children, tmp_path / "proc", monkeypatch)
     assert process.core_share() == share
-    assert process.worker_rank() == 2
+    assert process.current_worker().rank == 2
 
 
 @pytest.mark.usefixtures("as_worker")
-def test_where_the_system_does_not_tell_a_worker_takes_one_core(
+def test_where_the_system_does_not_say_a_worker_takes_one_core(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 8)

@@ -26,7 +26,7 @@ from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.models import download
 from hf_audio_tagger.models import dtypes as bfloat16
 from hf_audio_tagger.runs import load_result, tag_dataset
-from hf_audio_tagger.runs.run_folder import settings_of
+from hf_audio_tagger.runs.record import describe_settings
 
 SOUND = {"array": synthesize("Siren", 2.0, 16_000, 1), "sampling_rate": 16_000}
 
@@ -201,7 +201,7 @@ def test_what_may_be_secret_in_a_url_is_told_nowhere(server: WeightsServer) -> N
     tagger = build_tagger("yamnet", weights=f"{server.url}/a.pth?signature=secret", token="hf_secret")
     table = settings_table({"out": "scores"}, tagger, notes=())
     shown = [str(cell) for column in table.columns for cell in column.cells]
-    told = json.dumps([repr(tagger.identity()), settings_of(tagger), shown])
+    told = json.dumps([repr(tagger.identity()), describe_settings(tagger), shown])
     assert "secret" not in told
     assert f"{server.url}/a.pth" in told
     with pytest.raises(SettingsError, match=r"weights.*password") as caught:
@@ -321,7 +321,7 @@ def test_auto_is_the_dtype_that_it_computes_in(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
     assert hash_of("auto", "cpu") == hash_of("bfloat16")
     assert hash_of("auto", "mps") == hash_of("float32")
-    assert settings_of(build_tagger("demo", dtype="auto", device="cpu"))["dtype"] == "bfloat16"
+    assert describe_settings(build_tagger("demo", dtype="auto", device="cpu"))["dtype"] == "bfloat16"
 
 
 @pytest.mark.usefixtures("no_bfloat16")

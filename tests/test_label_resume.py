@@ -20,7 +20,7 @@ from hf_audio_tagger import build_tagger, export_predictions, load_predictions
 from hf_audio_tagger.cells import FileMedia
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.errors import SettingsError
-from hf_audio_tagger.runs.journal import content_of
+from hf_audio_tagger.runs.collection import identify_content
 from hf_audio_tagger.tagger import Tagger
 
 WAV = KINDS["wav-pcm_s16le"]
@@ -95,7 +95,7 @@ def test_damaged_settings_are_told_and_overwritten(
     settings = tmp_path / "out" / ".hf_audio_tagger" / "label.json"
     whole = settings.read_bytes()
     settings.write_text(text)
-    with pytest.raises(SettingsError, match=r"holds predictions whose settings are not known\. --overwrite"):
+    with pytest.raises(SettingsError, match=r"holds predictions of unknown settings\. --overwrite"):
         export_predictions(sounds, tmp_path / "out", tagger=tagger)
     assert settings.read_text() == text
     assert export_predictions(sounds, tmp_path / "out", tagger=tagger, overwrite=True).processed_now == 4
@@ -247,10 +247,12 @@ def test_samples_in_cells_are_heard_again_where_they_changed(tmp_path: Path, tag
 
 
 def test_another_url_is_another_clip() -> None:
-    one, other = (content_of(FileMedia(f"https://x.org/a.wav?token={word}")) for word in ("one", "other"))
+    one, other = (
+        identify_content(FileMedia(f"https://x.org/a.wav?token={word}")) for word in ("one", "other")
+    )
     assert None not in (one, other)
     assert one != other
-    assert one == content_of(FileMedia("https://x.org/a.wav?token=one"))
+    assert one == identify_content(FileMedia("https://x.org/a.wav?token=one"))
     assert "one" not in str(one)
 
 

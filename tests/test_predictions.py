@@ -10,7 +10,7 @@ import pytest
 
 from hf_audio_tagger import load_predictions
 from hf_audio_tagger.errors import SettingsError
-from hf_audio_tagger.predictions import files as predictions
+from hf_audio_tagger.predictions import loading
 from hf_audio_tagger.scores import compute_scores
 
 pytestmark = pytest.mark.timeout(60)
@@ -34,7 +34,7 @@ def write_folder(folder: Path, logits: np.ndarray, **changes: Any) -> Path:
 
 
 def test_a_long_clip_is_scored_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predictions, "PATCHES_AT_ONCE", 7)
+    monkeypatch.setattr(loading, "PATCHES_AT_ONCE", 7)
     logits = np.random.default_rng(0).normal(size=(23, 2)).astype(np.float32)
     row = load_predictions(write_folder(tmp_path, logits))[0]
     np.testing.assert_allclose(row["scores"], compute_scores(logits, multi_label=True), atol=1e-6)
@@ -61,18 +61,18 @@ def test_times_begin_at_the_scanned_segment_and_end_with_it(tmp_path: Path) -> N
     ],
 )
 def test_a_record_that_is_none_is_told(tmp_path: Path, changes: dict[str, Any]) -> None:
-    with pytest.raises(SettingsError, match=r"audio_pred\.json is not what predictions look like"):
+    with pytest.raises(SettingsError, match=r"audio_pred\.json is not an index of predictions"):
         load_predictions(write_folder(tmp_path, np.zeros((3, 2), np.float32), **changes))
 
 
 @pytest.mark.parametrize(
     ("logits", "words"),
     [
-        (np.zeros(3, np.float32), r"holds \(3,\)"),
-        (np.zeros((3, 4), np.float32), r"holds \(3, 4\); \(patches, 2\) is what the classes ask for"),
-        (np.array([["a", "b"]]), "is no array of numbers"),
-        (np.zeros((3, 2), np.complex64), "is no array of numbers"),
-        (np.array([[{}, 1]], dtype=object), "is no array of numbers"),
+        (np.zeros(3, np.float32), r"must have the shape \(patches, 2\); got \(3,\)"),
+        (np.zeros((3, 4), np.float32), r"must have the shape \(patches, 2\); got \(3, 4\)"),
+        (np.array([["a", "b"]]), "is not an array of numbers"),
+        (np.zeros((3, 2), np.complex64), "is not an array of numbers"),
+        (np.array([[{}, 1]], dtype=object), "is not an array of numbers"),
     ],
 )
 def test_an_array_that_holds_no_logits_is_told(tmp_path: Path, logits: np.ndarray, words: str) -> None:
@@ -84,7 +84,7 @@ def test_an_archive_of_arrays_is_told(tmp_path: Path) -> None:
     folder = write_folder(tmp_path, np.zeros((3, 2), np.float32))
     with open(folder / "audio_pred" / "x.npy", "wb") as file:
         np.savez(file, a=np.zeros((3, 2)))
-    with pytest.raises(SettingsError, match=r"x\.npy is no array of numbers"):
+    with pytest.raises(SettingsError, match=r"x\.npy is not an array of numbers"):
         load_predictions(folder)
 
 
@@ -104,7 +104,7 @@ def test_no_code_in_an_array_is_executed(tmp_path: Path, is_array: bool) -> None
     folder = write_folder(tmp_path, np.array([[code, 1]], dtype=object))
     if not is_array:
         (folder / "audio_pred" / "x.npy").write_bytes(pickle.dumps(code))
-    with pytest.raises(SettingsError, match="is no array of numbers"):
+    with pytest.raises(SettingsError, match="is not an array of numbers"):
         load_predictions(folder)
     assert not (tmp_path / "executed").exists()
 
@@ -114,7 +114,7 @@ def test_an_array_that_is_cut_is_told(tmp_path: Path, size: int) -> None:
     folder = write_folder(tmp_path, np.ones((3, 2), np.float32))
     path = folder / "audio_pred" / "x.npy"
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(SettingsError, match=r"x\.npy is no array of numbers"):
+    with pytest.raises(SettingsError, match=r"x\.npy is not an array of numbers"):
         load_predictions(folder)
 
 

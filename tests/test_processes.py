@@ -139,7 +139,7 @@ def test_a_worker_takes_its_ranks_device(two_gpus: list[str], monkeypatch: pytes
     assert [process.pick_device(None, rank) for rank in range(4)] == ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]
     assert process.pick_device("cuda:1", 0) == "cuda:1"
     assert process.pick_device("cpu", 1) == "cpu"
-    monkeypatch.setattr(process, "current_worker", lambda: ("ForkPoolWorker-4", (4,)))
+    monkeypatch.setattr(process, "find_worker", lambda: process.Worker(rank=3))
     assert process.pick_device(None, None) == "cuda:1"  # without with_rank=True
 
 

@@ -14,7 +14,8 @@ from small_runs import TAGGER, Seeing
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.errors import MediaError, RunError, SettingsError
 from hf_audio_tagger.runs import load_result, tag_dataset
-from hf_audio_tagger.runs.run_folder import differences, folder_for, settings_of
+from hf_audio_tagger.runs.record import describe_changes, describe_settings
+from hf_audio_tagger.runs.run_folder import folder_for
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -47,7 +48,7 @@ def test_a_hub_dest_is_a_dataset_and_a_branch_with_a_state_of_its_own() -> None:
 
 @pytest.mark.parametrize("rest", ["user", "user/name/more", "user/name@", "/name", "user@v2/name"])
 def test_what_names_no_dataset_of_the_hub_is_refused(rest: str) -> None:
-    with pytest.raises(SettingsError, match="on the Hub, DEST is hf://datasets/user/name"):
+    with pytest.raises(SettingsError, match="DEST on the Hub must be hf://datasets/user/name"):
         folder_for(f"hf://datasets/{rest}")
 
 
@@ -119,7 +120,7 @@ def test_shards_whose_record_is_gone_are_refused_and_stay(tmp_path: Path) -> Non
     dest = tmp_path / "out"
     tag_dataset(MISSING, dest, TAGGER, shard_rows=2)
     (dest / ".hf_audio_tagger" / "run.json").unlink()
-    with pytest.raises(SettingsError, match=r"whose record is gone.*--overwrite"):
+    with pytest.raises(SettingsError, match=r"whose record is missing.*--overwrite"):
         tag_dataset(MISSING, dest, TAGGER)
     assert len(shard_names(dest)) == 3
 
@@ -138,11 +139,11 @@ def test_a_limit_is_remembered_as_it_was_asked_for_last(tmp_path: Path) -> None:
     dest = tmp_path / "out"
     tag_dataset(MISSING, dest, TAGGER, shard_rows=2, limit=1)
     tag_dataset(MISSING, dest, TAGGER, limit=3)
-    with pytest.raises(SettingsError, match="begun with --limit 3; a smaller one would take rows away"):
+    with pytest.raises(SettingsError, match="started with --limit 3; a smaller one would remove rows"):
         tag_dataset(MISSING, dest, TAGGER, limit=2)
     assert tag_dataset(MISSING, dest, TAGGER, limit=3).processed_now == 0
     assert tag_dataset(MISSING, dest, TAGGER).rows == 5
-    with pytest.raises(SettingsError, match="begun without a limit"):
+    with pytest.raises(SettingsError, match="started without a limit"):
         tag_dataset(MISSING, dest, TAGGER, limit=5)
     assert len(shard_names(dest)) == 3  # the first run's shard_rows hold
 
@@ -150,11 +151,11 @@ def test_a_limit_is_remembered_as_it_was_asked_for_last(tmp_path: Path) -> None:
 def test_what_is_remembered_of_a_tagger_holds_no_secret() -> None:
     url = "https://example.org/yamnet.pth"
     tagger = build_tagger("yamnet", weights=f"{url}?token=secret", token="hf_secret")
-    said = settings_of(tagger)
+    said = describe_settings(tagger)
     assert (said["weights"], said["dtype"]) == (url, "float32")
     assert "secret" not in json.dumps(said)
     other = build_tagger("yamnet", weights=f"{url}?token=other", hop_seconds=0.96)
-    assert differences(said, settings_of(other)) == "hop_seconds was None, now 0.96"
+    assert describe_changes(said, describe_settings(other)) == "hop_seconds was None, now 0.96"
 
 
 def test_a_run_that_fails_at_its_first_rows_leaves_no_shard(tmp_path: Path) -> None:

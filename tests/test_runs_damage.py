@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.cli import app
 from hf_audio_tagger.errors import RunError, SettingsError
-from hf_audio_tagger.runs import load_result, shards, tag_dataset
+from hf_audio_tagger.runs import load_result, shard_writer, shards, tag_dataset
 from hf_audio_tagger.sources import open_source
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread_everywhere")]
@@ -104,7 +104,7 @@ def test_a_damaged_shard_is_made_again(
     assert (summary.processed_now, summary.rows, summary.failed) == (SHARD, ROWS, 1)
     assert len(watcher.notes) == 1
     assert "shard-00001.parquet" in watcher.notes[0]
-    assert "heard again" in watcher.notes[0] or "hears its rows again" in watcher.notes[0]
+    assert "are tagged again" in watcher.notes[0] or "tags its rows again" in watcher.notes[0]
     assert rows_of(dest) == rows_of(done)
     assert load_dataset(str(dest), split="train").num_rows == ROWS
     again = Seeing()
@@ -123,7 +123,7 @@ def test_damage_that_no_time_of_change_tells_ends_one_run_at_most(
     info = path.stat()
     damage(path)
     os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
-    with pytest.raises(RunError, match=r"shard-0000\d\.parquet is damaged.*the same command hears its rows"):
+    with pytest.raises(RunError, match=r"shard-0000\d\.parquet is damaged.*the same command tags its rows"):
         tag_dataset(embedded, dest, TAGGER, num_proc=num_proc)
     assert tag_dataset(embedded, dest, TAGGER).rows == ROWS
     assert pq.read_table(dest).num_rows == ROWS
@@ -194,7 +194,7 @@ def test_shards_are_read_whole_once_and_not_at_each_start(
     def read(_: Path) -> None:
         raise AssertionError("it was read before")
 
-    monkeypatch.setattr("hf_audio_tagger.runs.written.read_groups", read)
+    monkeypatch.setattr("hf_audio_tagger.runs.shard_ledger.read_groups", read)
     assert tag_dataset(embedded, dest, TAGGER).processed_now == 0
 
 
@@ -206,7 +206,7 @@ def test_shards_are_read_whole_once_and_not_at_each_start(
 )
 def test_files_beside_the_shards_are_refused(embedded: Path, dest: Path, name: str) -> None:
     shutil.copy(shard(dest), dest / "data" / name)
-    with pytest.raises(SettingsError, match=r"holds 'shard-.*no part of this run.*Move it|'x\.parquet'"):
+    with pytest.raises(SettingsError, match=r"holds 'shard-.*not part of this run.*Move it|'x\.parquet'"):
         tag_dataset(embedded, dest, TAGGER)
     (dest / "data" / name).unlink()
     assert tag_dataset(embedded, dest, TAGGER).rows == ROWS
@@ -355,7 +355,7 @@ def test_failures_are_named_by_what_the_cells_hold(tmp_path: Path, kind: pa.Data
 def test_joined_parquet_is_written_a_few_clips_at_a_time(
     embedded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "GROUP_BYTES", 1)
+    monkeypatch.setattr(shard_writer, "GROUP_BYTES", 1)
     tag_dataset(embedded, tmp_path / "out.parquet", TAGGER)
     metadata = pq.read_metadata(tmp_path / "out.parquet")
     rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]

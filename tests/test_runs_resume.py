@@ -13,8 +13,10 @@ import pytest
 from small_runs import BROKEN, ROWS, SHARD, TAGGER, Seeing, clip_path, rows_of, write_clip, write_clips
 
 from hf_audio_tagger.errors import RunError, SettingsError
-from hf_audio_tagger.executors.job import JobProgress
-from hf_audio_tagger.runs import Allowance, RunCounter, Watcher, shards, tag_dataset
+from hf_audio_tagger.executors.contract import JobProgress
+from hf_audio_tagger.runs import Watcher, shards, tag_dataset
+from hf_audio_tagger.runs.failure_limit import FailureLimit
+from hf_audio_tagger.runs.progress import RunCounter
 from hf_audio_tagger.sources import open_source
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread_everywhere")]
@@ -318,10 +320,10 @@ class Summing(dict[int, JobProgress]):
 def test_what_is_told_takes_as_long_for_many_jobs_as_for_few(clips: Path, tmp_path: Path) -> None:
     watcher = Seeing()
     tag_dataset(clips, tmp_path / "out", TAGGER, limit=1, watcher=watcher)
-    tally = RunCounter(watcher.plans[0], Allowance(), watcher, by_job=Summing())
+    counter = RunCounter(watcher.plans[0], FailureLimit(), watcher, by_job=Summing())
     for index in range(100):
-        tally.heard(JobProgress(index, 1, 0))
-        tally.heard(JobProgress(index, 3, 1))
-    tally.heard(JobProgress(7, 2, 0))  # a job that is done again counts from nothing again
-    assert tally.processed_now == 299
+        counter.add(JobProgress(index, 1, 0))
+        counter.add(JobProgress(index, 3, 1))
+    counter.add(JobProgress(7, 2, 0))  # a job that is done again counts from nothing again
+    assert counter.processed_now == 299
     assert (watcher.seen[-1].processed_now, watcher.seen[-1].failed_rows) == (299, 99)

@@ -137,7 +137,7 @@ def test_lines_of_other_types_are_told_and_heard_again(sounds: Path, tmp_path: P
     again = export_predictions(sounds, tmp_path / "out", tagger=tagger, watcher=watcher)
     assert (again.processed_now, again.patches) == (1, first.patches)
     assert watcher.notes == [
-        f"{journal} is damaged (lines: {len(lines) + 3}); the clips named there are heard again."
+        f"{journal} is damaged (lines: {len(lines) + 3}); their clips are labelled again."
     ]
     watcher = Seeing()
     assert export_predictions(sounds, tmp_path / "out", tagger=tagger, overwrite=True).processed_now == 1

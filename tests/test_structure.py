@@ -18,8 +18,8 @@ MOST_LINES = 400  # of a file: a longer one has two subjects
 
 # Each room may import from those in the lines above its own, and from itself.
 LAYERS = (
-    "_version errors text digests demo compat",
-    "checks scores cells",
+    "_version errors text digests demo compat atomic_files",
+    "checks scores cells media_paths",
     "columns memo",
     "rows process",
     "media audioset",
@@ -31,9 +31,9 @@ LAYERS = (
     "provenance",
     "sources executors",
     "results",
-    "predictions",
+    "predictions hub",
     "runs",
-    "hub plot recipes doctor",
+    "plot recipes doctor",
     "cli",
 )
 LEVELS = {room: level for level, rooms in enumerate(LAYERS) for room in rooms.split()}

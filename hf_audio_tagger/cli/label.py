@@ -13,8 +13,7 @@ from .options import RUN, SOURCES, AsJson, FollowLinks, Processes, option, takes
 from .report import finish, run_with_bar, settings_table, show_counts
 
 if TYPE_CHECKING:
-    from ..runs import RunPlan
-    from ..runs.label import LabelSummary
+    from ..runs import LabelSummary, RunPlan
     from ..sources.source import Source
     from ..tagger import Tagger
 
@@ -64,8 +63,8 @@ def label(
     Exit codes: 0 all well, 1 wrong use or settings, 2 the run could not
     continue, 3 done and some files failed, 130 interrupted.
     """
-    from ..executors.processes import default_num_proc
-    from ..runs.label import export_predictions
+    from ..executors import default_num_proc
+    from ..runs import export_predictions
     from ..sources import open_source
 
     source = open_source(folder, follow_links=follow_links)

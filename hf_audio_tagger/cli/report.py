@@ -50,9 +50,9 @@ def settings_table(
         without: settings that the command has no option for.
         resolved: settings whose values are known by now, shown in place of the tagger's.
     """
-    from ..runs.run_folder import settings_of
+    from ..runs.record import describe_settings
 
-    resolved = {**settings_of(tagger), **resolved}
+    resolved = {**describe_settings(tagger), **resolved}
     table = two_columns()
     for name, text in facts.items():
         table.add_row(name, escape(text))

@@ -79,7 +79,7 @@ def tag(
     Exit codes: 0 all well, 1 wrong use or settings, 2 the run could not
     continue, 3 done and some rows failed, 130 interrupted.
     """
-    from ..executors.processes import default_num_proc
+    from ..executors import default_num_proc
     from ..runs import tag_dataset
     from ..sources import open_source
 

@@ -1,1 +1,1 @@
-"""Scores of each window of each clip as files: their layout, reading them, the best moments in them."""
+"""Scores of each window of a clip as files: written by `export_predictions`, read by `load_predictions`."""

@@ -1,8 +1,4 @@
-"""The best moments of a sound in a collection that was labelled.
-
-ds = load_predictions("labelled/")
-top_moments(ds, "Siren", k=20)
-"""
+"""The best moments of a sound in a labelled collection."""
 
 import heapq
 from collections.abc import Iterator, Sequence
@@ -13,6 +9,7 @@ import numpy as np
 from datasets import ClassLabel, Dataset, List
 
 from ..audioset.ontology import Category, UnknownCategoryError, ontology
+from ..checks import check_counts
 from ..errors import ColumnError, SettingsError
 
 POOLED_PATCHES = 5
@@ -20,7 +17,7 @@ CLIPS_AT_ONCE = 16
 
 
 class Moment(NamedTuple):
-    """A stretch of a clip, and how much it sounds like what was asked for."""
+    """A part of a clip, and how much it sounds like what was asked for."""
 
     clip: Any  # its id
     start: float  # seconds
@@ -33,47 +30,45 @@ def top_moments(
 ) -> list[Moment]:
     """The k best moments of a sound over all clips, best first.
 
-    A moment is `patches` patches in a row, or the whole clip where it has fewer; its score is their mean. Of
-    moments in one clip that overlap in time only the best one counts. Equal ones are in the order of the
+    A moment is `patches` consecutive patches, or the whole clip where it has fewer; its score is their mean.
+    Of moments in one clip that overlap in time only the best one counts. Equal ones are in the order of the
     clips, then of time.
 
     Args:
         ds: what `load_predictions` gave, or some of its rows.
-        sound: a class by its name; or a category of AudioSet by name, id or object, which is heard in a
-            patch as much as that one of its classes, or of those below it, that scores highest there. A name
-            that is both is the class alone: `ontology["Vehicle"]` asks for all vehicles.
+        sound: a class by its name; or a category of AudioSet by name, id or object, whose score is the
+            highest of its own class and of the classes below it. A name that is both means the class alone:
+            `ontology["Vehicle"]` asks for all vehicles.
         k: how many.
         patches: pooled into a moment.
 
     >>> top_moments(load_predictions("labelled/"), "Siren", k=1)  # doctest: +SKIP
     [Moment(clip='street.mp4', start=12.48, end=15.375, score=0.93)]
     """
-    for name, value in (("k", k), ("patches", patches)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise SettingsError(f"{name}={value!r} cannot be; it is a whole number from 1 on.")
-    classes = class_places(sound, class_names(ds))
+    check_counts(k=k, patches=patches)
+    classes = find_classes(sound, read_class_names(ds))
     found = (
         (moment.score, -clip, -moment.start, moment)
-        for clip, (id, scores, starts, ends) in enumerate(clips_of(ds, classes))
-        for moment in best_moments(id, scores, starts, ends, k, patches)
+        for clip, (id, scores, starts, ends) in enumerate(read_clips(ds, classes))
+        for moment in find_moments(id, scores, starts, ends, k, patches)
     )
     return [moment for *_, moment in heapq.nlargest(k, found, key=lambda one: one[:3])]
 
 
-def class_names(ds: Dataset) -> list[str]:
+def read_class_names(ds: Dataset) -> list[str]:
     """The classes of a dataset that `load_predictions` gave, by index."""
     feature = ds.features.get("label")
     is_ours = {"id", "scores", "start", "end"} <= set(ds.features) and isinstance(feature, List)
     if not is_ours or not isinstance(feature.feature, ClassLabel):
         raise ColumnError(
-            f"The dataset has the columns {', '.join(map(repr, ds.column_names))}; moments are found in one "
-            "that load_predictions gave, with its id, scores, start, end and label."
+            "top_moments needs the columns id, scores, start, end and label, as load_predictions gave them; "
+            f"the dataset has {', '.join(map(repr, ds.column_names))}."
         )
     return list(feature.feature.names)
 
 
-def class_places(sound: str | Category, names: Sequence[str]) -> list[int]:
-    """The indices of the classes that are meant. A name that is none is told with some that are near."""
+def find_classes(sound: str | Category, names: Sequence[str]) -> list[int]:
+    """The indices of a sound's classes; for an unknown name, an error that suggests similar ones."""
     if isinstance(sound, str) and sound in names:
         return [names.index(sound)]
     try:
@@ -84,18 +79,20 @@ def class_places(sound: str | Category, names: Sequence[str]) -> list[int]:
             in_lower_case[name] for name in get_close_matches(str(sound).lower(), in_lower_case, cutoff=0.6)
         ]
         hint = f": did you mean {' or '.join(map(repr, near))}?" if near else f", such as {names[0]!r}."
-        raise SettingsError(f"{sound!r} is none of the {len(names)} classes{hint}") from None
+        raise SettingsError(f"{sound!r} is not one of the {len(names)} classes{hint}") from None
     wanted = {one.name for one in (category, *category.descendants())}
     places = [place for place, name in enumerate(names) if name in wanted]
     if not places:
-        raise SettingsError(f"The {len(names)} classes have neither {category.name!r} nor any below it.")
+        raise SettingsError(f"None of the {len(names)} classes is {category.name!r} or below it.")
     return places
 
 
-def clips_of(ds: Dataset, classes: Sequence[int]) -> Iterator[tuple[Any, np.ndarray, np.ndarray, np.ndarray]]:
-    """Each clip's id, its patches' scores in the best of some classes, and their starts and ends.
+def read_clips(
+    ds: Dataset, classes: Sequence[int]
+) -> Iterator[tuple[Any, np.ndarray, np.ndarray, np.ndarray]]:
+    """Each clip's id, its patches' highest scores among some classes, and their starts and ends.
 
-    Arrow's own memory is looked at: nothing is copied but the classes' scores.
+    Arrow's own memory is read: nothing is copied but the classes' scores.
     """
     columns = ds.select_columns(["id", "scores", "start", "end"]).with_format("arrow")
     for table in columns.iter(CLIPS_AT_ONCE):
@@ -105,7 +102,7 @@ def clips_of(ds: Dataset, classes: Sequence[int]) -> Iterator[tuple[Any, np.ndar
             yield id.as_py(), best, starts.values.to_numpy(), ends.values.to_numpy()
 
 
-def best_moments(
+def find_moments(
     id: Any, scores: np.ndarray, starts: np.ndarray, ends: np.ndarray, k: int, patches: int
 ) -> Iterator[Moment]:
     """At most k moments of one clip that do not overlap, best first."""

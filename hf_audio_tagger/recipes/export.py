@@ -15,8 +15,8 @@ from typing import Any
 
 from datasets import Dataset
 
+from ..atomic_files import replace_file, sync
 from ..errors import SettingsError
-from ..runs.shards import replace_file, sync
 from .operator import META, STATS
 
 ROWS_AT_A_TIME = 1000

@@ -6,13 +6,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..atomic_files import write_file
 from ..columns import error_column
 from ..results.facts import Failure, TagFacts, count_table, find_failures
 from ..results.summary import Summary
 from ..rows import pick_column
 from ..tagger import Tagger
-from .run_folder import RunFolder, fingerprint_of
-from .shards import column_names, read_columns, read_footer, read_texts, shard_index, shard_paths, write_file
+from .record import make_fingerprint
+from .run_folder import RunFolder
+from .shards import read_column_names, read_columns, read_footer, read_texts, shard_index, shard_paths
 
 MOST_TAGS = 10
 
@@ -27,20 +29,20 @@ def summarize(
 ) -> Summary:
     """Count the shards' rows and list the failures in their file."""
     errors = error_column(tagger.tag_column).name
-    fingerprint = fingerprint_of(tagger)
+    fingerprint = make_fingerprint(tagger)
     facts, kept = TagFacts(), 0
     failures: list[Failure] = []
     for path in shard_paths(folder.shards):
         counted = count_table(read_columns(path, [tagger.tag_column, errors]), tagger.tag_column)
         facts += counted
         if counted.failed_rows:
-            media = pick_column(column_names(path), tagger.column)
+            media = pick_column(read_column_names(path), tagger.column)
             index = shard_index(path)
             assert index is not None
             # Shards before it may be short or missing: its name tells its first row.
             failures += find_failures(read_texts(path, media, [errors]), errors, media, index * shard_rows)
         footer = read_footer(path, fingerprint)
-        kept += footer.came_tagged if footer else 0
+        kept += footer.kept_rows if footer else 0
     return Summary(
         dest=folder.dest,
         rows=facts.rows,

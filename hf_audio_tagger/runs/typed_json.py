@@ -1,4 +1,4 @@
-"""JSON that a run wrote, read back as the dataclass that it was: other content is an error, never a value."""
+"""JSON that a run wrote, read back as a dataclass whose values have the types of its fields."""
 
 import json
 import types
@@ -9,35 +9,35 @@ T = TypeVar("T")
 
 
 def read_as(kind: type[T], text: bytes | str) -> T:
-    """A dataclass from the JSON object of its fields. ValueError for what is none."""
+    """A dataclass from the JSON object of its fields; a ValueError for any other content."""
     try:
-        return checked(kind(**json.loads(text)))
+        return check_types(kind(**json.loads(text)))
     except (TypeError, RecursionError) as error:
-        raise ValueError(f"not {kind.__name__} as it was written ({error})") from error
+        raise ValueError(f"not a {kind.__name__} ({error})") from error
 
 
-def checked(value: T) -> T:
-    """A dataclass whose values are of their fields' types; TypeError where one is not."""
+def check_types(value: T) -> T:
+    """The dataclass itself; a TypeError where a value is not of its field's type."""
     kind: type = type(value)
-    for name, hint in hints_of(kind).items():
-        if not is_of(getattr(value, name), hint):
+    for name, hint in read_hints(kind).items():
+        if not has_type(getattr(value, name), hint):
             raise TypeError(f"{name} is {getattr(value, name)!r}")
     return value
 
 
 @cache
-def hints_of(kind: type) -> dict[str, Any]:
+def read_hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
-def is_of(value: object, hint: Any) -> bool:
-    """True for a value of a type; a whole number is a float too, and True is no number.
+def has_type(value: object, hint: Any) -> bool:
+    """Whether a value is of a type. An int is a float too, and a bool is not a number.
 
-    >>> is_of(1, float), is_of(True, int), is_of(None, int | None), is_of([], dict[str, int])
+    >>> has_type(1, float), has_type(True, int), has_type(None, int | None), has_type([], dict[str, int])
     (True, False, True, False)
     """
     if get_origin(hint) in (types.UnionType, Union):
-        return any(is_of(value, one) for one in get_args(hint))
+        return any(has_type(value, one) for one in get_args(hint))
     kind = get_origin(hint) or hint
     if isinstance(value, bool):
         return kind is bool

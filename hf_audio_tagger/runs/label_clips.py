@@ -1,0 +1,96 @@
+"""Labelling clips: the logits of each into a file while it is decoded, and a line in the journal."""
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..atomic_files import append_line
+from ..cells import Media
+from ..executors.contract import IsStopped, Job, JobProgress, Report, StoppedError
+from ..predictions.layout import array_path
+from ..predictions.writing import ArrayWriter, log_odds
+from ..process import Worker
+from ..tagger import Tagger
+from .collection import Collection, identify_content, is_local_file
+from .journal import Entry
+
+if TYPE_CHECKING:
+    from ..models.model import AudioModel
+    from ..pipeline import ClipEnd, ScoredWindows
+
+
+@dataclass(frozen=True)
+class ClipsJob(Job):
+    rows: tuple[int, ...]  # of the collection
+
+
+@dataclass(frozen=True, eq=False)
+class ClipLabeller:
+    """Labels clips. It is pickled for the workers."""
+
+    collection: Collection
+    tagger: Tagger
+    home: Path
+    journal: Path
+
+    def __call__(self, job: Job, worker: Worker, report: Report, is_stopped: IsStopped) -> None:
+        from ..models import get_model
+        from ..pipeline import run_pipeline
+
+        assert isinstance(job, ClipsJob)
+        model = get_model(self.tagger.spec, self.tagger.device or worker.device, worker.rank)
+        plan = self.tagger.pipeline_options(model)
+        step_seconds = plan.hop_samples / model.rate_hz
+        patch_seconds = model.window_samples / model.rate_hz
+        started: deque[Entry] = deque()
+        done = failed = 0
+        with closing(run_pipeline(self.read_media(job.rows, started), model, plan)) as events:
+            while (entry := self.label(started, events, model, is_stopped)) is not None:
+                entry = replace(entry, step_seconds=step_seconds, patch_seconds=patch_seconds)
+                append_line(self.journal, asdict(entry))
+                done, failed = done + 1, failed + (entry.error is not None)
+                report(JobProgress(job.index, done, failed))
+        report(JobProgress(job.index, len(job.rows), failed))  # rows without a clip are done, too
+
+    def read_media(self, rows: tuple[int, ...], started: deque[Entry]) -> Iterator[Media]:
+        """The clips, as the pipeline asks for them; `started` gets an entry for each."""
+        for row in rows:
+            media = self.collection.read_clip(row)
+            if media is not None:
+                origin = None if is_local_file(media) else self.collection.get_origin(row)
+                name, id = self.collection.names[row], self.collection.ids[row]
+                started.append(Entry(name, id, identify_content(media), origin=origin))
+                yield media
+
+    def label(
+        self,
+        started: deque[Entry],
+        events: Iterator["ScoredWindows | ClipEnd"],
+        model: "AudioModel",
+        is_stopped: IsStopped,
+    ) -> Entry | None:
+        """Write the next clip's patches as they come, and return its entry; None after the last clip."""
+        from ..pipeline import ClipEnd
+
+        event = next(events, None)
+        if event is None:
+            return None
+        entry = started.popleft()
+        end_seconds = 0.0
+        with ArrayWriter(array_path(self.home, f"{entry.name}.npy"), len(model.labels)) as array:
+            while not isinstance(event, ClipEnd):
+                array.add(log_odds(event.output.logits, model.multi_label))
+                end_seconds = event.spans[-1][1]
+                event = next(events)
+                if is_stopped():
+                    raise StoppedError
+            if event.error is not None and self.tagger.on_error == "raise":
+                raise event.error
+            if event.error is not None:
+                return replace(entry, error=str(event.error))
+            if array.rows:
+                array.finish()
+        return replace(entry, patches=array.rows, end_seconds=end_seconds)

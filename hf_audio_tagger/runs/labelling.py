@@ -1,0 +1,280 @@
+"""The task that labels: for each clip its scores in every class, patch by patch, as files.
+
+    export_predictions("recordings/", "labelled/", tagger=build_tagger("yamnet", weights="yamnet.pth"))
+    ds = load_predictions("labelled/")
+
+Each clip's logits are written to its own .npy while it is decoded, then a line to the journal, from which a
+run is resumed. `audio_pred.json` is written when all clips are done.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+from ..atomic_files import append_line, remove_leftovers, write_file
+from ..checks import check_counts
+from ..errors import ModelError, SettingsError
+from ..predictions.layout import ARRAYS_NAME, INDEX_NAME, array_path
+from ..predictions.writing import is_whole, write_index
+from ..sources import open_source
+from ..sources.source import Source
+from ..tagger import Tagger, build_tagger
+from .collection import Collection, identify_content, is_local_file
+from .engine import run_task
+from .journal import Entry, read_journal
+from .label_clips import ClipLabeller, ClipsJob
+from .progress import RunCounter, RunPlan, Watcher
+from .record import describe_changes, describe_settings, make_fingerprint, make_record
+from .run_folder import RunFolder, folder_for
+from .summary import write_failures
+
+FAILURES_NAME = "audio_failures.jsonl"
+SETTINGS_NAME, JOURNAL_NAME = "label.json", "label.jsonl"  # in the state
+JOBS_PER_WORKER = 8  # so that no worker waits long for the others at the end
+MOST_CLIPS_IN_A_JOB = 256
+WITHOUT_EFFECT = frozenset({"column", "tag_column", "top_k", "threshold", "segments", "embeddings"})
+
+
+@dataclass(frozen=True)
+class LabelSummary:
+    """Counts of all clips, whichever run labelled them."""
+
+    folder: str
+    clips: int
+    labelled: int
+    without_sound: int
+    failed: int
+    patches: int
+    sound_seconds: float
+    processed_now: int  # clips of this run
+    seconds: float  # of this run
+    failures: str | None  # the file that lists them
+
+
+def export_predictions(
+    ds: str | os.PathLike[str] | Dataset | Source,
+    folder: str | os.PathLike[str],
+    *,
+    tagger: Tagger | None = None,
+    id_column: str | None = None,
+    meta_column: str | None = None,
+    num_proc: int | None = None,
+    overwrite: bool = False,
+    watcher: Watcher | None = None,
+) -> LabelSummary:
+    """Write a model's scores for each patch of each clip, in the form of torch_audioset's tools.
+
+    The folder gets `audio_pred.json` and, below `audio_pred/`, a .npy a clip: float32 (patches, classes), the
+    logits whose sigmoid is the score (for a model of one label at a time, the scores' log-odds). Clips of any
+    length take no more memory than short ones. Called again, it resumes, and labels only what is new or has
+    changed. Clips that cannot be read end the run, or with `on_error="record"` of the tagger are listed in
+    `audio_failures.jsonl`; there are no predictions for them, nor for clips without sound.
+
+    Args:
+        ds: a folder of audio or video files, a dataset, or what else `open_source` takes. A clip a row.
+        folder: where the files go.
+        tagger: whose model, hop, channels and decoder are used, with all windows. Default:
+            `build_tagger("yamnet", on_error="record")`.
+        id_column: the clips' names, which must differ. Default: "id", "file_name", or the file's path.
+        meta_column: copied to the predictions as it is. Default: "meta" where the rows have it.
+        num_proc: worker processes. Default: none, this process does it.
+        overwrite: label all clips again, and allow other settings than before.
+        watcher: is told about the progress.
+
+    >>> export_predictions("recordings/", "labelled/").labelled  # doctest: +SKIP
+    1234
+    """
+    tagger = build_tagger("yamnet", on_error="record") if tagger is None else tagger
+    check_counts(num_proc=num_proc)
+    source = ds if isinstance(ds, Source) else open_source(ds, token=tagger.token)
+    collection = Collection(source, tagger, id_column, meta_column)
+    place = folder_for(folder)
+    if place.file is not None or place.repo_id is not None:
+        raise SettingsError(f"{place.dest}: predictions go to a folder on this disk.")
+    used = with_all_windows(tagger)
+    classes = used.labels
+    if not classes:
+        raise ModelError(f"The weights of {tagger.model!r} have no classifier, so they name no sounds.")
+    task = LabellingTask(place, collection, used, classes, num_proc, overwrite)
+    return run_task(task, num_proc, watcher)
+
+
+def with_all_windows(tagger: Tagger) -> Tagger:
+    """The tagger for all windows, with the settings that make no difference at their defaults."""
+    if tagger.windows not in (None, "all"):
+        raise SettingsError(
+            f"windows={tagger.windows!r} leaves patches out, and an export holds all; drop it."
+        )
+    defaults: dict[str, Any] = {one.name: one.default for one in fields(Tagger) if one.name in WITHOUT_EFFECT}
+    return replace(tagger, **{**defaults, "windows": "all"})
+
+
+@dataclass(frozen=True, eq=False)
+class LabellingTask:
+    folder: RunFolder
+    collection: Collection
+    tagger: Tagger
+    classes: Sequence[str]  # of the model
+    num_proc: int | None
+    overwrite: bool
+
+    @property
+    def home(self) -> Path:
+        return self.folder.state.parent
+
+    @property
+    def output(self) -> Path:
+        return self.home / ARRAYS_NAME
+
+    @property
+    def journal(self) -> Path:
+        return self.folder.state / JOURNAL_NAME
+
+    def plan(self) -> RunPlan:
+        self.prepare_folder()
+        entries, invalid_lines = read_journal(self.journal)
+        done = self.find_done_rows(entries)
+        rows = [row for row in range(len(self.collection)) if row not in done]
+        record = make_record(self.collection.source, self.tagger, 1, None)
+        note = f"{self.journal} is damaged (lines: {invalid_lines:,}); their clips are labelled again."
+        return RunPlan(
+            self.folder,
+            record,
+            split_into_jobs(rows, self.num_proc),
+            total_rows=len(self.collection),
+            done_rows=len(done),
+            notes=(note,) if invalid_lines else (),
+        )
+
+    def make_work(self, plan: RunPlan) -> ClipLabeller:
+        return ClipLabeller(self.collection, self.tagger, self.home, self.journal)
+
+    def list_failures(self, plan: RunPlan) -> str | None:
+        failed = [entry for entry in self.find_entries() if entry is not None and entry.error is not None]
+        return write_failures(
+            self.home / FAILURES_NAME, [{"id": entry.id, "error": entry.error} for entry in failed]
+        )
+
+    def finish(self, plan: RunPlan, counter: RunCounter, watcher: Watcher) -> LabelSummary:
+        watcher.finishing(f"Writing {self.home / INDEX_NAME}")
+        entries = self.find_entries()
+        without_sound = [
+            id
+            for id, entry in zip(self.collection.ids, entries, strict=True)
+            if entry is None or entry.is_silent
+        ]
+        predictions = (
+            make_prediction(entry, meta)
+            for entry, meta in zip(entries, self.collection.read_metas(), strict=True)
+            if entry is not None and entry.patches
+        )
+        write_index(self.home, self.tagger.model, self.classes, without_sound, predictions)
+        labelled = [entry for entry in entries if entry is not None and entry.patches]
+        return LabelSummary(
+            folder=str(self.home),
+            clips=len(self.collection),
+            labelled=len(labelled),
+            without_sound=len(without_sound),
+            failed=len(entries) - len(labelled) - len(without_sound),
+            patches=sum(entry.patches for entry in labelled),
+            sound_seconds=round(sum(entry.end_seconds for entry in labelled), 3),
+            processed_now=counter.processed_now,
+            seconds=round(counter.seconds, 3),
+            failures=self.list_failures(plan),
+        )
+
+    def prepare_folder(self) -> None:
+        """Start in the folder, or resume what the same settings have started."""
+        settings_path, index = self.folder.state / SETTINGS_NAME, self.home / INDEX_NAME
+        if self.overwrite:
+            for entry in read_journal(self.journal)[0].values():
+                self.array_path(entry).unlink(missing_ok=True)
+            for path in (index, self.home / FAILURES_NAME, settings_path, self.journal):
+                path.unlink(missing_ok=True)
+        compared = replace(self.tagger, on_error="raise")  # it makes no difference to the scores
+        wanted = {"fingerprint": make_fingerprint(compared), "settings": describe_settings(compared)}
+        advice = "--overwrite starts over (overwrite=True), another folder keeps both."
+        before = read_settings(settings_path)
+        if before is None and (index.exists() or self.journal.exists()):
+            raise SettingsError(f"{self.folder.dest} holds predictions of unknown settings. {advice}")
+        if before is not None and before["fingerprint"] != wanted["fingerprint"]:
+            changes = describe_changes(before["settings"], describe_settings(compared))
+            raise SettingsError(f"{self.folder.dest} was labelled with other settings: {changes}. {advice}")
+        self.output.mkdir(parents=True, exist_ok=True)
+        for folder in (self.output, self.home, self.folder.state):
+            remove_leftovers(folder)
+        write_file(settings_path, json.dumps(wanted, indent=1).encode())
+        append_line(self.journal)  # ends a line that was cut off when a run was killed
+
+    def array_path(self, entry: Entry) -> Path:
+        return array_path(self.home, f"{entry.name}.npy")
+
+    def find_entries(self) -> list[Entry | None]:
+        """Each row's entry in the journal."""
+        entries, _ = read_journal(self.journal)
+        return [self.find_entry(row, entries) for row in range(len(self.collection))]
+
+    def find_entry(self, row: int, entries: Mapping[str, Entry]) -> Entry | None:
+        entry = entries.get(self.collection.names[row].lower())
+        return entry if entry is not None and entry.id == self.collection.ids[row] else None
+
+    def find_done_rows(self, entries: Mapping[str, Entry]) -> frozenset[int]:
+        """The rows that are labelled and have not changed since.
+
+        Bytes and samples are read again only where their origin is another one; if they turn out to be the
+        same, the journal gets a line with the new origin.
+        """
+        collection = self.collection
+        labelled: dict[int, Entry] = {}
+        for row in range(len(collection)):
+            entry = self.find_entry(row, entries)
+            if entry is not None and entry.error is None and self.has_array(entry):
+                labelled[row] = entry
+        done = {row for row, entry in labelled.items() if entry.origin == collection.get_origin(row)}
+        for row, media in collection.read_clips(row for row in labelled if row not in done):
+            entry = labelled[row]
+            if media is not None and identify_content(media) == entry.content:
+                done.add(row)
+                if not is_local_file(media):
+                    append_line(self.journal, asdict(replace(entry, origin=collection.get_origin(row))))
+        return frozenset(done)
+
+    def has_array(self, entry: Entry) -> bool:
+        return not entry.patches or is_whole(self.array_path(entry), entry.patches, len(self.classes))
+
+
+def split_into_jobs(rows: Sequence[int], num_proc: int | None) -> list[ClipsJob]:
+    """Jobs that workers take one after the other; for this process a single one."""
+    size = len(rows)
+    if num_proc is not None:
+        size = min(MOST_CLIPS_IN_A_JOB, -(-len(rows) // (num_proc * JOBS_PER_WORKER)))
+    parts = [tuple(rows[start : start + size]) for start in range(0, len(rows), max(1, size))]
+    return [ClipsJob(index, f"clips (rows from {part[0]:,} on)", part) for index, part in enumerate(parts)]
+
+
+def read_settings(path: Path) -> dict[str, Any] | None:
+    """What an earlier run was started with; None where that is missing or damaged."""
+    try:
+        stored = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError, RecursionError):
+        return None
+    if isinstance(stored, dict) and "fingerprint" in stored and isinstance(stored.get("settings"), dict):
+        return stored
+    return None
+
+
+def make_prediction(entry: Entry, meta: Any) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "category_tsr_fname": f"{entry.name}.npy",
+        "scanned_segment": [0.0, entry.end_seconds],
+        "scanned_num_chunks": entry.patches,
+        "per_chunk_length": entry.step_seconds,
+        "patch_length": entry.patch_seconds,
+        "meta": meta,
+    }

@@ -1,0 +1,186 @@
+"""What a run was started with, and whether what is asked for now may resume it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .._version import __version__
+from ..atomic_files import remove_leftovers, write_file
+from ..digests import digest_values
+from ..errors import RunError, SettingsError
+from ..settings import shown_settings
+from ..sources.data_files import find_data_files
+from ..sources.media_folder import METADATA_FILES
+from ..sources.source import Source
+from ..tagger import Tagger
+from .run_folder import RunFolder
+from .shards import DAMAGED_SUFFIX, shard_paths
+from .typed_json import read_as
+
+FORMAT = 1  # of the state
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run was started with: the settings and source that it must be resumed with."""
+
+    settings: dict[str, Any]
+    fingerprint: str  # of the settings
+    source: str
+    source_fingerprint: str
+    source_rows: int | None
+    shard_rows: int
+    limit: int | None
+    package_version: str = __version__
+    format: int = FORMAT
+
+
+def prepare_folder(folder: RunFolder, wanted: Record, overwrite: bool) -> Record:
+    """Start a run in DEST, or resume the same run; refuse any other content.
+
+    Returns the record from now on: a run that is resumed keeps its shards' size.
+    """
+    check_source(folder, wanted.source)
+    if overwrite:
+        clear(folder)
+    remove_leftovers(folder.shards)
+    remove_leftovers(folder.state)
+    before = read_record(folder)
+    shards = shard_paths(folder.shards)
+    if before is None or not shards:
+        check_is_unused(folder, shards)
+        folder.shards.mkdir(parents=True, exist_ok=True)
+        record = wanted
+    else:
+        check_is_same_run(folder, before, wanted)
+        record = replace(before, limit=wanted.limit)
+    if record != before:
+        write_file(folder.record, json.dumps(asdict(record), indent=1).encode())
+    return record
+
+
+def read_record(folder: RunFolder) -> Record | None:
+    try:
+        record = read_as(Record, folder.record.read_bytes())
+        counts = (record.source_rows, record.shard_rows, record.limit)
+        if any(count is not None and count < 1 for count in counts):
+            raise ValueError("a count of rows is below 1")
+        return record
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise RunError(
+            f"{folder.record} is damaged, or was written by another version; --overwrite starts over."
+        ) from error
+
+
+def clear(folder: RunFolder) -> None:
+    """Remove what runs have written, and no other files."""
+    for path in [*shard_paths(folder.shards), *folder.shards.glob(f".shard-*{DAMAGED_SUFFIX}")]:
+        path.unlink()
+    if folder.file is not None:
+        folder.file.unlink(missing_ok=True)
+    for path in (folder.failures, folder.record, folder.ledger, folder.written):
+        path.unlink(missing_ok=True)
+
+
+def check_source(folder: RunFolder, name: str) -> None:
+    """Refuse to overwrite the source, and to read what a run has written."""
+    source = Path(name).expanduser()
+    if folder.file is not None:
+        is_read = any(is_same_file(folder.file, file) for file in find_data_files(source)) or (
+            folder.file.name in METADATA_FILES and source.resolve() in folder.file.resolve().parents
+        )
+    else:
+        shards = folder.shards.resolve()
+        is_read = is_same_file(source, folder.shards.parent) or any(
+            shards in file.resolve().parents for file in find_data_files(source)
+        )
+    if is_read:
+        raise SettingsError(f"{folder.dest} is part of the source {name}; choose another DEST.")
+
+
+def is_same_file(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
+
+
+def check_is_unused(folder: RunFolder, shards: list[Path]) -> None:
+    """Refuse to write over, or beside, files that no run of this package has written."""
+    if folder.file is not None and folder.file.exists():
+        raise SettingsError(f"{folder.dest} exists, and there is no run to resume. --overwrite replaces it.")
+    if shards:
+        raise SettingsError(
+            f"{folder.shards} holds shards of a run whose record is missing. --overwrite starts over."
+        )
+    others = [path for path in folder.shards.glob("*") if not path.name.startswith(".")]
+    if others:
+        raise SettingsError(
+            f"{folder.shards} holds other files ({others[0].name}, ...); choose another DEST."
+        )
+
+
+def check_is_same_run(folder: RunFolder, before: Record, wanted: Record) -> None:
+    """Refuse to resume a run with other settings, another source or a smaller limit."""
+    advice = "--overwrite starts over (overwrite=True), another DEST keeps both."
+    if before.fingerprint != wanted.fingerprint:
+        changes = describe_changes(before.settings, wanted.settings)
+        raise SettingsError(f"{folder.dest} was started with other settings: {changes}. {advice}")
+    if before.source_fingerprint != wanted.source_fingerprint:
+        is_same_count = before.source_rows == wanted.source_rows
+        rows = "" if is_same_count else f" It had {before.source_rows} rows, now {wanted.source_rows}."
+        raise SettingsError(
+            f"{folder.dest} was started with another source, or {wanted.source} has changed since."
+            f"{rows} {advice}"
+        )
+    if wanted.limit is not None and (before.limit is None or wanted.limit < before.limit):
+        limit = "without a limit" if before.limit is None else f"with --limit {before.limit}"
+        raise SettingsError(f"{folder.dest} was started {limit}; a smaller one would remove rows. {advice}")
+
+
+def describe_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    changes = [
+        f"{name} was {before.get(name)!r}, now {value!r}"
+        for name, value in now.items()
+        if before.get(name) != value
+    ]
+    return "; ".join(changes) or "the model's files, or this package's ALGORITHMS_VERSION, have changed"
+
+
+def make_record(source: Source, tagger: Tagger, shard_rows: int, limit: int | None) -> Record:
+    return Record(
+        describe_settings(tagger),
+        make_fingerprint(tagger),
+        source.name,
+        source.fingerprint,
+        source.row_count,
+        shard_rows,
+        limit,
+    )
+
+
+def count_rows(record: Record) -> int | None:
+    """The rows of the whole run; None for a stream, whose length is not known."""
+    if record.source_rows is None or record.limit is None:
+        return record.source_rows
+    return min(record.source_rows, record.limit)
+
+
+def count_shards(record: Record) -> int | None:
+    """The shards of the whole run; None for a stream."""
+    total = count_rows(record)
+    return None if total is None else -(-total // record.shard_rows)
+
+
+def describe_settings(tagger: Tagger) -> dict[str, Any]:
+    """The settings that can change a result, without secrets, and with the dtype that "auto" means here."""
+    named = shown_settings(tagger)
+    if tagger.dtype == "auto":
+        named["dtype"] = tagger.spec.resolve_dtype(tagger.device)
+    return named
+
+
+def make_fingerprint(tagger: Tagger) -> str:
+    """A digest of what can change a result. Local models count by content, not by path."""
+    return digest_values(tagger.identity())

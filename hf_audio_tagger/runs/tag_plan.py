@@ -1,0 +1,185 @@
+"""What a run that tags has left to do: missing rows, and rows whose files have changed since."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from datasets import Dataset
+
+from ..columns import error_column
+from ..errors import SettingsError
+from ..rows import pick_column
+from ..sources.source import Source
+from ..tagger import Tagger
+from .progress import RunPlan
+from .record import Record, count_rows, count_shards
+from .run_folder import RunFolder
+from .shard_ledger import check_shard, read_ledger
+from .shards import (
+    DamagedShardError,
+    Footer,
+    find_failed,
+    read_columns,
+    read_footer,
+    read_texts,
+    set_aside,
+    shard_index,
+    shard_path,
+    shard_paths,
+)
+from .stamps import find_changed_rows, make_stamps, make_stamps_of_rows, names_files
+from .tag_shard import ShardJob, make_job
+
+RowsByShard = Mapping[int, tuple[int, ...]]
+
+
+def make_plan(
+    folder: RunFolder, record: Record, source: Source, tagger: Tagger, retry_failed: bool
+) -> RunPlan:
+    """Find the jobs that are left. Damaged shards are set aside."""
+    total = count_rows(record)
+    check_names(folder.shards, count_shards(record))
+    footers, notes = find_whole_shards(folder, record, total)
+    failing = {
+        index: find_failed_rows(shard_path(folder.shards, index), tagger)
+        for index, footer in footers.items()
+        if footer.failed_rows
+    }
+    redo_rows = failing if retry_failed else find_changes(folder, record, source, tagger, footers)
+    if total is None:
+        jobs = list_stream_jobs(footers, record, redo_rows)
+        total = expected_rows(source, record.limit)
+    else:
+        jobs = list_jobs(footers, record, total, redo_rows)
+    return RunPlan(
+        folder,
+        record,
+        jobs,
+        total,
+        done_rows=sum(footer.rows for footer in footers.values()) - sum(map(len, redo_rows.values())),
+        failed_rows=sum(len(set(rows) - set(redo_rows.get(index, ()))) for index, rows in failing.items()),
+        kept_rows=sum(footer.kept_rows for footer in footers.values()),
+        notes=notes,
+    )
+
+
+# Existing shards
+
+
+def check_names(folder: Path, count: int | None) -> None:
+    """Refuse files that are not shards of this run: `load_dataset` would read them as rows."""
+    for path in sorted(folder.iterdir()):
+        index = shard_index(path)
+        is_shard = index is not None and (count is None or index < count)
+        if not is_shard and not path.name.startswith("."):
+            raise SettingsError(
+                f"{folder} holds {path.name!r}, which is not part of this run, and its rows would be read as "
+                "part of the result. Move it elsewhere, or choose another DEST."
+            )
+
+
+def find_whole_shards(
+    folder: RunFolder, record: Record, total: int | None
+) -> tuple[dict[int, Footer], list[str]]:
+    """The footers of whole shards, and a note for each of the others, which are set aside."""
+    ledger = read_ledger(folder.ledger)
+    footers: dict[int, Footer] = {}
+    notes = []
+    for path in shard_paths(folder.shards):
+        index = shard_index(path)
+        assert index is not None
+        left = record.shard_rows if total is None else total - index * record.shard_rows
+        most = min(record.shard_rows, left)
+        footer = read_footer(path, record.fingerprint)
+        try:
+            if footer is None or not 0 < footer.rows <= most:
+                notes.append(set_aside_with_note(path, "is damaged, or of another run"))
+            elif total is None and index and not is_full(footers.get(index - 1), record):
+                notes.append(set_aside_with_note(path, "follows rows of the stream that are lost"))
+            else:
+                check_shard(path, folder.ledger, ledger)
+                footers[index] = footer
+        except DamagedShardError as error:
+            notes.append(str(error))
+    return footers, notes
+
+
+def is_full(footer: Footer | None, record: Record) -> bool:
+    return footer is not None and footer.rows == record.shard_rows
+
+
+def set_aside_with_note(path: Path, problem: str) -> str:
+    aside = set_aside(path)
+    return f"{path} {problem}. It is kept as {aside.name}, which may be removed; its rows are tagged again."
+
+
+# Rows to process again
+
+
+def find_failed_rows(path: Path, tagger: Tagger) -> tuple[int, ...]:
+    errors = error_column(tagger.tag_column).name
+    failed = find_failed(read_columns(path, [errors]), errors)
+    return tuple(row for row, is_failed in enumerate(failed) if is_failed)
+
+
+def find_changes(
+    folder: RunFolder, record: Record, source: Source, tagger: Tagger, footers: Mapping[int, Footer]
+) -> RowsByShard:
+    """The rows whose files have changed since they were processed."""
+    column = pick_column(list(source.features), tagger.column)
+    if isinstance(source.dataset, Dataset) and not source.refused and not names_files(source.dataset, column):
+        return {}
+    found = {}
+    for index, footer in footers.items():
+        if footer.stamps:
+            now = make_current_stamps(folder, source, column, index, index * record.shard_rows, footer.rows)
+            found[index] = tuple(find_changed_rows(footer.stamps, now))
+    return {index: rows for index, rows in found.items() if rows}
+
+
+def make_current_stamps(
+    folder: RunFolder, source: Source, column: str, index: int, start: int, rows: int
+) -> Iterable[bytes]:
+    """The stamps of a shard's rows now. The paths of a stream's rows are read from the shard."""
+    if not source.is_stream:
+        return make_stamps_of_rows(source, column, start, start + rows)
+    texts = read_texts(shard_path(folder.shards, index), column, [])
+    return make_stamps(source, texts[column], start) if column in texts.column_names else []
+
+
+# Jobs
+
+
+def list_jobs(
+    footers: Mapping[int, Footer], record: Record, total: int, redo_rows: RowsByShard
+) -> list[ShardJob]:
+    jobs = []
+    for index, start in enumerate(range(0, total, record.shard_rows)):
+        stop = min(start + record.shard_rows, total)
+        is_whole = index in footers and footers[index].rows == stop - start
+        if not is_whole or index in redo_rows:
+            jobs.append(make_job(index, start, stop, redo_rows.get(index, ())))
+    return jobs
+
+
+def list_stream_jobs(footers: Mapping[int, Footer], record: Record, redo_rows: RowsByShard) -> list[ShardJob]:
+    """A job for each shard with rows to redo, and one for the rest of the stream."""
+    full = sum(is_full(footer, record) for footer in footers.values())  # a stream has no gaps
+    last = footers.get(full, footers.get(full - 1))
+    has_ended = last is not None and last.ended
+    is_at_limit = record.limit is not None and sum(one.rows for one in footers.values()) >= record.limit
+    is_done = has_ended or is_at_limit
+    jobs = [
+        make_job(index, index * record.shard_rows, (index + 1) * record.shard_rows, rows)
+        for index, rows in redo_rows.items()
+        if index < full or is_done
+    ]
+    if not is_done:
+        jobs.append(make_job(full, full * record.shard_rows, None, redo_rows.get(full, ())))
+    return jobs
+
+
+def expected_rows(source: Source, limit: int | None) -> int | None:
+    """How many rows a stream has according to its dataset's metadata."""
+    split = (source.dataset.info.splits or {}).get(str(source.dataset.split))
+    count = split.num_examples if split is not None else None
+    return min(count, limit) if count and limit else count or limit

@@ -1,0 +1,174 @@
+"""The task that tags: a source's rows into shards of Parquet, and these into what DEST is."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, IterableDataset
+
+from ..checks import check_counts
+from ..errors import SettingsError
+from ..provenance import Provenance, add_provenance, read_file_provenance, update_provenance
+from ..results.summary import Summary
+from ..rows import pick_column
+from ..sources import open_source
+from ..sources.source import Source
+from ..tagger import Tagger, build_tagger
+from .engine import run_task
+from .failure_limit import parse_failure_limit
+from .join import is_joined, join_shards
+from .plain_rows import plain_features, plain_table
+from .progress import RunCounter, RunPlan, Watcher
+from .record import count_shards, make_record, prepare_folder, read_record
+from .run_folder import RunFolder, folder_for
+from .shards import shard_paths
+from .summary import summarize
+from .tag_plan import make_plan
+from .tag_shard import ShardTagger, tag_rows
+
+SHARD_ROWS = 1_000
+
+
+def tag_dataset(
+    source: str | os.PathLike[str] | Dataset | IterableDataset | Source,
+    dest: str | os.PathLike[str],
+    tagger: Tagger | None = None,
+    *,
+    num_proc: int | None = None,
+    shard_rows: int | None = None,
+    limit: int | None = None,
+    overwrite: bool = False,
+    retry_failed: bool = False,
+    max_failures: int | str | None = None,
+    push: Mapping[str, Any] | None = None,
+    watcher: Watcher | None = None,
+) -> Summary:
+    """Tag a source into DEST, shard by shard; called again, it resumes.
+
+    Rows whose local files have changed since (by size and time of change) are tagged again, too, and so are
+    the rows of damaged shards.
+
+    Args:
+        source: what `open_source` takes, or what it gave.
+        dest: a folder (`load_dataset` opens it), a .jsonl or .parquet file, or hf://datasets/user/name.
+        tagger: default: `build_tagger(on_error="record")`.
+        num_proc: worker processes. Default: none, this process does it.
+        shard_rows: rows in a shard, 1,000 by default. A run that is resumed keeps its own.
+        limit: only the first rows. A later run may have a larger one, or none.
+        overwrite: remove what an earlier run has written to DEST.
+        retry_failed: process the rows again that failed, and no others that are done.
+        max_failures: stop when more rows failed, a number or a share such as "5%".
+        push: push the result, as `push(ds, **push)`: {"repo_id": "user/name", "private": True, ...}.
+        watcher: is told about the progress.
+
+    >>> tag_dataset("clips/", "tagged/").failed  # doctest: +SKIP
+    0
+    """
+    tagger = build_tagger(on_error="record") if tagger is None else tagger
+    opened = source if isinstance(source, Source) else open_source(source, token=tagger.token)
+    failure_limit = parse_failure_limit(max_failures)
+    check_counts(num_proc=num_proc, shard_rows=shard_rows, limit=limit)
+    folder = folder_for(dest)
+    if opened.row_count == 0:
+        raise SettingsError(f"{opened.name} holds no rows.")
+    if opened.is_stream and num_proc is not None and num_proc > 1:
+        raise SettingsError("A stream is read in sequence, by one process: leave out num_proc= (--num-proc).")
+    pick_column(list(opened.features), tagger.column)
+    provenance = update_provenance(opened.provenance, opened.features, tagger)
+    task = TaggingTask(
+        folder, opened, tagger, provenance, shard_rows or SHARD_ROWS, limit, overwrite, retry_failed, push
+    )
+    return run_task(task, num_proc, watcher, failure_limit)
+
+
+@dataclass(frozen=True, eq=False)
+class TaggingTask:
+    folder: RunFolder
+    source: Source
+    tagger: Tagger
+    provenance: Provenance
+    shard_rows: int  # of a run that starts
+    limit: int | None
+    overwrite: bool
+    retry_failed: bool
+    push: Mapping[str, Any] | None
+
+    @property
+    def output(self) -> Path:
+        return self.folder.shards
+
+    def plan(self) -> RunPlan:
+        wanted = make_record(self.source, self.tagger, self.shard_rows, self.limit)
+        record = prepare_folder(self.folder, wanted, self.overwrite)
+        return make_plan(self.folder, record, self.source, self.tagger, self.retry_failed)
+
+    def make_work(self, plan: RunPlan) -> ShardTagger:
+        return ShardTagger(self.source, self.tagger, self.folder, plan.record, self.provenance)
+
+    def list_failures(self, plan: RunPlan) -> str | None:
+        return summarize(self.folder, self.tagger, plan.record.shard_rows).failures
+
+    def finish(self, plan: RunPlan, counter: RunCounter, watcher: Watcher) -> Summary:
+        if not is_joined(self.folder):
+            watcher.finishing(f"Writing {self.folder.dest}")
+            join_shards(self.folder)
+        summary = summarize(
+            self.folder,
+            self.tagger,
+            plan.record.shard_rows,
+            counter.processed_now,
+            counter.seconds,
+            counter.rate,
+        )
+        kept_now = summary.kept - plan.kept_rows
+        summary = replace(summary, processed_now=counter.processed_now - kept_now)
+        if summary.kept and None in self.provenance[self.tagger.tag_column]:
+            note = f"{summary.kept:,} rows came with tags of unknown origin and were kept (redo tags them)."
+            summary = replace(summary, notes=(note,))
+        if self.push is not None or self.folder.repo_id is not None:
+            self.push_result(watcher)
+        return summary
+
+    def push_result(self, watcher: Watcher) -> None:
+        from ..hub import push
+
+        options = dict(self.push or {})
+        if self.folder.repo_id is not None:
+            options["repo_id"] = self.folder.repo_id
+            options["revision"] = self.folder.revision or options.get("revision")
+        watcher.finishing(f"Pushing to {options['repo_id']}")
+        result, repo_id = read_result(self.folder), options.pop("repo_id")
+        push(result, repo_id, tagger=self.tagger, token=self.tagger.token, **options)
+
+
+def preview(source: Source, tagger: Tagger) -> dict[str, Any]:
+    """The first row as a run would write it, without the bytes of files; nothing is written.
+
+    >>> preview(open_source("clips/"), build_tagger("demo"))["video_audio_tags"]  # doctest: +SKIP
+    ['Siren']
+    """
+    row = source.stream().take(1) if source.is_stream else source.rows(0, 1)
+    if not len(row):
+        raise SettingsError(f"{source.name} holds no rows.")
+    update_provenance(source.provenance, source.features, tagger)
+    features = plain_features(tagger.features(source.features))
+    values: dict[str, Any] = plain_table(tag_rows(source, tagger, row, 0), features).to_pylist()[0]
+    return values
+
+
+def load_result(dest: str | os.PathLike[str]) -> Dataset:
+    """The rows of a run as a dataset, whatever form DEST has."""
+    return read_result(folder_for(dest))
+
+
+def read_result(folder: RunFolder) -> Dataset:
+    record = read_record(folder)
+    count = None if record is None else count_shards(record)
+    paths = [str(path) for path in shard_paths(folder.shards, count)]
+    if not paths:
+        raise SettingsError(f"{folder.dest} holds no shards of a run.")
+    result = Dataset.from_parquet(paths)
+    assert isinstance(result, Dataset)
+    return add_provenance(result, read_file_provenance(paths))
