@@ -129,9 +129,6 @@ def test_another_column_can_be_named() -> None:
     assert has_sound("Dog", min_score=0.2, column="segments")({"segments": segments}) is True
 
 
-# --- a row or a batch
-
-
 def test_depth_tells_a_batch_from_a_row() -> None:
     assert has_sound("Dog")([["Dog"], ["Cat"]]) == [True, False]
     assert has_sound("Dog")([None, [], ["Bark", "Cat"]]) == [False, False, True]
