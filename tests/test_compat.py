@@ -21,6 +21,7 @@ from datasets.distributed import split_dataset_by_node
 from datasets.fingerprint import Hasher
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from sound_files import needs_torchcodec
 
 import hf_audio_tagger
 from hf_audio_tagger.compat import (
@@ -115,8 +116,8 @@ def test_decoded_cells() -> None:
         assert datasets_internals.decode_cell(feature, ["x"]) == ["x"]
 
 
+@needs_torchcodec
 def test_encoded_files(clips: dict[str, Path]) -> None:
-    pytest.importorskip("torchcodec", exc_type=RuntimeError)
     path = str(clips["Siren"])
     ds = Dataset.from_dict({"a": [path]}).cast_column("a", Video())
     with works_with("datasets"):

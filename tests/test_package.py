@@ -187,7 +187,6 @@ def small_suite(tmp_path_factory: pytest.TempPathFactory, setup: configparser.Co
     ("arguments", "is_parallel"),
     [
         ([], True),
-        (["tests"], True),
         (["tests/test_a.py", "tests/test_b.py"], True),
         (["tests/test_a.py"], False),
         (["tests/test_a.py::test_worker"], False),
