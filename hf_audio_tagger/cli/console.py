@@ -59,14 +59,19 @@ def stderr() -> Console:
     return SafeConsole(stderr=True, highlight=False, emoji=False)
 
 
+def print_text(text: str, console: Console | None = None, style: str | None = None) -> None:
+    """Text as it is, without markup; its lines are not wrapped."""
+    (console or stdout()).print(text, style=style, markup=False, soft_wrap=True)
+
+
 def fail(message: str) -> None:
-    """An error in one line, however wide the terminal is."""
-    stderr().print(" ".join(message.splitlines()), style="red", markup=False, soft_wrap=True)
+    """An error in one line."""
+    print_text(" ".join(message.splitlines()), stderr(), "red")
 
 
 def note(message: str) -> None:
     """A note in one line."""
-    stderr().print(safe_text(message), style="dim", markup=False, soft_wrap=True)
+    print_text(safe_text(message), stderr(), "dim")
 
 
 def mark(console: Console, state: str) -> Text:

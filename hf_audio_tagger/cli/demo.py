@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import SettingsError
-from .console import mark, quiet_libraries, stderr, stdout
+from .console import mark, print_text, quiet_libraries, stderr, stdout
 
 if TYPE_CHECKING:
     from ..demo.videos import DemoVideo
@@ -47,7 +47,7 @@ def demo(
     for row in rows:
         for reason in filter(None, row["video_audio_error"]):
             short = reason.replace(f"{place}{os.sep}", "")
-            console.print(f"video_audio_error of {short}", style="dim", markup=False, soft_wrap=True)
+            print_text(f"video_audio_error of {short}", console, "dim")
     wrong = sum(shown_tag(row) != video.expected for video, row in zip(videos, rows, strict=True))
     if wrong:
         console.print(
@@ -56,7 +56,7 @@ def demo(
         )
         raise typer.Exit(1)
     console.print(f"All {len(videos)} are as expected. With your own videos, and AudioSet's 527 classes:\n")
-    console.print(NEXT_STEPS, style="cyan", markup=False, soft_wrap=True)
+    print_text(NEXT_STEPS, console, "cyan")
 
 
 def make_videos(folder: Path) -> "list[DemoVideo]":

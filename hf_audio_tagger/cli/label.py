@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from .console import stdout
+from .console import print_text, stdout
 from .options import RUN, SOURCES, AsJson, FollowLinks, Processes, option, takes_tagger
 from .report import finish, run_with_bar, settings_table, show_counts
 
@@ -107,7 +107,6 @@ def show_summary(summary: "LabelSummary", console: Console) -> None:
         "seconds": f"{summary.seconds:,.1f}",
     }
     show_counts(counts, summary.failed, console)
-    console.print(f"\nThe scores are in {summary.folder}", markup=False, soft_wrap=True)
+    print_text(f"\nThe scores are in {summary.folder}", console)
     if summary.failures is not None:
-        console.print(f"Failures are listed in {summary.failures}", markup=False, soft_wrap=True)
-        console.print("The same command tries them again.", markup=False, soft_wrap=True)
+        print_text(f"Failures are listed in {summary.failures}\nThe same command tries them again.", console)

@@ -41,15 +41,7 @@ def settings_table(
     without: Iterable[str] = (),
     **resolved: Any,
 ) -> Table:
-    """Facts of a run and the tagger's settings, but for its secrets.
-
-    Args:
-        facts: by name, as text.
-        tagger: whose settings are shown.
-        notes: lines below them.
-        without: settings that the command has no option for.
-        resolved: settings whose values are known by now, shown in place of the tagger's.
-    """
+    """Facts of a run, the tagger's settings and notes. Settings in `resolved` replace the tagger's."""
     from ..runs.record import describe_settings
 
     resolved = {**describe_settings(tagger), **resolved}

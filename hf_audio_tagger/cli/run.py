@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import note, quiet_libraries, stdout
+from .console import note, print_text, quiet_libraries
 from .exits import exit_codes
 from .report import finish
 
@@ -47,8 +47,5 @@ def summarize(report: "Report") -> dict[str, Any]:
 
 
 def print_summary(report: "Report") -> None:
-    console = stdout()
     counts = "".join(f", {count} {kind}" for kind, count in report.counts.items())
-    console.print(f"{report.samples} samples{counts}", markup=False, soft_wrap=True)
-    for path in report.written:
-        console.print(f"  {path}", markup=False, soft_wrap=True)
+    print_text("\n  ".join([f"{report.samples} samples{counts}", *map(str, report.written)]))

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from ..errors import SettingsError
 from ..text import safe_text
-from .console import stderr, stdout
+from .console import print_text, stderr, stdout
 from .options import HUB, RUN, SOURCES, AsJson, FollowLinks, Processes, option, takes_tagger
 from .report import finish, run_with_bar, settings_table, show_counts
 
@@ -122,7 +122,7 @@ def tag(
 def make_push_options(
     push: str | None, out: str | None, private: bool, revision: str | None, only_tags: bool
 ) -> dict[str, Any] | None:
-    """How to push, where that is asked for; a DEST on the Hub is such a wish too."""
+    """The options of a push, if --push is given or DEST is on the Hub."""
     to_hub = (out or "").startswith("hf://")
     if push is None and not to_hub:
         if private or revision or only_tags:
@@ -141,7 +141,7 @@ def describe_run(
     plan: "RunPlan | None" = None,
     num_proc: int | None = None,
 ) -> Table:
-    """The settings, resolved; of a dry run without a plan."""
+    """The resolved settings; a dry run has no plan."""
     from ..rows import pick_column
 
     facts = {"source": source.name, "rows": format_count(source.row_count)}
@@ -161,7 +161,7 @@ def format_count(number: int | None, unknown: str = "not known before the end") 
 
 
 def show_preview(source: "Source", tagger: "Tagger", out: str | None, limit: int | None) -> None:
-    """Settings, how many rows there are, and the first of them tagged."""
+    """Show the settings, the number of rows, and the first row tagged."""
     from ..columns import find_prefix
     from ..runs import preview
 
@@ -179,7 +179,7 @@ def show_preview(source: "Source", tagger: "Tagger", out: str | None, limit: int
 
 
 def show_summary(summary: "Summary", console: Console) -> None:
-    """Counts, the ten most frequent tags as bars, and where failures are listed."""
+    """Show counts, the ten most frequent tags as bars, and where failures are listed."""
     counts = {
         "rows": summary.rows,
         "tagged": summary.tagged,
@@ -209,7 +209,7 @@ def show_summary(summary: "Summary", console: Console) -> None:
         console.print()
         console.print(tags)
     for line in summary.notes:
-        console.print(f"\n{line}", markup=False, soft_wrap=True)
+        print_text(f"\n{line}", console)
     if summary.failures is not None:
-        console.print(f"\nFailures are listed in {summary.failures}", markup=False, soft_wrap=True)
-        console.print("The same command with --retry-failed tags them again.", markup=False, soft_wrap=True)
+        print_text(f"\nFailures are listed in {summary.failures}", console)
+        print_text("The same command with --retry-failed tags them again.", console)

@@ -12,6 +12,7 @@ from datasets.exceptions import DatasetGenerationError
 
 from ..digests import digest_values
 from ..errors import SettingsError
+from ..scores import compute_scores
 from .layout import INDEX_NAME, array_path
 
 PATCHES_AT_ONCE = 4_096  # turned into scores: 17 MB of 521 classes in float64
