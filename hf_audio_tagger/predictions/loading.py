@@ -30,7 +30,6 @@ class Index:
 
 
 def read_index(folder: Path) -> Index:
-    """Read and check `audio_pred.json`."""
     path = folder / INDEX_NAME
     try:
         content = json.loads(path.read_bytes())

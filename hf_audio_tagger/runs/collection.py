@@ -74,7 +74,6 @@ class Collection:
         return ids
 
     def read_tables(self, column: str) -> Iterator[pa.Table]:
-        """A column as it is stored."""
         return self.dataset.select_columns([column]).with_format("arrow").iter(ROWS_AT_ONCE)
 
     def read_clip(self, row: int) -> Media | None:
@@ -144,7 +143,6 @@ class Collection:
 
 
 def get_only_path(path: Any) -> str | None:
-    """The path of a cell, or of a list that holds one."""
     if isinstance(path, list):
         path = path[0] if len(path) == 1 else None
     return path or None

@@ -215,7 +215,6 @@ class LabellingTask:
         return array_path(self.home, f"{entry.name}.npy")
 
     def find_entries(self) -> list[Entry | None]:
-        """Each row's entry in the journal."""
         entries, _ = read_journal(self.journal)
         return [self.find_entry(row, entries) for row in range(len(self.collection))]
 

@@ -1,7 +1,7 @@
-"""Rows as JSON Lines: what JSON cannot hold, or nobody wants there, in plain terms.
+"""Rows as JSON Lines, without the bytes of files.
 
 A file in a cell ({bytes, path}, as `Video()` and `Audio()` store it) becomes its path, and a column of
-raw bytes is left out: megabytes of base64 in a line help nobody.
+bytes is left out.
 """
 
 import base64
@@ -27,7 +27,6 @@ def is_file(kind: pa.DataType) -> bool:
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
-    """The type of a column without the bytes of its files."""
     if is_file(kind):
         return pa.string()
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
@@ -42,7 +41,7 @@ def plain_cell(cell: Any) -> Any:
 
 
 def plain_features(features: Features) -> Features:
-    """The columns that rows keep in JSON."""
+    """The schema of the columns that JSON can hold."""
     kept = {}
     for name, field in zip(features, features.arrow_schema, strict=True):
         if not is_bytes(field.type):
@@ -52,7 +51,7 @@ def plain_features(features: Features) -> Features:
 
 
 def plain_table(table: pa.Table, names: Iterable[str]) -> pa.Table:
-    """The columns of a table that are kept, without the bytes of files."""
+    """Some columns of a table, without the bytes of files."""
     columns = {}
     for name in names:
         column = table[name]
@@ -64,7 +63,6 @@ def plain_table(table: pa.Table, names: Iterable[str]) -> pa.Table:
 
 
 def write_lines(file: BinaryIO, table: pa.Table) -> None:
-    """Append a line for each row."""
     columns = [plain_values(column) for column in table.columns]
     for values in zip(*columns, strict=True):
         row = dict(zip(table.column_names, values, strict=True))
@@ -73,7 +71,7 @@ def write_lines(file: BinaryIO, table: pa.Table) -> None:
 
 
 def plain_values(column: pa.ChunkedArray) -> list[Any]:
-    """A column's values; those that `datasets` keeps as JSON, since they are of mixed kinds, as they were."""
+    """A column's values; those of mixed types, which `datasets` stores as JSON, are parsed."""
     values: list[Any] = column.to_pylist()
     if not isinstance(column.type, pa.JsonType):
         return values
@@ -81,7 +79,7 @@ def plain_values(column: pa.ChunkedArray) -> list[Any]:
 
 
 def json_value(value: Any) -> Any:
-    """A value that `json` can write and another program can read: no NaN, no Python objects.
+    """A value that any JSON parser can read: no NaN, no Python objects.
 
     >>> json_value({"when": date(2024, 5, 1), "score": float("nan")})
     {'when': '2024-05-01', 'score': None}

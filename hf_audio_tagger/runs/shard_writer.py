@@ -44,7 +44,6 @@ class ShardWriter:
     def add(
         self, table: pa.Table, failed: int, stamps: bytes, state: State | None = None, ended: bool = False
     ) -> None:
-        """The next rows of the shard."""
         self.pending.append(table.select(self.schema.names).cast(self.schema))
         self.rows += len(table)
         self.failed_rows += failed

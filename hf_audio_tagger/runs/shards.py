@@ -121,7 +121,6 @@ def open_shard(path: Path) -> Iterator[pq.ParquetFile]:
 
 
 def read_columns(path: Path, names: list[str]) -> pa.Table:
-    """Those of some columns that a shard has."""
     with open_shard(path) as file:
         return file.read(columns=[name for name in names if name in file.schema_arrow.names])
 
@@ -145,7 +144,6 @@ def read_texts(path: Path, name: str, others: list[str]) -> pa.Table:
 
 
 def read_batches(path: Path, size: int) -> Iterator[pa.Table]:
-    """A shard's rows, at most `size` at a time."""
     with open_shard(path) as file:
         for batch in file.iter_batches(size):
             yield pa.Table.from_batches([batch])

@@ -51,7 +51,6 @@ def make_stamp(cell: str | list[str | None] | None, refused: Iterable[int] = ())
 
 
 def make_stamps_of_rows(source: Source, column: str, start: int, stop: int) -> Iterator[bytes]:
-    """The stamps of some rows of a dataset that is not a stream."""
     assert isinstance(source.dataset, Dataset)
     rows = source.dataset.select_columns([column]).with_format("arrow")
     for first in range(start, stop, ROWS_AT_ONCE):

@@ -124,7 +124,6 @@ def find_failed_rows(path: Path, tagger: Tagger) -> tuple[int, ...]:
 def find_changes(
     folder: RunFolder, record: Record, source: Source, tagger: Tagger, footers: Mapping[int, Footer]
 ) -> RowsByShard:
-    """The rows whose files have changed since they were processed."""
     column = pick_column(list(source.features), tagger.column)
     if isinstance(source.dataset, Dataset) and not source.refused and not names_files(source.dataset, column):
         return {}

@@ -260,9 +260,5 @@ def with_rows(known: pa.Table, tagged: pa.Table, rows: Sequence[int]) -> pa.Tabl
 
 def with_table(table: pa.Table, added: pa.Table) -> pa.Table:
     """A table with the columns of another, which replace those of the same name."""
-    for name in added.column_names:
-        if name in table.column_names:
-            table = table.set_column(table.column_names.index(name), name, added[name])
-        else:
-            table = table.append_column(name, added[name])
-    return table
+    columns = {name: one[name] for one in (table, added) for name in one.column_names}
+    return pa.table(columns)
