@@ -141,7 +141,8 @@ class Hub:
         repo_id = f"{namespace}/{body['name']}"
         if repo_id in self.repos:
             raise RefusalError(409, "You already created this dataset repo")
-        repo = self.repos[repo_id] = Repo(repo_id, body.get("visibility") == "private")
+        is_private = body.get("visibility") == "private" or bool(body.get("private"))  # new and old clients
+        repo = self.repos[repo_id] = Repo(repo_id, is_private)
         repo.commit("main", "initial commit", {".gitattributes": File(b"*.parquet filter=lfs\n", False)})
         return {"url": f"{self.url}/datasets/{repo_id}", "name": repo_id, "id": repo_id}
 

@@ -71,6 +71,24 @@ def test_a_wheel_is_checked_in_both_directions() -> None:
     assert unwanted == "tests/test_package.py does not belong in the wheel"
 
 
+# CONTRIBUTING.md
+
+
+def test_contributing_names_what_exists() -> None:
+    """Lists that additions go to, and the files that hold them."""
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    lists = re.findall(r"`(\w+)` in `([\w/]+\.py)`", text)
+    assert len(lists) > 8
+    for name, file in lists:
+        path = next((folder / file for folder in (PACKAGE, ROOT) if (folder / file).is_file()), None)
+        assert path is not None, f"{file} is not there"
+        assert re.search(rf"^\s*(?:def |class )?{name}\b", path.read_text("utf-8"), re.MULTILINE), (
+            f"{file} has no {name}"
+        )
+    for file, name in re.findall(r"`([\w/]+\.py)`'s `(\w+)`", text):
+        assert f"class {name}" in (PACKAGE / file).read_text("utf-8"), f"{file} has no class {name}"
+
+
 # One version, one list of Python versions
 
 
