@@ -67,7 +67,7 @@ def invoke(*words: object) -> Result:
     return CliRunner().invoke(app, ["tag", *map(str, words)])
 
 
-def test_kill_9_of_the_whole_group_and_the_same_command_again(clips: Path, tmp_path: Path) -> None:
+def test_the_same_command_continues_after_kill_9_of_the_whole_group(clips: Path, tmp_path: Path) -> None:
     dest = tmp_path / "out"
     command = [*COMMAND, "tag", str(clips), "--out", str(dest), "--shard-rows", "5", "--json", *SETTINGS]
     moments = random.Random(int(os.environ.get("KILL_SEED", "1")))

@@ -1,4 +1,4 @@
-"""What two taggers must not share: weights that differ, dtypes that differ. And what may not be told."""
+"""Identities: taggers with other weights or dtypes have another one, and secrets are part of none."""
 
 import ctypes
 import http.server
@@ -172,16 +172,14 @@ def test_a_run_goes_on_only_with_the_weights_that_it_was_begun_with(
     assert load_result(tmp_path / "out").num_rows == 1
 
 
-def test_weights_that_are_not_there_are_told_when_the_identity_is_taken(
-    server: WeightsServer, tmp_path: Path
-) -> None:
+def test_missing_weights_fail_when_the_identity_is_computed(server: WeightsServer, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="404"):
         build_tagger("yamnet", weights=f"{server.url}/gone.pth").identity()
     with pytest.raises(ModelError, match="no weights for 'vggish'"):
         build_tagger("vggish").identity()
 
 
-def test_weights_that_are_gone_since_are_told(tmp_path: Path) -> None:
+def test_weights_that_were_removed_since_fail(tmp_path: Path) -> None:
     file = tmp_path / "yamnet.pth"
     file.write_bytes(b"weights")
     tagger = build_tagger("yamnet", weights=file)
@@ -190,13 +188,13 @@ def test_weights_that_are_gone_since_are_told(tmp_path: Path) -> None:
         tagger.identity()
 
 
-def test_a_map_with_weights_that_are_not_there_fails(server: WeightsServer) -> None:
+def test_a_map_with_missing_weights_fails(server: WeightsServer) -> None:
     rows = Dataset.from_dict({"video": [None, "clip.mp4"]})
     with pytest.raises(ModelError, match="404"):
         rows.map(build_tagger("yamnet", weights=f"{server.url}/gone.pth"))
 
 
-def test_what_may_be_secret_in_a_url_is_told_nowhere(server: WeightsServer) -> None:
+def test_secrets_in_a_url_are_shown_nowhere(server: WeightsServer) -> None:
     server.files = {"/a.pth": b"one"}
     tagger = build_tagger("yamnet", weights=f"{server.url}/a.pth?signature=secret", token="hf_secret")
     table = settings_table({"out": "scores"}, tagger, notes=())
@@ -209,7 +207,7 @@ def test_what_may_be_secret_in_a_url_is_told_nowhere(server: WeightsServer) -> N
     assert "s3cret" not in str(caught.value)
 
 
-def test_schemes_that_weights_do_not_come_by_are_told_when_built() -> None:
+def test_wrong_schemes_of_weights_are_refused_when_built() -> None:
     with pytest.raises(SettingsError, match=r"weights.*https"):
         build_tagger("yamnet", weights="s3://bucket/yamnet.pth")
 
@@ -275,9 +273,7 @@ def test_a_download_that_breaks_off_leaves_nothing(server: WeightsServer, cache:
     assert build_tagger("yamnet", weights=f"{server.url}/a.pth").identity()
 
 
-def test_what_was_downloaded_is_not_asked_for_again_and_is_no_default(
-    server: WeightsServer, cache: Path
-) -> None:
+def test_a_download_is_made_once_and_is_no_default(server: WeightsServer, cache: Path) -> None:
     server.files = {"/yamnet.pth": b"one", "/other/yamnet.pth": b"two"}
     for folder in ("", "/other"):
         tagger = build_tagger("yamnet", weights=f"{server.url}{folder}/yamnet.pth")

@@ -1,4 +1,4 @@
-"""What a process remembers of the clips that it has heard, and what it does not."""
+"""Which results a process caches, and which not."""
 
 import os
 import threading
@@ -40,7 +40,7 @@ def write_wav(path: Path, label: str) -> None:
         file.writeframes((samples * 32_767).astype("<i2").tobytes())
 
 
-def test_a_file_that_is_rewritten_in_place_with_the_same_size_is_heard_again(tmp_path: Path) -> None:
+def test_a_file_that_is_rewritten_with_the_same_size_is_read_anew(tmp_path: Path) -> None:
     clip = tmp_path / "clip.wav"
     tagger = build_tagger("demo")
     write_wav(clip, "Siren")

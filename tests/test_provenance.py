@@ -40,7 +40,7 @@ def test_parts_that_name_no_tagger_are_of_unknown_origin() -> None:
     assert merge_provenance([]) == {}
 
 
-def test_who_made_tags_that_are_kept_and_tags_that_are_all_made_anew() -> None:
+def test_provenance_of_kept_tags_and_of_tags_made_anew() -> None:
     kept = update_provenance({"more": (OTHERS,)}, [TAGS, "more"], TAGGER)
     assert kept == {"more": (OTHERS,), TAGS: (None, OURS)}
     assert update_provenance({TAGS: (OURS,)}, [TAGS], TAGGER) == {TAGS: (OURS,)}
@@ -83,7 +83,7 @@ def test_records_come_back_as_they_were() -> None:
 
 
 @pytest.mark.parametrize("text", [b"{", b"\xff\xfe", b'{"video_audio_tags": [{"digest": []}]}'])
-def test_rows_whose_metadata_are_damaged_are_of_unknown_origin(text: bytes, tmp_path: Path) -> None:
+def test_damaged_metadata_mean_an_unknown_origin(text: bytes, tmp_path: Path) -> None:
     table = Dataset.from_dict({"video": ["a.mp4"], TAGS: [["Siren"]]}).data.table
     pq.write_table(table.replace_schema_metadata({KEY: text}), tmp_path / "rows.parquet")
     assert read_file_provenance([tmp_path / "rows.parquet"]) == {}
@@ -93,7 +93,7 @@ def test_rows_whose_metadata_are_damaged_are_of_unknown_origin(text: bytes, tmp_
 
 
 @pytest.mark.parametrize("settings", [{}, {"weights": "http://127.0.0.1:9/yamnet.pth"}])
-def test_a_tagger_whose_weights_are_not_here_is_not_told_and_nothing_is_fetched(
+def test_a_tagger_with_missing_weights_is_not_rebuilt_and_nothing_is_fetched(
     settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Metadata come with rows of strangers: what they name is not downloaded to see whether it fits."""
@@ -102,16 +102,14 @@ def test_a_tagger_whose_weights_are_not_here_is_not_told_and_nothing_is_fetched(
     assert rebuild_tagger(replace(OURS, model="yamnet", settings={"channels": "mean", **settings})) is None
 
 
-def test_a_tagger_that_metadata_tell_in_full_is_known_again() -> None:
+def test_a_tagger_is_rebuilt_from_a_complete_record() -> None:
     assert rebuild_tagger(OTHERS) == replace(OTHER, device=None)
     assert rebuild_tagger(replace(OTHERS, digest="another")) is None
     assert rebuild_tagger(replace(OTHERS, settings={"channels": "left"})) is None
     assert rebuild_tagger(replace(OTHERS, settings={"no such setting": 1})) is None
 
 
-def test_a_tagger_is_known_again_by_weights_that_were_downloaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tagger_with_downloaded_weights_is_rebuilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_AUDIO_TAGGER_CACHE", str(tmp_path / "cache"))
     (tmp_path / "served.pth").write_bytes(b"weights")
     monkeypatch.setattr(
@@ -122,7 +120,7 @@ def test_a_tagger_is_known_again_by_weights_that_were_downloaded(
     assert rebuild_tagger(record) == tagger
 
 
-def test_in_what_two_taggers_differ_is_told_by_name() -> None:
+def test_differences_are_described_by_name() -> None:
     other = replace(OTHERS, model="another")
     assert describe_differences(OURS, other) == (
         "model was 'demo', is now 'another'; channels was 'mean', is now 'first'"
@@ -145,7 +143,7 @@ def test_in_what_two_taggers_differ_is_told_by_name() -> None:
     ],
     ids=str,
 )
-def test_what_stands_beside_the_tags_makes_no_other_tagger(beside: dict[str, Any]) -> None:
+def test_columns_beside_the_tags_do_not_change_the_record(beside: dict[str, Any]) -> None:
     assert record_tagger(replace(TAGGER, **beside)).digest == OURS.digest
 
 

@@ -99,7 +99,7 @@ def test_columns_that_are_called_like_the_parts_of_a_cell(clips: Clips) -> None:
 
 
 @pytest.mark.parametrize("name", [None, "numpy", "arrow"])
-def test_a_column_that_is_not_there_is_told_with_those_that_are(name: str | None) -> None:
+def test_the_error_of_a_missing_column_lists_the_existing_ones(name: str | None) -> None:
     rows = Dataset.from_dict({"clip": ["a.mp4"], "label": ["x"]}).with_format(name)
     with pytest.raises(ColumnError, match=r"no column 'video' or 'videos' or 'audio'.*'clip', 'label'"):
         rows.map(build_tagger("demo"))
@@ -125,7 +125,7 @@ def test_a_clip_without_sound_has_nothing_in_the_columns_that_are_asked_for(clip
     assert (result.top, result.segments, result.embedding) == (None, None, None)
 
 
-def test_the_columns_say_what_is_heard(clips: Clips) -> None:
+def test_the_columns_hold_the_result(clips: Clips) -> None:
     every = build_tagger("demo", top_k=2, segments=True, embeddings=True)
     (result,) = every.classify(clips["Siren"])
     (row,) = Dataset.from_dict({"video": [str(clips["Siren"])]}).map(every).to_list()

@@ -71,7 +71,9 @@ def test_json_for_scripts_says_the_same_and_shows_no_controls() -> None:
     assert "é日本" in safe_json(value)
 
 
-def test_an_error_is_told_without_obeying_the_name(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+def test_an_error_shows_control_characters_of_a_name_escaped(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
     done = invoke(monkeypatch, "tag", folder, "--dry-run", "--model", "demo", "--on-error", "raise")
     assert done.exit_code == 2
     assert not UNSAFE.search(plain(done.output))

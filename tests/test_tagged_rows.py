@@ -88,7 +88,7 @@ def test_rows_that_keep_their_tags_are_counted_as_kept(
     assert again.as_dict()["kept"] == 3
 
 
-def test_the_shell_tells_what_was_kept(videos: list[str], tmp_path: Path) -> None:
+def test_the_shell_counts_kept_rows(videos: list[str], tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
     from hf_audio_tagger.cli import app
@@ -206,7 +206,7 @@ def test_what_is_written_holds_no_secret_and_no_folder(videos: list[str], tmp_pa
 # Done again
 
 
-def test_redo_replaces_all_that_another_tagger_said(
+def test_redo_replaces_all_columns_of_another_tagger(
     videos: list[str], said: list[list[str]], tmp_path: Path
 ) -> None:
     first = replace(OTHER, top_k=2)
@@ -229,7 +229,7 @@ def test_redo_replaces_all_that_another_tagger_said(
     assert rows.map(again, batched=True)["video_audio_tags"][:] == said
 
 
-def test_redo_that_was_cut_goes_on(videos: list[str], said: list[list[str]], tmp_path: Path) -> None:
+def test_an_interrupted_redo_continues(videos: list[str], said: list[list[str]], tmp_path: Path) -> None:
     rows, again = given(videos, [["wrong"]] * ROWS), replace(TAGGER, redo=True)
     with pytest.raises(KeyboardInterrupt):
         tag_dataset(rows, tmp_path / "out", again, shard_rows=4, watcher=Impatient())

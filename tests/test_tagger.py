@@ -236,7 +236,7 @@ def test_tagged_rows_are_left_as_they_are(clips: Clips) -> None:
         assert tagged["video_audio_tags"][:] == [["Siren"], ["Kept"], ["Old", "tags"]]
 
 
-def test_a_failed_row_or_one_that_lacks_a_column_is_done_again(clips: Clips, tmp_path: Path) -> None:
+def test_a_failed_row_or_one_that_lacks_a_column_is_tagged_anew(clips: Clips, tmp_path: Path) -> None:
     late = tmp_path / "late.mp4"
     ds = videos([str(clips["Siren"]), str(late)])
     record = build_tagger("demo", on_error="record")
@@ -359,7 +359,7 @@ def test_features_are_the_schema_after_the_map(dataset: Dataset) -> None:
         {"device": "tpu:7"},
     ],
 )
-def test_wrong_settings_are_told_when_built(settings: dict[str, Any]) -> None:
+def test_wrong_settings_are_refused_when_built(settings: dict[str, Any]) -> None:
     named = next(iter(set(settings) & {"weights"} or settings))
     with pytest.raises(SettingsError, match=named):
         build_tagger(**{"model": "demo", **settings})
