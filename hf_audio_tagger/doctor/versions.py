@@ -2,9 +2,6 @@
 
 import platform
 from collections.abc import Iterator
-from importlib import metadata
-
-from packaging.specifiers import SpecifierSet
 
 from .._version import __version__
 from .finding import Finding
@@ -12,22 +9,10 @@ from .libraries import LIBRARIES, find_import_error, find_version, install_comma
 
 
 def check_versions() -> Iterator[Finding]:
-    yield check_python()
+    yield Finding("Python", "ok", platform.python_version())  # pip refuses versions that do not fit
     yield Finding("hf-audio-tagger", "ok", __version__)
     for name in LIBRARIES:
         yield check_library(name)
-
-
-def check_python() -> Finding:
-    version = platform.python_version()
-    try:
-        required = SpecifierSet(metadata.metadata("hf-audio-tagger")["Requires-Python"] or "")
-    except metadata.PackageNotFoundError:
-        required = SpecifierSet()
-    if version in required:
-        return Finding("Python", "ok", version)
-    remedy = "Make the environment with such a Python."
-    return Finding("Python", "warning", f"{version}, not {required}", remedy)
 
 
 def check_library(name: str) -> Finding:

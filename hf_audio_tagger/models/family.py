@@ -1,8 +1,9 @@
 """What the package has to know of a family of models before it loads one."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from .model import AudioModel
 from .spec import DTYPES, ENGINES, ModelSpec
@@ -21,7 +22,7 @@ class ModelFiles:
     remedy: str | None = None
 
 
-class Family(Protocol):
+class Family(ABC):
     """Models that are named, loaded and identified alike: a file in `families/`, a line in `registry.py`.
 
     A family is looked up when a tagger is built, so its file imports torch and transformers inside its
@@ -32,7 +33,7 @@ class Family(Protocol):
     returns it from `identify` if it can change an output, and may narrow `engines` and `dtypes`.
     """
 
-    name: str
+    name: str  # what `build_tagger(model=...)` is given, unless `recognizes` takes other names
     release: Release | None = None  # the published file of weights; None: the family takes no `weights=`
     engines: tuple[str, ...] = ENGINES
     dtypes: tuple[str, ...] = DTYPES
@@ -41,18 +42,18 @@ class Family(Protocol):
         """Whether this family loads the model that `build_tagger` was asked for."""
         return model == self.name
 
+    @abstractmethod
     def load(self, spec: ModelSpec, device: "torch.device") -> AudioModel:
         """The model with its front end, on the device, in the dtype and engine that the spec asks for."""
-        ...
 
+    @abstractmethod
     def read_labels(self, spec: ModelSpec) -> tuple[str, ...]:
         """The class names by index, without building the network."""
-        ...
 
+    @abstractmethod
     def identify(self, spec: ModelSpec) -> tuple[Hashable, ...]:
         """What can change an output, but for dtype and engine: local files count by their content."""
-        ...
 
+    @abstractmethod
     def find_files(self, spec: ModelSpec) -> ModelFiles:
         """Where the files are; downloads nothing."""
-        ...
