@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from numbers import Integral
@@ -61,7 +61,6 @@ def is_forked() -> bool:
 
 
 def note_openvino() -> None:
-    """Remember that this process has run OpenVINO."""
     _used_openvino.add(os.getpid())
 
 
@@ -125,19 +124,12 @@ def count_siblings() -> int:
 
     Where the system does not tell (it is not Linux), a worker for each core is assumed.
     """
-    parent = str(os.getppid()).encode()
-    stats = [stat for path in Path("/proc").glob("[0-9]*/stat") if (stat := read_stat(path))]
-    if not stats:
-        return os.cpu_count() or 1
-    return sum(stat.rpartition(b")")[2].split()[1] == parent for stat in stats) - 1
-
-
-def read_stat(path: Path) -> bytes:
-    """As bytes, since the system cuts names within a letter; nothing where the process has ended."""
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
+    parents = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # the process has ended
+            stat = path.read_bytes()  # the system may cut a name within a letter
+            parents.append(int(stat.rpartition(b")")[2].split()[1]))
+    return parents.count(os.getppid()) - 1 if parents else os.cpu_count() or 1
 
 
 def is_worker() -> bool:

@@ -30,7 +30,7 @@ class JobProgress:
 
 Report = Callable[[JobProgress], None]
 IsStopped = Callable[[], bool]
-Work = Callable[[Job, Worker, Report, IsStopped], None]  # picklable: workers may be other processes
+Work = Callable[[Job, Worker, Report, IsStopped], None]  # picklable; raises a StoppedError if it is stopped
 
 
 class Executor(Protocol):
@@ -39,12 +39,8 @@ class Executor(Protocol):
     def run(
         self, jobs: Sequence[Job], work: Work, on_progress: Report, on_stopping: Callable[[], None]
     ) -> None:
-        """Return when all jobs are done. An exception of a job or of `on_progress` stops the others.
+        """Start the jobs in order and return when all are done; an exception stops the others.
 
-        Args:
-            jobs: in the order in which they are started.
-            work: called in a worker with the job, the worker, and functions to report progress and to ask
-                whether to stop, which it answers by raising a StoppedError.
-            on_progress: called in this process with what `work` reports.
-            on_stopping: called before jobs at work are stopped, which may take a while.
+        `on_progress` is called in this process with what `work` reports, `on_stopping` before workers are
+        asked to stop, which may take a while.
         """

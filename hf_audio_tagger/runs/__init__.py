@@ -22,19 +22,12 @@ shards as shorter ones. The task that labels writes a file for each clip, and a 
 | `plain_rows.py`, `typed_json.py` | rows as JSON Lines; JSON with checked types |
 """
 
-from ..results.summary import Summary
-from .labelling import LabelSummary, export_predictions
-from .progress import Progress, RunPlan, Watcher
-from .tagging import load_result, preview, tag_dataset
-
-__all__ = [
-    "LabelSummary",
-    "Progress",
-    "RunPlan",
-    "Summary",
-    "Watcher",
-    "export_predictions",
-    "load_result",
-    "preview",
-    "tag_dataset",
-]
+from ..results.summary import Summary as Summary
+from .labelling import LabelSummary as LabelSummary
+from .labelling import export_predictions as export_predictions
+from .progress import Progress as Progress
+from .progress import RunPlan as RunPlan
+from .progress import Watcher as Watcher
+from .tagging import load_result as load_result
+from .tagging import preview as preview
+from .tagging import tag_dataset as tag_dataset

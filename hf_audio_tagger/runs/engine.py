@@ -3,10 +3,8 @@
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Protocol, TypeVar
 
-from ..atomic_files import remove_leftovers
 from ..errors import RunError, SettingsError
 from ..executors import pick_executor
 from ..executors.contract import Work
@@ -23,10 +21,6 @@ class Task(Protocol[Summary]):
 
     @property
     def folder(self) -> RunFolder: ...
-
-    @property
-    def output(self) -> Path:
-        """The folder that jobs write to."""
 
     def plan(self) -> RunPlan:
         """Prepare the folder, and list the jobs that are left."""
@@ -63,7 +57,6 @@ def run_task(
         except TooManyFailuresError as error:
             listed = task.list_failures(plan)
             raise RunError(f"{error} What is done is kept, the failures are listed in {listed}.") from None
-        remove_leftovers(task.output)  # of workers that were lost
         return task.finish(plan, counter, watcher)
 
 

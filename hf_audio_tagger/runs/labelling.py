@@ -128,10 +128,6 @@ class LabellingTask:
         return self.folder.state.parent
 
     @property
-    def output(self) -> Path:
-        return self.home / ARRAYS_NAME
-
-    @property
     def journal(self) -> Path:
         return self.folder.state / JOURNAL_NAME
 
@@ -141,38 +137,28 @@ class LabellingTask:
         done = self.find_done_rows(entries)
         rows = [row for row in range(len(self.collection)) if row not in done]
         record = make_record(self.collection.source, self.tagger, 1, None)
+        jobs = split_into_jobs(rows, self.num_proc)
         note = f"{self.journal} is damaged (lines: {invalid_lines:,}); their clips are labelled again."
-        return RunPlan(
-            self.folder,
-            record,
-            split_into_jobs(rows, self.num_proc),
-            total_rows=len(self.collection),
-            done_rows=len(done),
-            notes=(note,) if invalid_lines else (),
-        )
+        notes = [note] if invalid_lines else []
+        return RunPlan(self.folder, record, jobs, len(self.collection), len(done), notes=notes)
 
     def make_work(self, plan: RunPlan) -> ClipLabeller:
         return ClipLabeller(self.collection, self.tagger, self.home, self.journal)
 
     def list_failures(self, plan: RunPlan) -> str | None:
-        failed = [entry for entry in self.find_entries() if entry is not None and entry.error is not None]
+        failed = [one for one in self.find_entries() if one is not None and one.error is not None]
         return write_failures(
-            self.home / FAILURES_NAME, [{"id": entry.id, "error": entry.error} for entry in failed]
+            self.home / FAILURES_NAME, [{"id": one.id, "error": one.error} for one in failed]
         )
 
     def finish(self, plan: RunPlan, counter: RunCounter, watcher: Watcher) -> LabelSummary:
+        remove_leftovers(self.home / ARRAYS_NAME)  # of workers that were lost
         watcher.finishing(f"Writing {self.home / INDEX_NAME}")
         entries = self.find_entries()
-        without_sound = [
-            id
-            for id, entry in zip(self.collection.ids, entries, strict=True)
-            if entry is None or entry.is_silent
-        ]
-        predictions = (
-            make_prediction(entry, meta)
-            for entry, meta in zip(entries, self.collection.read_metas(), strict=True)
-            if entry is not None and entry.patches
-        )
+        with_ids = zip(entries, self.collection.ids, strict=True)
+        without_sound = [id for entry, id in with_ids if entry is None or entry.is_silent]
+        with_metas = zip(entries, self.collection.read_metas(), strict=True)
+        predictions = (make_prediction(entry, meta) for entry, meta in with_metas if entry and entry.patches)
         write_index(self.home, self.tagger.model, self.classes, without_sound, predictions)
         labelled = [entry for entry in entries if entry is not None and entry.patches]
         return LabelSummary(
@@ -205,8 +191,8 @@ class LabellingTask:
         if before is not None and before["fingerprint"] != wanted["fingerprint"]:
             changes = describe_changes(before["settings"], describe_settings(compared))
             raise SettingsError(f"{self.folder.dest} was labelled with other settings: {changes}. {advice}")
-        self.output.mkdir(parents=True, exist_ok=True)
-        for folder in (self.output, self.home, self.folder.state):
+        (self.home / ARRAYS_NAME).mkdir(parents=True, exist_ok=True)
+        for folder in (self.home / ARRAYS_NAME, self.home, self.folder.state):
             remove_leftovers(folder)
         write_file(settings_path, json.dumps(wanted, indent=1).encode())
         append_line(self.journal)  # ends a line that was cut off when a run was killed
@@ -229,11 +215,8 @@ class LabellingTask:
         same, the journal gets a line with the new origin.
         """
         collection = self.collection
-        labelled: dict[int, Entry] = {}
-        for row in range(len(collection)):
-            entry = self.find_entry(row, entries)
-            if entry is not None and entry.error is None and self.has_array(entry):
-                labelled[row] = entry
+        found = {row: self.find_entry(row, entries) for row in range(len(collection))}
+        labelled = {row: entry for row, entry in found.items() if entry and self.is_labelled(entry)}
         done = {row for row, entry in labelled.items() if entry.origin == collection.get_origin(row)}
         for row, media in collection.read_clips(row for row in labelled if row not in done):
             entry = labelled[row]
@@ -243,8 +226,10 @@ class LabellingTask:
                     append_line(self.journal, asdict(replace(entry, origin=collection.get_origin(row))))
         return frozenset(done)
 
-    def has_array(self, entry: Entry) -> bool:
-        return not entry.patches or is_whole(self.array_path(entry), entry.patches, len(self.classes))
+    def is_labelled(self, entry: Entry) -> bool:
+        return entry.is_silent or (
+            entry.error is None and is_whole(self.array_path(entry), entry.patches, len(self.classes))
+        )
 
 
 def split_into_jobs(rows: Sequence[int], num_proc: int | None) -> list[ClipsJob]:

@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from datasets import Dataset
 
 from ..cells import is_url
@@ -57,18 +56,6 @@ def make_stamps_of_rows(source: Source, column: str, start: int, stop: int) -> I
         yield from make_stamps(source, rows[first : min(first + ROWS_AT_ONCE, stop)][column], first)
 
 
-def names_files(dataset: Dataset, column: str) -> bool:
-    """False where all media are bytes in their cells: then there is no file to check."""
-    chunks = dataset.data.column(column).chunks
-    return any(has_text(select_paths(chunk, only_files=True)) for chunk in chunks)
-
-
-def has_text(paths: pa.Array) -> bool:
-    while pa.types.is_list(paths.type):
-        paths = pc.list_flatten(paths)
-    return bool(paths.null_count < len(paths))
-
-
 def find_changed_rows(recorded: bytes, now: Iterable[bytes]) -> list[int]:
     """The rows whose files exist and have changed since they were processed."""
     return [row for row, stamp in enumerate(now) if is_changed(get_stamp(recorded, row), stamp)]
@@ -81,3 +68,7 @@ def is_changed(recorded: bytes, now: bytes) -> bool:
 def get_stamp(stamps: bytes, row: int) -> bytes:
     """A row's stamp among those of a shard; shards of earlier versions have none."""
     return stamps[row * SIZE : (row + 1) * SIZE] or NO_FILE
+
+
+def get_stamps(stamps: bytes, start: int, stop: int) -> list[bytes]:
+    return [get_stamp(stamps, row) for row in range(start, stop)]

@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from datasets import Dataset
-
 from ..columns import error_column
 from ..errors import SettingsError
 from ..rows import pick_column
@@ -26,7 +24,7 @@ from .shards import (
     shard_path,
     shard_paths,
 )
-from .stamps import find_changed_rows, make_stamps, make_stamps_of_rows, names_files
+from .stamps import find_changed_rows, make_stamps, make_stamps_of_rows
 from .tag_shard import ShardJob, make_job
 
 RowsByShard = Mapping[int, tuple[int, ...]]
@@ -125,8 +123,6 @@ def find_changes(
     folder: RunFolder, record: Record, source: Source, tagger: Tagger, footers: Mapping[int, Footer]
 ) -> RowsByShard:
     column = pick_column(list(source.features), tagger.column)
-    if isinstance(source.dataset, Dataset) and not source.refused and not names_files(source.dataset, column):
-        return {}
     found = {}
     for index, footer in footers.items():
         if footer.stamps:

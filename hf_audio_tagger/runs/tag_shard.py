@@ -27,7 +27,7 @@ from .run_folder import RunFolder
 from .shard_ledger import add_to_ledger
 from .shard_writer import ShardWriter
 from .shards import Footer, find_failed, read_batches, read_columns, read_footer, shard_path
-from .stamps import NO_FILE, get_stamp, make_stamps
+from .stamps import NO_FILE, get_stamps, make_stamps
 
 GPU_MICRO_BATCHES = 16  # in a batch on a GPU, so that decoding keeps ahead of it; 1 on a CPU
 
@@ -51,7 +51,7 @@ class Batch:
 
     table: pa.Table
     known: pa.Table | None = None
-    stamps: tuple[bytes, ...] = ()  # of the files that the earlier run read
+    stamps: Sequence[bytes] = ()  # of the files that the earlier run read
     state: State | None = None
     ended: bool = False
 
@@ -127,7 +127,7 @@ class ShardTagger:
         for first, end in pairwise(sorted({*range(0, rows, batch_rows), known_rows, rows})):
             table = self.source.rows(job.start + first, job.start + end)
             if known is not None and footer is not None and end <= known_rows:
-                stamps = tuple(get_stamp(footer.stamps, row) for row in range(first, end))
+                stamps = get_stamps(footer.stamps, first, end)
                 yield Batch(table, known.slice(first, end - first), stamps)
             else:
                 yield Batch(table)
@@ -137,7 +137,7 @@ class ShardTagger:
         row = 0
         for table in read_batches(self.find_shard(index), batch_rows):
             names = [name for name in list_tag_columns(self.tagger) if name in table.column_names]
-            stamps = tuple(get_stamp(footer.stamps, one) for one in range(row, row + len(table)))
+            stamps = get_stamps(footer.stamps, row, row + len(table))
             yield Batch(table.drop_columns(names), table.select(names), stamps, footer.state, footer.ended)
             row += len(table)
 

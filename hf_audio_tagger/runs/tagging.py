@@ -3,11 +3,11 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, IterableDataset
 
+from ..atomic_files import remove_leftovers
 from ..checks import check_counts
 from ..errors import SettingsError
 from ..provenance import Provenance, add_provenance, read_file_provenance, update_provenance
@@ -95,10 +95,6 @@ class TaggingTask:
     retry_failed: bool
     push: Mapping[str, Any] | None
 
-    @property
-    def output(self) -> Path:
-        return self.folder.shards
-
     def plan(self) -> RunPlan:
         wanted = make_record(self.source, self.tagger, self.shard_rows, self.limit)
         record = prepare_folder(self.folder, wanted, self.overwrite)
@@ -111,6 +107,7 @@ class TaggingTask:
         return summarize(self.folder, self.tagger, plan.record.shard_rows).failures
 
     def finish(self, plan: RunPlan, counter: RunCounter, watcher: Watcher) -> Summary:
+        remove_leftovers(self.folder.shards)  # of workers that were lost
         if not is_joined(self.folder):
             watcher.finishing(f"Writing {self.folder.dest}")
             join_shards(self.folder)

@@ -25,9 +25,7 @@ def check_types(value: T) -> T:
     return value
 
 
-@cache
-def read_hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
+read_hints = cache(get_type_hints)
 
 
 def has_type(value: object, hint: Any) -> bool:
