@@ -17,7 +17,7 @@ from ...scores import EMPTY
 from ...settings import DEFAULT_MODEL, TAG_COLUMN
 from ...tagger import build_tagger
 from ..operator import Batch, Fields, Mapper, SampleResult
-from ..options import one_of, option, read_flag, read_text
+from ..recipe import one_of, option, read_flag, read_text
 
 TAGGED, ALREADY_TAGGED, FAILED = "tagged", "already tagged", "failed"
 VIDEOS, ERRORS = "videos", "video_audio_error"  # columns of the tables that the tagger is given
