@@ -106,7 +106,7 @@ class Filter(Operator):
 
     def process(self, batch: Batch, existing: Fields) -> list[SampleResult]:
         stats = [fields.get(self.stat) for fields in existing]
-        cells = batch[self.input_column] if self.input_column in batch else [None] * len(stats)
+        cells = batch.get(self.input_column, [None] * len(stats))
         return [
             SampleResult({self.stat: self.compute_stat(cell) if stat is None else stat})
             for cell, stat in zip(cells, stats, strict=True)
