@@ -9,7 +9,7 @@ True
 `ontology` is the one instance of `Ontology`, a collection to be indexed, searched and iterated. 38
 categories have several parents: "Growling" is below Dog, Cat and two more. "The ontology's order" is
 that of Google's published file, depth first from its 7 roots.
-The data are in ontology.tsv, which is read once, on first use.
+The data are in ontology.tsv, which is read on first use.
 """
 
 import re
@@ -174,9 +174,6 @@ class Ontology:
 
     def __len__(self) -> int:
         return len(read_categories())
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return Ontology, ()  # it has no state
 
     @property
     def roots(self) -> tuple[Category, ...]:
