@@ -14,7 +14,6 @@ from typing import Any
 
 import datasets
 import fsspec
-import pyarrow as pa
 import pytest
 from datasets import Dataset, Features, IterableDataset, List, Value, Video
 from datasets.distributed import split_dataset_by_node
@@ -92,22 +91,11 @@ def test_stored_columns() -> None:
         assert datasets_internals.stored_column(batch, "b") is None
 
 
-def test_features_of_arrow_types() -> None:
-    with works_with("datasets"):
-        assert datasets_internals.feature_from_arrow(pa.list_(pa.string())) == List(Value("string"))
-
-
 def test_decodable_features() -> None:
     with works_with("datasets"):
         assert datasets_internals.is_decodable(List(Video()))
         assert datasets_internals.is_decodable(Video(decode=False))
         assert not datasets_internals.is_decodable(Value("string"))
-
-
-def test_decoded_cells() -> None:
-    with works_with("datasets"):
-        feature = Features({"a": List(Value("string"))})["a"]
-        assert datasets_internals.decode_cell(feature, ["x"]) == ["x"]
 
 
 @needs_torchcodec

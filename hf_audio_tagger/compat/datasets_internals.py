@@ -46,19 +46,9 @@ def stored_column(rows: Mapping[str, Any], name: str) -> pa.ChunkedArray | None:
     return rows.pa_table[name] if name in rows.keys_to_format else None
 
 
-def feature_from_arrow(kind: pa.DataType) -> Any:
-    """The feature of an Arrow type. Publicly only `Features.from_arrow_schema` gives it, for whole tables."""
-    return feature_module.generate_from_arrow_type(kind)
-
-
 def is_decodable(feature: Any) -> bool:
     """True for `Video()`, `Audio()`, `Image()` and the like, in lists and with `decode=False` too."""
     return bool(feature_module.require_decoding(feature, ignore_decode_attribute=True))
-
-
-def decode_cell(feature: Any, cell: Any) -> Any:
-    """A stored value as Python users see it. Publicly only whole rows can be decoded."""
-    return feature_module.decode_nested_example(feature, cell)
 
 
 def infer_features(stream: IterableDataset) -> IterableDataset:
