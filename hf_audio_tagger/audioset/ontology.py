@@ -195,12 +195,8 @@ class Ontology:
         """
         wanted = text.casefold()
         word = re.compile(r"\b" + re.escape(wanted))
-
-        def rank(category: Category) -> tuple[bool, bool]:
-            name = category.name.casefold()
-            return name != wanted, not word.search(name)
-
-        return tuple(sorted((one for one in self if wanted in one.name.casefold()), key=rank))
+        names = {one: one.name.casefold() for one in self if wanted in one.name.casefold()}
+        return tuple(sorted(names, key=lambda one: (names[one] != wanted, not word.search(names[one]))))
 
     def tree(self, name_or_id: str | None = None, depth: int | None = None) -> str:
         """A category and all below it, or the whole ontology, as indented lines.

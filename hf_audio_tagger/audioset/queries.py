@@ -8,9 +8,9 @@
 Give `filter` its `input_columns`: without it `datasets` decodes every video first. `map` needs none, as
 it decodes only the columns that a function reads.
 
-The functions take a row or a batch, or with `input_columns` a column's value or its values of a batch. An
-unformatted `Dataset` says which it is. Otherwise the depth of the lists does; where that is not enough
-(`[]`, `[None]`), it is read as one row, unless `batched=True`. A batch that is read as a row is never
+The functions take a row or a batch, or with `input_columns` a column's value or its values of a batch. The
+types that an unformatted `Dataset` passes differ; otherwise the depth of the lists decides. Where that is not
+enough (`[]`, `[None]`), it is read as one row, unless `batched=True`. A batch that is read as a row is never
 filtered wrongly: `datasets` raises where it expects a list of booleans.
 """
 

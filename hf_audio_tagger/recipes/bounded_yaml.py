@@ -1,10 +1,9 @@
-"""YAML and JSON from untrusted files, parsed within limits.
+"""Limits for YAML and JSON from untrusted files.
 
 An alias counts as all that it stands for: a few bytes of nested aliases can expand to gigabytes when they are
 read, merged into a mapping or shown in an error.
 """
 
-import json
 from typing import Any
 
 import yaml
@@ -50,14 +49,8 @@ def check_limit(what: str, number: int, limit: int) -> None:
         raise ValueError(f"it has more than {limit:,} {what}, aliases expanded")
 
 
-def parse_json(text: str) -> Any:
-    """A JSON document. `ValueError` where it is invalid or too deep."""
-    value = json.loads(text)
-    check_depth(value, 0)
-    return value
-
-
-def check_depth(value: Any, depth: int) -> None:
+def check_depth(value: Any, depth: int = 0) -> None:
+    """The limit for JSON, which has no aliases; its nodes and characters are limited by the file's bytes."""
     check_limit("levels", depth, MAX_DEPTH)
     if isinstance(value, dict | list):
         for child in value.values() if isinstance(value, dict) else value:

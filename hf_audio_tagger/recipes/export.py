@@ -66,14 +66,13 @@ def check_export(path: Path, inputs: Sequence[Path], overwrite: bool) -> None:
 
     `inputs` are the files that the run reads, and folders of which it reads all files.
     """
-    input_ids = {(info.st_dev, info.st_ino) for file in inputs if file.exists() for info in [file.stat()]}
     folders = [Path(os.path.realpath(file)) for file in inputs if file.is_dir()]
     for output in output_paths(path):
         problem = None
         inside = [folder for folder in folders if folder in Path(os.path.realpath(output)).parents]
         if output.is_dir():
             problem = "is a folder; name a file."
-        elif output.exists() and (output.stat().st_dev, output.stat().st_ino) in input_ids:
+        elif output.exists() and any(file.exists() and file.samefile(output) for file in inputs):
             problem = "is an input of this recipe; name another file."
         elif inside:
             problem = f"is in {inside[0]}, and the next run would read it as samples; name a file outside."

@@ -1,9 +1,10 @@
-"""A Data-Juicer recipe, read safely: what it says and, where it is silent, Data-Juicer's own defaults.
+"""A Data-Juicer recipe, read safely, with Data-Juicer's own defaults for the keys that it lacks.
 
 The options of recipes and operators are declared once, as fields of dataclasses, each with its default and
 what checks it: `min_loudness: float = option(-60.0, read_number)`. `parse_options` reads what is given.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -14,7 +15,7 @@ import yaml
 from ..checks import COUNT, invalid, is_count, is_number
 from ..errors import SettingsError
 from ..text import one_line
-from .bounded_yaml import MAX_BYTES, BoundedLoader, parse_json
+from .bounded_yaml import MAX_BYTES, BoundedLoader, check_depth
 
 T = TypeVar("T")
 Read = Callable[[str, Any], Any]  # takes an option's name and what a recipe gives for it
@@ -147,7 +148,9 @@ def load_mapping(path: Path) -> dict[str, Any]:
     if len(data) > MAX_BYTES:
         raise SettingsError(f"the recipe is too large: more than {MAX_BYTES:,} bytes.")
     try:
-        given = parse_json(text) if path.suffix.lower() == ".json" else yaml.load(text, BoundedLoader)
+        is_json = path.suffix.lower() == ".json"
+        given = json.loads(text) if is_json else yaml.load(text, BoundedLoader)
+        check_depth(given)
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         raise SettingsError(f"the recipe cannot be parsed ({one_line(error)}).") from error
     if not isinstance(given, dict):

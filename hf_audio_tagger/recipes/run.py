@@ -1,4 +1,4 @@
-"""The engine: samples through the operators of a recipe, their results merged, counted and exported."""
+"""The engine: the samples go through the operators of a recipe, their results merged, counted and exported."""
 
 import logging
 import os
@@ -103,7 +103,7 @@ def run_operator(
         batch_size=BATCH_SAMPLES,
         num_proc=processes if processes > 1 else None,
         features=merge_features(samples.features, operator),
-        load_from_cache_file=False,  # a video may have changed since, and a failure may be mended
+        load_from_cache_file=False,  # a video may have changed since, and what failed may be repaired
         desc=operator.name,
     )
     for row in samples.select_columns([NUMBER, *RESULT_FEATURES]):
@@ -126,9 +126,7 @@ def process_batch(operator: Operator, batch: Batch) -> dict[str, Any]:
     return {
         column: [{**fields, **result.fields} for fields, result in zip(existing, results, strict=True)],
         OUTCOMES: [list(result.outcomes) for result in results],
-        FAILURES: [
-            [{"media": media, "reason": reason} for media, reason in result.failures] for result in results
-        ],
+        FAILURES: [[{"media": media, "reason": why} for media, why in result.failures] for result in results],
     }
 
 

@@ -53,12 +53,9 @@ def media_columns(recipe: Recipe) -> list[str]:
 
 
 def find_sources(dataset_path: str) -> list[Path]:
-    """The files and folders of a `dataset_path`, which may list several, each with a weight before it.
+    """The files and folders of a `dataset_path`, which may list several: "0.5 a.jsonl 0.5 b.jsonl".
 
-    Without `max_sample_num` a weight changes nothing: every sample of each is taken.
-
-    >>> find_sources("0.5 a.jsonl 0.5 b.jsonl")  # doctest: +SKIP
-    [Path('/data/a.jsonl'), Path('/data/b.jsonl')]
+    Without `max_sample_num` the weights change nothing: every sample of each is taken.
     """
     if Path(dataset_path).exists():
         return [Path(dataset_path).absolute()]
@@ -127,11 +124,7 @@ def has_paths(feature: Any) -> bool:
 
 
 def make_absolute(cell: Any, folders: tuple[Path, ...]) -> Any:
-    """A cell with absolute paths. URLs, bytes and the like stay as they are.
-
-    >>> make_absolute(["clips/a.mp4", "/b.mp4", None], (Path("/data"),))
-    ['/data/clips/a.mp4', '/b.mp4', None]
-    """
+    """A cell with absolute paths. URLs, bytes and the like stay as they are."""
     if isinstance(cell, list):
         return [make_absolute(one, folders) for one in cell]
     if not isinstance(cell, str) or is_url(cell) or os.path.isabs(cell):

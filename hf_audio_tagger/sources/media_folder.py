@@ -1,4 +1,4 @@
-"""A folder of media as rows: its files, or what metadata files say of them, as VideoFolder reads these.
+"""A folder of media as rows: its files, or the rows of its metadata files, as VideoFolder reads these.
 
 Rows have names of files that a dataset can hold. Files that must not be read are refused with a reason.
 """

@@ -32,8 +32,7 @@ def set_epoch(stream: IterableDataset, epoch: int) -> IterableDataset:
 def fingerprint_stream(stream: IterableDataset) -> str:
     """Differs between streams whose rows differ, and is the same in every process.
 
-    As in the cache of `datasets`, a function of an imported module counts by its name, one of the script
-    itself by its code.
+    As in the cache of `datasets`, an imported function counts by its name, one of the script by its code.
     """
     columns = repr(stream.features)
     identity: object
