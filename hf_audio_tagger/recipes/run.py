@@ -1,4 +1,4 @@
-"""The engine: the samples go through the operators of a recipe, their results merged, counted and exported."""
+"""The engine: samples go through the operators of a recipe; results are merged, counted and exported."""
 
 import logging
 import os

@@ -46,11 +46,11 @@ def open_data_files(request: SourceRequest) -> Source | None:
     by_folder = [(folder, list(some)) for folder, some in groupby(files, lambda file: file.parent)]
     if streaming and len(by_folder) > 1:
         raise SourceError(f"{name}: files of several folders cannot be streamed; leave streaming out.")
-    tables = [load_files(builder, some, streaming=streaming) for _, some in by_folder]
-    base_folders, first_row = [], 0
-    for (folder, _), table in zip(by_folder, tables, strict=True):
+    tables, base_folders, first_row = [], [], 0
+    for folder, some in by_folder:
+        tables.append(load_files(builder, some, streaming=streaming))
         base_folders.append((first_row, str(folder.absolute())))
-        first_row += 0 if streaming else len(table)
+        first_row += 0 if streaming else len(tables[-1])
     dataset = ensure_features(tables[0]) if streaming else concatenate(name, tables)
     top = os.path.commonpath([file.parent.absolute() for file in files])
     digests = [(os.path.relpath(file.absolute(), top), digest_file(file)) for file in files]

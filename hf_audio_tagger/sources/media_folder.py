@@ -24,7 +24,6 @@ AUDIO_SUFFIXES = frozenset(f".{name}" for name in AUDIO_NAMES.split())
 METADATA_FILES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 MAX_SHOWN = 5  # folders in a note
 FOLLOW = "--follow-links (follow_links=True)"
-LINK_OUTSIDE = f"it is a link that leaves the folder; to read it: {FOLLOW}"
 
 Refused = dict[int, dict[int, UnreadableMedia]]
 
@@ -46,7 +45,7 @@ class FolderFiles:
         full = os.path.join(self.top, path)
         may_leave = name not in self.paths or os.path.islink(full)  # found files are in no linked folder
         if not self.follows_links and may_leave and not is_inside(full, self.top):
-            return LINK_OUTSIDE
+            return f"it is a link that leaves the folder; to read it: {FOLLOW}"
         return None
 
 
@@ -135,8 +134,11 @@ def open_media_folder(request: SourceRequest) -> Source | None:
     metadata = [file for file in files.paths if posixpath.basename(file) in METADATA_FILES]
     notes = files.notes
     if not media and not metadata:
-        advice = " ".join([*notes, suggest_source(name, files.paths)])
-        raise SourceError(f"{name}: no media are in this folder or below it. {advice}")
+        suffix = next((one for one in BUILDERS if any(file.endswith(one) for file in files.paths)), None)
+        pattern = Path(name) / "**" / f"*{suffix}"
+        advice = f"To read its data files: '{pattern}', in quotes." if suffix else f"A source is {KINDS}."
+        problem = f"{name}: no media are in this folder or below it."
+        raise SourceError(" ".join([problem, *notes, advice]))
     if metadata:
         rows = concatenate(name, [read_metadata(folder, file, files) for file in metadata])
         digests: Iterable[object] = [(file, digest_file(folder / file)) for file in metadata]
@@ -152,13 +154,6 @@ def open_media_folder(request: SourceRequest) -> Source | None:
 
 def get_suffix(file: str) -> str:
     return Path(file).suffix.lower()
-
-
-def suggest_source(name: str, files: Iterable[str]) -> str:
-    for suffix in BUILDERS:
-        if any(file.endswith(suffix) for file in files):
-            return f"To read its data files: '{Path(name) / '**' / ('*' + suffix)}', in quotes."
-    return f"A source is {KINDS}."
 
 
 def read_metadata(folder: Path, file: str, files: FolderFiles) -> Dataset:
