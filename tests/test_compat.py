@@ -198,7 +198,7 @@ def test_library_of_torch() -> None:
 def test_capabilities_of_torch() -> None:
     with works_with("torch"):
         assert other_libraries.is_in_bad_fork() is False
-        assert set(other_libraries.find_native_bfloat16()) <= {"amx", "avx512_bf16"}
+        assert set(other_libraries.find_bfloat16_units()) <= {"amx", "avx512_bf16"}
 
 
 # typer

@@ -17,13 +17,12 @@ def is_in_bad_fork() -> bool:
     return bool(torch.cuda._is_in_bad_fork())
 
 
-def find_native_bfloat16() -> list[str]:
-    """The CPU's instruction sets that compute bfloat16 products."""
+def find_bfloat16_units() -> list[str]:
+    """The units of the CPU that compute bfloat16 products."""
     import torch
 
-    has_amx, has_avx512 = torch.cpu._is_amx_tile_supported(), torch.cpu._is_avx512_bf16_supported()
-    support = {"amx": has_amx, "avx512_bf16": has_avx512}
-    return [name for name, is_supported in support.items() if is_supported]
+    units = {"amx": torch.cpu._is_amx_tile_supported(), "avx512_bf16": torch.cpu._is_avx512_bf16_supported()}
+    return [name for name, is_supported in units.items() if is_supported]
 
 
 def find_cached_copy(system: Any, path: str) -> Any:

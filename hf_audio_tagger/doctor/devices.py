@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..compat.other_libraries import find_native_bfloat16
+from ..compat.other_libraries import find_bfloat16_units
 from .finding import Finding
 from .libraries import install_command, shorten
 
@@ -31,7 +31,7 @@ def check_cpu() -> Finding:
     parts = [f"{cores} core{'s' * (cores > 1)}", f"torch computes on {threads} thread{'s' * (threads > 1)}"]
     if threads_variable := os.environ.get("OMP_NUM_THREADS"):
         parts.append(f"OMP_NUM_THREADS={threads_variable}")
-    native = find_native_bfloat16()
+    native = find_bfloat16_units()
     parts.append(f"native bfloat16 ({', '.join(native)})" if native else "no native bfloat16")
     return Finding("cpu", "ok", ", ".join(parts))
 
