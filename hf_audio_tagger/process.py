@@ -21,8 +21,7 @@ from typing import TypeVar
 
 from .checks import invalid
 from .compat.datasets_calls import called_with_indices
-from .compat.multiprocess_internals import worker_identity
-from .compat.torch_internals import is_in_bad_fork, library_path
+from .compat.other_libraries import is_in_bad_fork, torch_library_path, worker_identity
 from .errors import ProcessError, SettingsError
 
 Part = TypeVar("Part")
@@ -230,7 +229,7 @@ def own_count_setters() -> tuple[Callable[[int], object], ...]:
 
     names = ["omp_set_num_threads", *["MKL_Set_Num_Threads_Local"] * torch.backends.mkl.is_available()]
     try:
-        libraries = ctypes.CDLL(library_path())
+        libraries = ctypes.CDLL(torch_library_path())
         return tuple(getattr(libraries, name) for name in names)
     except (OSError, AttributeError):
         return ()

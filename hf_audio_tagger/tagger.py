@@ -11,7 +11,7 @@ from datasets import Features
 from . import memo
 from .cells import Media, is_list_cell, parse_cell, parse_cells
 from .columns import Column, all_columns, error_column
-from .compat.datasets_internals import feature_from_arrow, set_hash_key
+from .compat.datasets_internals import set_hash_key
 from .errors import ModelError, transportable
 from .models import ModelSpec, identify_model
 from .models.registry import check_spec
@@ -109,8 +109,8 @@ class Tagger(Settings):
         >>> list(build_tagger("demo").features(Features({"video": Value("string")})))
         ['video', 'video_audio_tags']
         """
-        added = {column.name: feature_from_arrow(column.type) for column in self.columns}
-        return Features({**features, **added})
+        added = pa.schema([(column.name, column.type) for column in self.columns])
+        return Features({**features, **Features.from_arrow_schema(added)})
 
     def identity(self, *, tags_only: bool = False) -> tuple[Hashable, ...]:
         """Everything that can change the content of a column, or only that of the tags.

@@ -14,7 +14,6 @@ from typing import Any
 
 import datasets
 import fsspec
-import pyarrow as pa
 import pytest
 from datasets import Dataset, Features, IterableDataset, List, Value, Video
 from datasets.distributed import split_dataset_by_node
@@ -24,13 +23,7 @@ from packaging.specifiers import SpecifierSet
 from sound_files import needs_torchcodec
 
 import hf_audio_tagger
-from hf_audio_tagger.compat import (
-    datasets_calls,
-    datasets_internals,
-    fsspec_internals,
-    multiprocess_internals,
-    torch_internals,
-)
+from hf_audio_tagger.compat import datasets_calls, datasets_internals, other_libraries
 
 PACKAGE = Path(hf_audio_tagger.__file__).parent
 SETUP = PACKAGE.parent / "setup.cfg"
@@ -98,22 +91,11 @@ def test_stored_columns() -> None:
         assert datasets_internals.stored_column(batch, "b") is None
 
 
-def test_features_of_arrow_types() -> None:
-    with works_with("datasets"):
-        assert datasets_internals.feature_from_arrow(pa.list_(pa.string())) == List(Value("string"))
-
-
 def test_decodable_features() -> None:
     with works_with("datasets"):
         assert datasets_internals.is_decodable(List(Video()))
         assert datasets_internals.is_decodable(Video(decode=False))
         assert not datasets_internals.is_decodable(Value("string"))
-
-
-def test_decoded_cells() -> None:
-    with works_with("datasets"):
-        feature = Features({"a": List(Value("string"))})["a"]
-        assert datasets_internals.decode_cell(feature, ["x"]) == ["x"]
 
 
 @needs_torchcodec
@@ -200,9 +182,9 @@ def test_cached_copies(tmp_path: Path) -> None:
             protocol, target_protocol="file", cache_storage=str(tmp_path / protocol), check_files=False
         )
         with works_with("fsspec"):
-            assert not fsspec_internals.find_cached_copy(system, str(source))
+            assert not other_libraries.find_cached_copy(system, str(source))
             system.open(str(source)).close()
-            assert fsspec_internals.find_cached_copy(system, str(source))
+            assert other_libraries.find_cached_copy(system, str(source))
 
 
 # torch
@@ -210,14 +192,13 @@ def test_cached_copies(tmp_path: Path) -> None:
 
 def test_library_of_torch() -> None:
     with works_with("torch"):
-        assert Path(torch_internals.library_path()).is_file()
+        assert Path(other_libraries.torch_library_path()).is_file()
 
 
 def test_capabilities_of_torch() -> None:
     with works_with("torch"):
-        assert torch_internals.is_in_bad_fork() is False
-        assert torch_internals.has_amx() in (True, False)
-        assert torch_internals.has_avx512_bf16() in (True, False)
+        assert other_libraries.is_in_bad_fork() is False
+        assert set(other_libraries.find_bfloat16_units()) <= {"amx", "avx512_bf16"}
 
 
 # typer
@@ -226,7 +207,7 @@ def test_capabilities_of_torch() -> None:
 def test_exit_code_of_typer() -> None:
     code = (
         "import typer\n"
-        "from hf_audio_tagger.compat.typer_internals import set_usage_error_exit_code\n"
+        "from hf_audio_tagger.compat.other_libraries import set_usage_error_exit_code\n"
         "set_usage_error_exit_code(7)\n"
         "typer.run(lambda: None)"
     )
@@ -239,14 +220,14 @@ def test_exit_code_of_typer() -> None:
 
 
 def send_identity(pipe: Any, process: Any) -> None:
-    pipe.send(multiprocess_internals.worker_identity(process.current_process()))
+    pipe.send(other_libraries.worker_identity(process.current_process()))
 
 
 @pytest.mark.parametrize("name", ["multiprocess", "multiprocessing"])
 def test_worker_identities(name: str) -> None:
     library = pytest.importorskip(name)
     with works_with("multiprocess"):
-        assert multiprocess_internals.worker_identity(library.current_process()) == (
+        assert other_libraries.worker_identity(library.current_process()) == (
             multiprocessing.current_process()._identity  # type: ignore[attr-defined]
             if library is multiprocessing
             else ()

@@ -13,7 +13,7 @@ from recipe_runs import META, OPERATOR, STATS, lines, link_clips, run_rows
 from hf_audio_tagger.errors import ColumnError, SettingsError
 from hf_audio_tagger.recipes import OPERATORS, Recipe
 from hf_audio_tagger.recipes.operator import Batch, Fields, Filter, Mapper, SampleResult
-from hf_audio_tagger.recipes.options import one_of, option, parse_options, read_number, read_text
+from hf_audio_tagger.recipes.recipe import one_of, option, parse_options, read_number, read_text
 
 
 @dataclass

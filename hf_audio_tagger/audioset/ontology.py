@@ -9,7 +9,7 @@ True
 `ontology` is the one instance of `Ontology`, a collection to be indexed, searched and iterated. 38
 categories have several parents: "Growling" is below Dog, Cat and two more. "The ontology's order" is
 that of Google's published file, depth first from its 7 roots.
-The data are in ontology.tsv, which is read once, on first use.
+The data are in ontology.tsv, which is read on first use.
 """
 
 import re
@@ -175,9 +175,6 @@ class Ontology:
     def __len__(self) -> int:
         return len(read_categories())
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return Ontology, ()  # it has no state
-
     @property
     def roots(self) -> tuple[Category, ...]:
         """The categories without parents.
@@ -198,12 +195,8 @@ class Ontology:
         """
         wanted = text.casefold()
         word = re.compile(r"\b" + re.escape(wanted))
-
-        def rank(category: Category) -> tuple[bool, bool]:
-            name = category.name.casefold()
-            return name != wanted, not word.search(name)
-
-        return tuple(sorted((one for one in self if wanted in one.name.casefold()), key=rank))
+        names = {one: one.name.casefold() for one in self if wanted in one.name.casefold()}
+        return tuple(sorted(names, key=lambda one: (names[one] != wanted, not word.search(names[one]))))
 
     def tree(self, name_or_id: str | None = None, depth: int | None = None) -> str:
         """A category and all below it, or the whole ontology, as indented lines.

@@ -8,13 +8,13 @@
 Give `filter` its `input_columns`: without it `datasets` decodes every video first. `map` needs none, as
 it decodes only the columns that a function reads.
 
-The functions take a row or a batch, or with `input_columns` a column's value or its values of a batch. An
-unformatted `Dataset` says which it is. Otherwise the depth of the lists does; where that is not enough
-(`[]`, `[None]`), it is read as one row, unless `batched=True`. A batch that is read as a row is never
+The functions take a row or a batch, or with `input_columns` a column's value or its values of a batch. The
+types that an unformatted `Dataset` passes differ; otherwise the depth of the lists decides. Where that is not
+enough (`[]`, `[None]`), it is read as one row, unless `batched=True`. A batch that is read as a row is never
 filtered wrongly: `datasets` raises where it expects a list of booleans.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -110,7 +110,7 @@ def roll_up(
 
 @dataclass(frozen=True)
 class SoundFilter:
-    """What `has_sound` (`present`) and `lacks_sound` return: settings, which pickle and hash.
+    """What `has_sound` (`present`) and `lacks_sound` return: settings alone, so that it pickles and hashes.
 
     >>> has_sound("/m/01yrx", "Dog").names
     ('Dog', 'Cat')
@@ -138,23 +138,19 @@ class SoundFilter:
 
     def _has(self, video: Any) -> bool:
         wanted = expand_names(self.names)
-        return any(label in wanted for label in self._labels(video))
-
-    def _labels(self, video: Any) -> Iterator[str | None]:
         if self.min_score is None:
-            yield find_name(video, self.column)
-            return
+            return find_name(video, self.column) in wanted
         for scored in video:
             if not isinstance(scored, Mapping) or not {"label", "score"} <= scored.keys():
                 raise ColumnError(f"{self.column!r} has no scores, which min_score needs.")
-            label = find_name(scored["label"], self.column)
-            if scored["score"] >= self.min_score:
-                yield label
+            if find_name(scored["label"], self.column) in wanted and scored["score"] >= self.min_score:
+                return True
+        return False
 
 
 @dataclass(frozen=True)
 class RollUp:
-    """What `roll_up` returns: settings, which pickle and hash.
+    """What `roll_up` returns: settings alone, so that it pickles and hashes.
 
     >>> roll_up(2).new_column
     'video_audio_tags_level2'
@@ -168,23 +164,22 @@ class RollUp:
     def __call__(self, rows: Any) -> dict[str, Any]:
         """The new column for a row, or for a batch."""
         cells, is_batch = read_cells(rows, self.column, TAGS_DEPTH, self.batched)
+        columns = {self.new_column: [self._roll_up(cell) for cell in (cells if is_batch else [cells])]}
         types = {self.new_column: LEVELS_TYPE}
         if is_batch:
-            return typed_batch({self.new_column: [self._roll_up(cell) for cell in cells]}, types)
-        value = self._roll_up(cells)
+            return typed_batch(columns, types)
         if called_by_arrow_map():
-            return typed_row({self.new_column: [value]}, types)
-        return {self.new_column: value}
+            return typed_row(columns, types)
+        return {self.new_column: columns[self.new_column][0]}
 
     def _roll_up(self, cell: Any) -> list[list[str] | None] | None:
         tags = check_list(cell, self.column)
         if tags is None:
             return None
-        return [None if tag is None else self._names(tag) for tag in tags]
-
-    def _names(self, tag: Any) -> list[str]:
-        name = find_name(tag, self.column)
-        return list(names_at_level(name, self.level)) if name else []
+        return [
+            None if tag is None else list(names_at_level(find_name(tag, self.column), self.level))
+            for tag in tags
+        ]
 
 
 def read_cells(rows: Any, column: str, depth: int, batched: bool | None) -> tuple[Any, bool]:
@@ -225,14 +220,12 @@ def find_name(tag: Any, column: str) -> str | None:
             f"{column!r} must hold tags; got {str(tag)[:80]!r}. "
             "A column of scores is read with min_score (0 for any)."
         )
-    if tag == EMPTY:
-        return None
-    if tag not in ontology:
+    if tag != EMPTY and tag not in ontology:
         raise UnknownCategoryError(
             f"AudioSet has no {tag!r}, which {column!r} holds: the model that wrote it has labels of its "
             f"own. Compare them as text: ds.filter(lambda tags: {tag!r} in tags, input_columns={column!r})"
         )
-    return ontology[tag].name
+    return None if tag == EMPTY else ontology[tag].name
 
 
 @cache
@@ -243,5 +236,5 @@ def expand_names(names: tuple[str, ...]) -> frozenset[str]:
 
 
 @cache
-def names_at_level(name: str, level: int) -> tuple[str, ...]:
-    return tuple(above.name for above in ontology[name].at_level(level))
+def names_at_level(name: str | None, level: int) -> tuple[str, ...]:
+    return () if name is None else tuple(above.name for above in ontology[name].at_level(level))

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from .._version import __version__
-from ..compat.typer_internals import set_usage_error_exit_code
+from ..compat.other_libraries import set_usage_error_exit_code
 from ..errors import TaggerError
 from . import demo, doctor, label, run, tag
 from .console import fail, note, stderr

@@ -1,5 +1,4 @@
-"""Private and undocumented names of other libraries: this folder is the only place that uses them.
+"""Private and undocumented names of other libraries, which are used here alone: one small function a name.
 
-One file a library, one small function a name. tests/test_compat.py runs each against the library that is
-installed, and setup.cfg has an upper bound for each library that stands here.
+tests/test_compat.py runs each against the installed library, whose version has an upper bound in setup.cfg.
 """

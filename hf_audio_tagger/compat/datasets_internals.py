@@ -1,4 +1,4 @@
-"""What `datasets` has no public name for: fingerprints, rows as `map` hands them over, steps of a stream."""
+"""What `datasets` has no public name for: fingerprints, rows as `map` passes them, steps of a stream."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -14,19 +14,15 @@ from datasets.utils.file_utils import _prepare_path_and_storage_options
 T = TypeVar("T")
 
 
-# Fingerprints
-
-
 def get_fingerprint(dataset: Dataset) -> str:
-    """What `datasets` names the cache files of a dataset by. No public attribute has it."""
+    """What `datasets` names the cache files of a dataset by."""
     return str(dataset._fingerprint)
 
 
 def set_hash_key(cls: type[T], get_key: Callable[[T], tuple[Any, ...]]) -> None:
     """Let the fingerprint of `map` depend on `get_key(instance)` instead of the whole pickled instance.
 
-    `datasets` hashes a function by its pickle, and the public hooks (`__reduce__`, `__getstate__`) would
-    change what worker processes receive as well.
+    The public hooks (`__reduce__`, `__getstate__`) would change what worker processes receive as well.
     """
 
     @pklregister(cls)
@@ -34,59 +30,34 @@ def set_hash_key(cls: type[T], get_key: Callable[[T], tuple[Any, ...]]) -> None:
         pickler.save_reduce(tuple, (get_key(instance),), obj=instance)
 
 
-# What `map` hands over
-
-
 def is_lazy_row(rows: object) -> bool:
-    """True for a row of an unformatted `Dataset`. Its class is not exported."""
+    """True for a row that `map` passes from an unformatted `Dataset`."""
     return isinstance(rows, LazyRow)
 
 
 def is_lazy_batch(rows: object) -> bool:
-    """True for a batch of an unformatted `Dataset`. Its class is not exported."""
+    """True for a batch that `map` passes from an unformatted `Dataset`."""
     return isinstance(rows, LazyBatch)
 
 
 def stored_column(rows: Mapping[str, Any], name: str) -> pa.ChunkedArray | None:
-    """A column of a lazy row or batch as Arrow stores it; None once a function has replaced its values.
-
-    The public way, `rows[name]`, decodes a `Video()` or `Audio()`.
-    """
+    """A column of a lazy row or batch, not decoded; None once a function has replaced its values."""
     assert isinstance(rows, LazyDict)
     return rows.pa_table[name] if name in rows.keys_to_format else None
 
 
-# Features
-
-
-def feature_from_arrow(kind: pa.DataType) -> Any:
-    """The feature of an Arrow type. Publicly only `Features.from_arrow_schema` gives it, for whole tables."""
-    return feature_module.generate_from_arrow_type(kind)
-
-
 def is_decodable(feature: Any) -> bool:
-    """True for `Video()`, `Audio()`, `Image()` and the like, also inside of lists; `decode=False` counts too.
-
-    Publicly only `Features.decode_example` goes down to them, and it decodes.
-    """
+    """True for `Video()`, `Audio()`, `Image()` and the like, in lists and with `decode=False` too."""
     return bool(feature_module.require_decoding(feature, ignore_decode_attribute=True))
 
 
-def decode_cell(feature: Any, cell: Any) -> Any:
-    """A stored value as Python users see it. Publicly only whole rows can be decoded."""
-    return feature_module.decode_nested_example(feature, cell)
-
-
-# Streams
-
-
 def infer_features(stream: IterableDataset) -> IterableDataset:
-    """The same stream with its columns known, for which the first rows are read. No public method does it."""
+    """The same stream with its columns known, for which its first rows are read."""
     return stream._resolve_features()
 
 
 def get_steps(stream: IterableDataset) -> Any:
-    """The last step of a stream, which holds the steps before it. No public attribute has it."""
+    """The last step of a stream, which holds the steps before it."""
     return stream._ex_iterable
 
 
@@ -96,12 +67,9 @@ def is_step(value: object) -> bool:
 
 
 def get_node_share(stream: IterableDataset) -> tuple[int, int] | None:
-    """Rank and world size that `split_dataset_by_node` gave a stream. Only this attribute keeps them."""
+    """Rank and world size that `split_dataset_by_node` gave a stream."""
     share = stream._distributed
     return None if share is None else (share.rank, share.world_size)
-
-
-# Remote files
 
 
 def prepare_url(url: str, storage_options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -109,6 +77,4 @@ def prepare_url(url: str, storage_options: dict[str, Any]) -> tuple[str, dict[st
 
     The public functions that open a URL sleep 20 times 5 s where a server fails.
     """
-    config = DownloadConfig(storage_options=storage_options)
-    url, options = _prepare_path_and_storage_options(url, config)
-    return url, options
+    return _prepare_path_and_storage_options(url, DownloadConfig(storage_options=storage_options))

@@ -4,7 +4,7 @@ import ctypes
 import sys
 from typing import TYPE_CHECKING
 
-from ..compat.torch_internals import has_amx, has_avx512_bf16
+from ..compat.other_libraries import find_bfloat16_units
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +25,7 @@ def has_native_bfloat16(device: "torch.device") -> bool:
         capabilities = nvidia_capabilities()
         return bool(capabilities) and min(capabilities) >= FIRST_CAPABILITY
     if device.type == "cpu":
-        return has_avx512_bf16() or has_amx()
+        return bool(find_bfloat16_units())
     return False
 
 

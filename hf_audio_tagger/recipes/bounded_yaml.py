@@ -1,11 +1,9 @@
-"""YAML and JSON from untrusted files, parsed within limits.
+"""Limits for YAML and JSON from untrusted files.
 
 An alias counts as all that it stands for: a few bytes of nested aliases can expand to gigabytes when they are
 read, merged into a mapping or shown in an error.
 """
 
-import json
-from itertools import count
 from typing import Any
 
 import yaml
@@ -17,7 +15,7 @@ MAX_DEPTH = 50
 
 
 class BoundedLoader(yaml.SafeLoader):
-    """Builds plain values only, and stops at the limits above."""
+    """Builds plain values only, and raises `ValueError` at the limits above."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -31,20 +29,18 @@ class BoundedLoader(yaml.SafeLoader):
         check_limit("levels", self.depth, MAX_DEPTH)
         node = super().compose_node(parent, index)
         self.depth -= 1
-        if node is None:
-            return None
-        if is_alias:
-            if node not in self.sizes:
-                raise ValueError("an alias refers to a value that contains it")
-            more_nodes, more_characters = self.sizes[node]
+        assert node is not None  # here is the start of a node
+        if not is_alias:
+            self.nodes += 1
+            self.characters += len(node.value) if isinstance(node, yaml.ScalarNode) else 0
+            self.sizes[node] = self.nodes - nodes, self.characters - characters
+        elif node in self.sizes:
+            self.nodes += self.sizes[node][0]
+            self.characters += self.sizes[node][1]
         else:
-            more_nodes, more_characters = 1, len(node.value) if isinstance(node, yaml.ScalarNode) else 0
-        self.nodes += more_nodes
-        self.characters += more_characters
+            raise ValueError("an alias refers to a value that contains it")
         check_limit("values", self.nodes, MAX_NODES)
         check_limit("characters", self.characters, MAX_CHARACTERS)
-        if not is_alias:
-            self.sizes[node] = self.nodes - nodes, self.characters - characters
         return node
 
 
@@ -53,28 +49,9 @@ def check_limit(what: str, number: int, limit: int) -> None:
         raise ValueError(f"it has more than {limit:,} {what}, aliases expanded")
 
 
-def parse_yaml(text: str) -> Any:
-    """A YAML document as plain values. `ValueError` or `yaml.YAMLError` where it is invalid or too large."""
-    loader = BoundedLoader(text)
-    try:
-        return loader.get_single_data()
-    finally:
-        loader.dispose()
-
-
-def parse_json(text: str) -> Any:
-    """A JSON document. `ValueError` where it is invalid or too deep."""
-    value = json.loads(text)
-    level = [value]
-    for depth in count():
-        check_limit("levels", depth, MAX_DEPTH)
-        level = [child for parent in level for child in list_children(parent)]
-        if not level:
-            break
-    return value
-
-
-def list_children(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
+def check_depth(value: Any, depth: int = 0) -> None:
+    """The limit for JSON, which has no aliases; its nodes and characters are limited by the file's bytes."""
+    check_limit("levels", depth, MAX_DEPTH)
+    if isinstance(value, dict | list):
+        for child in value.values() if isinstance(value, dict) else value:
+            check_depth(child, depth + 1)

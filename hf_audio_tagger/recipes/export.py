@@ -8,14 +8,15 @@ the media that could not be read.
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, time
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from datasets import Dataset
 
-from ..atomic_files import replace_file, sync
+from ..atomic_files import open_atomic, sync
 from ..errors import SettingsError
 from .operator import META, STATS
 
@@ -40,24 +41,18 @@ def export(samples: Dataset, path: Path, keep_stats: bool, failures: Sequence[Fa
     _, stats_path, failed_path = output_paths(path)
     extras = [name for name in (STATS, META) if name in samples.column_names]
     result = samples if keep_stats else samples.remove_columns(extras)
-    writers: dict[Path, Callable[[Path], Any]] = {}
+    writers: dict[Path, Callable[[BinaryIO], Any]] = {}
     if extras:
         writers[stats_path] = lambda file: write_lines(iterate_rows(samples.select_columns(extras)), file)
     if failures:
         writers[failed_path] = lambda file: write_lines(map(vars, failures), file)
     writers[path] = lambda file: WRITERS[path.suffix.lower()](result, file)
-    partials = {output: output.with_name(f".{output.name}.{os.getpid()}.partial") for output in writers}
-    try:
+    with ExitStack() as stack:  # it renames them in the reverse order
+        files = {output: stack.enter_context(open_atomic(output)) for output in reversed(writers)}
         for output, write in writers.items():
-            write(partials[output])
-            with open(partials[output], "rb+") as file:
-                sync(file)
+            write(files[output])
+            sync(files[output])
         failed_path.unlink(missing_ok=True)  # of an earlier run
-        for output, partial in partials.items():
-            replace_file(partial, output)
-    finally:
-        for partial in partials.values():
-            partial.unlink(missing_ok=True)
     return list(writers)
 
 
@@ -71,14 +66,13 @@ def check_export(path: Path, inputs: Sequence[Path], overwrite: bool) -> None:
 
     `inputs` are the files that the run reads, and folders of which it reads all files.
     """
-    input_ids = {(info.st_dev, info.st_ino) for file in inputs if file.exists() for info in [file.stat()]}
     folders = [Path(os.path.realpath(file)) for file in inputs if file.is_dir()]
     for output in output_paths(path):
         problem = None
         inside = [folder for folder in folders if folder in Path(os.path.realpath(output)).parents]
         if output.is_dir():
             problem = "is a folder; name a file."
-        elif output.exists() and (output.stat().st_dev, output.stat().st_ino) in input_ids:
+        elif output.exists() and any(file.exists() and file.samefile(output) for file in inputs):
             problem = "is an input of this recipe; name another file."
         elif inside:
             problem = f"is in {inside[0]}, and the next run would read it as samples; name a file outside."
@@ -94,20 +88,18 @@ def iterate_rows(samples: Dataset) -> Iterator[dict[str, Any]]:
             yield dict(zip(columns, values, strict=True))
 
 
-def write_lines(rows: Iterable[dict[str, Any]], path: Path) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(to_json(row) + "\n" for row in rows)
+def write_lines(rows: Iterable[dict[str, Any]], file: BinaryIO) -> None:
+    file.writelines(encode_json(row) + b"\n" for row in rows)
 
 
-def write_array(rows: Iterable[dict[str, Any]], path: Path) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write("[")
-        file.writelines(("" if number == 0 else ",\n") + to_json(row) for number, row in enumerate(rows))
-        file.write("]")
+def write_array(rows: Iterable[dict[str, Any]], file: BinaryIO) -> None:
+    file.write(b"[")
+    file.writelines((b",\n" if number else b"") + encode_json(row) for number, row in enumerate(rows))
+    file.write(b"]")
 
 
-def to_json(row: dict[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False, default=encode_date)
+def encode_json(row: dict[str, Any]) -> bytes:
+    return json.dumps(row, ensure_ascii=False, default=encode_date).encode()
 
 
 def encode_date(value: Any) -> str:
@@ -116,8 +108,8 @@ def encode_date(value: Any) -> str:
     raise SettingsError(f"JSON cannot hold a value of type {type(value).__name__}; export to .parquet.")
 
 
-WRITERS: dict[str, Callable[[Dataset, Path], Any]] = {
-    ".jsonl": lambda samples, path: write_lines(iterate_rows(samples), path),
-    ".json": lambda samples, path: write_array(iterate_rows(samples), path),
-    ".parquet": lambda samples, path: samples.to_parquet(path),
+WRITERS: dict[str, Callable[[Dataset, BinaryIO], Any]] = {
+    ".jsonl": lambda samples, file: write_lines(iterate_rows(samples), file),
+    ".json": lambda samples, file: write_array(iterate_rows(samples), file),
+    ".parquet": lambda samples, file: samples.to_parquet(file),
 }

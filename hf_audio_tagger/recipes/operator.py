@@ -1,4 +1,4 @@
-"""The bases of operators. An operator is a file in `operators/`, with a line in `registry.py`.
+"""The bases of operators. An operator is a file in `operators/`, with a line in `operators/__init__.py`.
 
 An operator returns its own results for each sample. `run.py` merges them into the samples, counts them,
 lists the failures, and drops the samples that a filter does not keep.
@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from ..errors import SettingsError
-from .options import find_options, option, parse_options, read_flag
-from .recipe import Note, Recipe
+from .recipe import Note, Recipe, find_options, option, parse_options, read_flag
 
 META = "__dj__meta__"  # the column of a struct with the fields of all mappers
 STATS = "__dj__stats__"  # the same for filters
@@ -107,7 +106,7 @@ class Filter(Operator):
 
     def process(self, batch: Batch, existing: Fields) -> list[SampleResult]:
         stats = [fields.get(self.stat) for fields in existing]
-        cells = batch[self.input_column] if self.input_column in batch else [None] * len(stats)
+        cells = batch.get(self.input_column, [None] * len(stats))
         return [
             SampleResult({self.stat: self.compute_stat(cell) if stat is None else stat})
             for cell, stat in zip(cells, stats, strict=True)

@@ -1,22 +1,66 @@
-"""A Data-Juicer recipe, read safely: what it says and, where it is silent, Data-Juicer's own defaults."""
+"""A Data-Juicer recipe, read safely, with Data-Juicer's own defaults for the keys that it lacks.
 
+The options of recipes and operators are declared once, as fields of dataclasses, each with its default and
+what checks it: `min_loudness: float = option(-60.0, read_number)`. `parse_options` reads what is given.
+"""
+
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
-from ..checks import invalid
+from ..checks import COUNT, invalid, is_count, is_number
 from ..errors import SettingsError
 from ..text import one_line
-from .bounded_yaml import MAX_BYTES, parse_json, parse_yaml
-from .options import find_options, option, parse_options, read_count, read_flag, read_text
+from .bounded_yaml import MAX_BYTES, BoundedLoader, check_depth
+
+T = TypeVar("T")
+Read = Callable[[str, Any], Any]  # takes an option's name and what a recipe gives for it
+Note = Callable[[str], None]  # takes a line for the person who runs the recipe
 
 DEFAULT_EXPORT = Path("./outputs/hello_world/hello_world.jsonl")
 EXPORT_SUFFIXES = (".jsonl", ".json", ".parquet")
 
-Note = Callable[[str], None]  # takes a line for the person who runs the recipe
+
+def option(default: T, read: Read) -> T:
+    """A field of a dataclass that recipes may set. `read` returns the value or raises `SettingsError`."""
+    value: T = field(default=default, metadata={"read": read})
+    return value
+
+
+def find_options(declared: type) -> dict[str, Read]:
+    """The options that a dataclass declares, by name."""
+    return {one.name: one.metadata["read"] for one in fields(declared) if "read" in one.metadata}
+
+
+def parse_options(declared: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that are given for a dataclass' options. Null counts as not given."""
+    readers = find_options(declared)
+    return {name: read(name, given[name]) for name, read in readers.items() if given.get(name) is not None}
+
+
+def reader(expected: str, is_valid: Callable[[Any], bool]) -> Read:
+    """A `read` for values that are used as they are given."""
+
+    def read(name: str, value: Any) -> Any:
+        if not is_valid(value):
+            raise invalid(name, value, expected)
+        return value
+
+    return read
+
+
+def one_of(*choices: str) -> Read:
+    return reader(f"one of {', '.join(choices)}", lambda value: value in choices)
+
+
+read_text = reader("a text that is not empty", lambda value: isinstance(value, str) and bool(value.strip()))
+read_flag = reader("true or false", lambda value: isinstance(value, bool))
+read_count = reader(COUNT, is_count)
+read_number = reader("a number", is_number)
 
 
 @dataclass(frozen=True)
@@ -44,20 +88,19 @@ def read_names(name: str, value: Any) -> tuple[str, ...]:
 
 
 def read_steps(name: str, value: Any) -> tuple[Step, ...]:
+    """Entries of the form `operator: {option: value, ...}`, or `operator:` alone."""
     if not isinstance(value, list):
         raise invalid(name, value, "a list of operators")
-    return tuple(read_step(entry) for entry in value)
-
-
-def read_step(entry: Any) -> Step:
-    """One entry: `operator: {option: value, ...}`, or `operator:` alone."""
-    if not isinstance(entry, dict) or len(entry) != 1:
-        raise invalid("an entry of process", entry, "`- operator_name:` with its options below")
-    name, options = next(iter(entry.items()))
-    options = {} if options is None else options
-    if not isinstance(options, dict):
-        raise invalid(f"process: {name}", options, "a mapping of options to values")
-    return Step(str(name), options)
+    steps = []
+    for entry in value:
+        if not isinstance(entry, dict) or len(entry) != 1:
+            raise invalid("an entry of process", entry, "`- operator_name:` with its options below")
+        [(operator, options)] = entry.items()
+        options = {} if options is None else options
+        if not isinstance(options, dict):
+            raise invalid(f"process: {operator}", options, "a mapping of options to values")
+        steps.append(Step(str(operator), options))
+    return tuple(steps)
 
 
 @dataclass(frozen=True)
@@ -83,15 +126,15 @@ def read_recipe(path: str | Path) -> Recipe:
     >>> read_recipe("recipe.yaml").video_key  # doctest: +SKIP
     'videos'
     """
-    given = load_mapping(Path(path))
     try:
+        given = load_mapping(Path(path))
         if given.get("dataset_path") is None:
             hint = " The key 'dataset' is not read." if "dataset" in given else ""
             raise SettingsError(f"dataset_path is missing: the file or folder of samples.{hint}")
         ignored = tuple(str(key) for key in given if key not in find_options(Recipe))
         return Recipe(**parse_options(Recipe, given), ignored=ignored)
     except SettingsError as error:
-        raise SettingsError(f"{path}: {error}") from None
+        raise SettingsError(f"{path}: {error}") from error.__cause__
 
 
 def load_mapping(path: Path) -> dict[str, Any]:
@@ -101,14 +144,16 @@ def load_mapping(path: Path) -> dict[str, Any]:
         text = data.decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise SettingsError(f"{path}: the recipe cannot be read ({reason}).") from error
+        raise SettingsError(f"the recipe cannot be read ({reason}).") from error
     if len(data) > MAX_BYTES:
-        raise SettingsError(f"{path}: the recipe is too large: more than {MAX_BYTES:,} bytes.")
+        raise SettingsError(f"the recipe is too large: more than {MAX_BYTES:,} bytes.")
     try:
-        given = (parse_json if path.suffix.lower() == ".json" else parse_yaml)(text)
+        is_json = path.suffix.lower() == ".json"
+        given = json.loads(text) if is_json else yaml.load(text, BoundedLoader)
+        check_depth(given)
     except (ValueError, yaml.YAMLError, RecursionError) as error:
-        raise SettingsError(f"{path}: the recipe cannot be parsed ({one_line(error)}).") from error
+        raise SettingsError(f"the recipe cannot be parsed ({one_line(error)}).") from error
     if not isinstance(given, dict):
         kind = "empty" if given is None else f"of type {type(given).__name__}"
-        raise SettingsError(f"{path}: a recipe must map keys to values; this one is {kind}.")
+        raise SettingsError(f"a recipe must map keys to values; this one is {kind}.")
     return given

@@ -1,4 +1,4 @@
-"""The engine: samples through the operators of a recipe, their results merged, counted and exported."""
+"""The engine: samples go through the operators of a recipe; results are merged, counted and exported."""
 
 import logging
 import os
@@ -13,12 +13,12 @@ from typing import Any
 from datasets import Dataset, Features, Json, List, Value
 from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-from ..errors import ColumnError
+from ..errors import ColumnError, SettingsError
 from ..text import safe_text
 from .export import Failure, check_export, export
 from .operator import Batch, Filter, Operator
+from .operators import OPERATORS
 from .recipe import Note, Recipe, read_recipe
-from .registry import build_operators
 from .samples import find_inputs, load_samples
 
 logger = logging.getLogger(__name__)
@@ -57,14 +57,12 @@ def run_recipe(
     >>> run_recipe("recipe.yaml").counts  # doctest: +SKIP
     {'tagged': 25, 'already tagged': 0, 'EMPTY': 2, 'failed': 0}
     """
-    recipe_files = []
-    if not isinstance(recipe, Recipe):
-        recipe_files = [Path(recipe)]
-        recipe = read_recipe(recipe)
 
     def safe_note(line: str) -> None:
         note(safe_text(line))
 
+    recipe_files = [] if isinstance(recipe, Recipe) else [Path(recipe)]
+    recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
     for key in recipe.ignored:
         safe_note(f"Ignored: {key}")
     operators = build_operators(recipe, safe_note)
@@ -83,6 +81,15 @@ def run_recipe(
     return Report(len(samples), dict(counts), tuple(failures), tuple(written))
 
 
+def build_operators(recipe: Recipe, note: Note) -> list[Operator]:
+    """The recipe's operators, their options checked. Unknown ones are all named at once."""
+    unknown = [step.operator for step in recipe.process if step.operator not in OPERATORS]
+    if unknown:
+        many, known = "s" * (len(unknown) > 1), ", ".join(sorted(OPERATORS))
+        raise SettingsError(f"Unknown operator{many}: {', '.join(unknown)}. Known: {known}.")
+    return [OPERATORS[step.operator].from_options(step.options, recipe, note) for step in recipe.process]
+
+
 def run_operator(
     operator: Operator, samples: Dataset, np: int, counts: Counter[str], failures: list[Failure]
 ) -> Dataset:
@@ -96,7 +103,7 @@ def run_operator(
         batch_size=BATCH_SAMPLES,
         num_proc=processes if processes > 1 else None,
         features=merge_features(samples.features, operator),
-        load_from_cache_file=False,  # a video may have changed since, and a failure may be mended
+        load_from_cache_file=False,  # a video may have changed since, and what failed may be repaired
         desc=operator.name,
     )
     for row in samples.select_columns([NUMBER, *RESULT_FEATURES]):
@@ -114,26 +121,24 @@ def run_operator(
 def process_batch(operator: Operator, batch: Batch) -> dict[str, Any]:
     """The batch's META or STATS with an operator's fields, and what is to be counted and listed."""
     column = operator.column
-    cells = batch[column] if column in batch else [None] * len(batch[NUMBER])
-    existing = [fields or {} for fields in cells]
+    existing = [fields or {} for fields in batch.get(column, [None] * len(batch[NUMBER]))]
     results = operator.process(batch, existing)
     return {
         column: [{**fields, **result.fields} for fields, result in zip(existing, results, strict=True)],
         OUTCOMES: [list(result.outcomes) for result in results],
-        FAILURES: [
-            [{"media": media, "reason": reason} for media, reason in result.failures] for result in results
-        ],
+        FAILURES: [[{"media": media, "reason": why} for media, why in result.failures] for result in results],
     }
 
 
 def merge_features(features: Features, operator: Operator) -> Features:
     """The samples' types with an operator's fields. Structs that differ between samples stay JSON."""
     struct = features.get(operator.column, Value("null"))
-    struct = {} if struct == Value("null") else struct
-    if not isinstance(struct, (dict, Json)):
-        raise ColumnError(f"{operator.column} must be a struct, as Data-Juicer writes it; got {struct}.")
-    if isinstance(struct, dict):
+    if struct == Value("null"):
+        struct = operator.features
+    elif isinstance(struct, dict):
         struct = {**struct, **operator.features}
+    elif not isinstance(struct, Json):
+        raise ColumnError(f"{operator.column} must be a struct, as Data-Juicer writes it; got {struct}.")
     return Features({**features, operator.column: struct, **RESULT_FEATURES})
 
 

@@ -16,16 +16,13 @@ from ..sources.data_files import concatenate, load_files
 from ..sources.source import SourceError, check_utf8_names
 from .recipe import Note, Recipe
 
-Reader = tuple[str, tuple[tuple[str, Any], ...]]  # a builder of `datasets` and its options
-JSON: Reader = ("json", ())
-READERS: dict[str, Reader] = {
-    **dict.fromkeys((".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst"), JSON),
-    ".csv": ("csv", ()),
-    ".tsv": ("csv", (("sep", "\t"),)),
-    ".parquet": ("parquet", ()),
+READERS = {
+    **dict.fromkeys((".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst"), "json"),
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
 }
 SUFFIXES = ", ".join(READERS)
-DEFAULT_TEXT_KEY = "text"
 WEIGHT = re.compile(r"\.?\d[\d.]*(e-?\d+)?", re.IGNORECASE)
 
 
@@ -42,10 +39,9 @@ def load_samples(recipe: Recipe, note: Note) -> Dataset:
 
 
 def find_inputs(recipe: Recipe) -> list[Path]:
-    """Every file of samples, and the folders that the recipe names."""
+    """The files and folders that the recipe names, and every file of samples in these."""
     sources = find_sources(recipe.dataset_path)
-    files = [file for source in sources for group, _ in group_files(source) for file in group]
-    return [*(source for source in sources if source.is_dir()), *files]
+    return [*sources, *(file for source in sources for files, _ in group_files(source) for file in files)]
 
 
 def media_columns(recipe: Recipe) -> list[str]:
@@ -57,12 +53,9 @@ def media_columns(recipe: Recipe) -> list[str]:
 
 
 def find_sources(dataset_path: str) -> list[Path]:
-    """The files and folders of a `dataset_path`, which may list several, each with a weight before it.
+    """The files and folders of a `dataset_path`, which may list several: "0.5 a.jsonl 0.5 b.jsonl".
 
-    Without `max_sample_num` a weight changes nothing: every sample of each is taken.
-
-    >>> find_sources("0.5 a.jsonl 0.5 b.jsonl")  # doctest: +SKIP
-    [Path('/data/a.jsonl'), Path('/data/b.jsonl')]
+    Without `max_sample_num` the weights change nothing: every sample of each is taken.
     """
     if Path(dataset_path).exists():
         return [Path(dataset_path).absolute()]
@@ -80,41 +73,35 @@ def find_sources(dataset_path: str) -> list[Path]:
 def group_files(source: Path) -> list[tuple[list[Path], tuple[Path, ...]]]:
     """Files to read together, with the folders that their relative paths may start from.
 
-    A path starts from the folder of the file that names it. Data-Juicer takes the dataset's folder
-    for files in its subfolders too, so that comes second.
+    A path starts from the folder of the file that names it. Data-Juicer takes the dataset's folder for
+    files in its subfolders too, so that comes second. Of a folder, the files of its most frequent format
+    are read, as Data-Juicer picks them.
     """
     if source.is_file():
         if find_reader(source) is None:
             raise SettingsError(f"{source}: samples are read from {SUFFIXES}.")
         return [([source], (source.parent,))]
-    files = list_samples(source)
-    folders = sorted({file.parent for file in files})
-    return [
-        ([file for file in files if file.parent == folder], tuple(dict.fromkeys((folder, source))))
-        for folder in folders
-    ]
-
-
-def list_samples(folder: Path) -> list[Path]:
-    """The folder's files of the format that most of them have, as Data-Juicer picks them, sorted."""
-    readers = {path: find_reader(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    readers = {path: find_reader(path) for path in sorted(source.rglob("*")) if path.is_file()}
     counts = Counter(reader for reader in readers.values() if reader is not None)
     if not counts:
-        raise SettingsError(f"{folder}: it has no file of samples ({SUFFIXES}).")
+        raise SettingsError(f"{source}: it has no file of samples ({SUFFIXES}).")
     [(most_frequent, _)] = counts.most_common(1)
-    return [path for path, reader in readers.items() if reader == most_frequent]
+    by_folder: dict[Path, list[Path]] = {}
+    for path, reader in readers.items():
+        if reader == most_frequent:
+            by_folder.setdefault(path.parent, []).append(path)
+    return [(files, tuple(dict.fromkeys((folder, source)))) for folder, files in sorted(by_folder.items())]
 
 
-def find_reader(path: Path) -> Reader | None:
-    suffixes = ("".join(path.suffixes[-2:]).lower(), path.suffix.lower())
-    return next((READERS[suffix] for suffix in suffixes if suffix in READERS), None)
+def find_reader(path: Path) -> str | None:
+    return READERS.get("".join(path.suffixes[-2:]).lower()) or READERS.get(path.suffix.lower())
 
 
 def load_table(files: Sequence[Path], folders: tuple[Path, ...], columns: Iterable[str]) -> Dataset:
     """Rows of files with one builder. Relative paths in the media columns are made absolute."""
     reader = find_reader(files[0])
     assert reader is not None
-    samples: Dataset = load_files(reader[0], files, **dict(reader[1]))
+    samples: Dataset = load_files("csv", files, sep="\t") if reader == "tsv" else load_files(reader, files)
     columns = [column for column in columns if has_paths(samples.features.get(column))]
     if not columns:
         return samples
@@ -137,11 +124,7 @@ def has_paths(feature: Any) -> bool:
 
 
 def make_absolute(cell: Any, folders: tuple[Path, ...]) -> Any:
-    """A cell with absolute paths. URLs, bytes and the like stay as they are.
-
-    >>> make_absolute(["clips/a.mp4", "/b.mp4", None], (Path("/data"),))
-    ['/data/clips/a.mp4', '/b.mp4', None]
-    """
+    """A cell with absolute paths. URLs, bytes and the like stay as they are."""
     if isinstance(cell, list):
         return [make_absolute(one, folders) for one in cell]
     if not isinstance(cell, str) or is_url(cell) or os.path.isabs(cell):
@@ -153,12 +136,10 @@ def make_absolute(cell: Any, folders: tuple[Path, ...]) -> Any:
 def drop_null_texts(samples: Dataset, text_keys: tuple[str, ...] | None, note: Note) -> Dataset:
     names = samples.column_names
     if text_keys is None:
-        text_keys = (DEFAULT_TEXT_KEY,) if DEFAULT_TEXT_KEY in names else ()
+        text_keys = ("text",) if "text" in names else ()
     for key in text_keys:
         if key not in names:
-            raise SettingsError(
-                f"text_keys: the samples have no column {key!r}. They have: {', '.join(names)}."
-            )
+            raise SettingsError(f"text_keys: there is no column {key!r} among {', '.join(names)}.")
     if not any(samples.data.column(key).null_count for key in text_keys):
         return samples
     kept = samples.filter(lambda *texts: None not in texts, input_columns=list(text_keys))

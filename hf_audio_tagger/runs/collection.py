@@ -9,10 +9,10 @@ from itertools import groupby
 from typing import Any, TypeGuard
 
 import pyarrow as pa
-from datasets import Dataset
+from datasets import Dataset, Features
 
 from ..cells import BytesMedia, FileMedia, Media, SamplesMedia, is_url, parse_cell, read_cells
-from ..compat.datasets_internals import decode_cell, get_fingerprint
+from ..compat.datasets_internals import get_fingerprint
 from ..digests import digest_values
 from ..errors import ColumnError, SettingsError
 from ..media_paths import read_paths
@@ -136,10 +136,10 @@ class Collection:
         if self.meta_column is None:
             yield from ("" for _ in range(len(self)))  # what torch_audioset's own tool writes
             return
-        feature = self.source.features[self.meta_column]
+        features = Features({self.meta_column: self.source.features[self.meta_column]})
         for table in self.read_tables(self.meta_column):
-            for cell in table[self.meta_column].to_pylist():
-                yield decode_cell(feature, cell)
+            for row in table.select([self.meta_column]).to_pylist():
+                yield features.decode_example(row)[self.meta_column]
 
 
 def get_only_path(path: Any) -> str | None:

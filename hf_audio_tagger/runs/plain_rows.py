@@ -15,8 +15,6 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 from datasets import Features
 
-from ..compat.datasets_internals import feature_from_arrow
-
 
 def is_bytes(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
@@ -46,7 +44,8 @@ def plain_features(features: Features) -> Features:
     for name, field in zip(features, features.arrow_schema, strict=True):
         if not is_bytes(field.type):
             plain = plain_type(field.type)
-            kept[name] = features[name] if plain == field.type else feature_from_arrow(plain)
+            changed = Features.from_arrow_schema(pa.schema({name: plain}))
+            kept[name] = features[name] if plain == field.type else changed[name]
     return Features(kept)
 
 

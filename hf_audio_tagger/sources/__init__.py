@@ -14,20 +14,14 @@ from datasets import Dataset, IterableDataset
 from ..compat.datasets_internals import get_fingerprint
 from ..provenance import read_provenance
 from .data_files import KINDS, open_data_files
-from .hub import open_hub
 from .media_folder import open_media_folder
-from .saved import open_saved
 from .source import Source, SourceError, SourceRequest
+from .splits import open_hub, open_saved
 from .streams import ensure_features, fingerprint_stream
 
 __all__ = ["Source", "SourceError", "open_source"]
 
-OPENERS = (
-    open_saved,
-    open_media_folder,
-    open_data_files,
-    open_hub,
-)  # tried in this order
+OPENERS = (open_saved, open_media_folder, open_data_files, open_hub)  # tried in this order
 
 
 def open_source(

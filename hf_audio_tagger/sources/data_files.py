@@ -12,15 +12,10 @@ from datasets import Dataset, concatenate_datasets, load_dataset
 from ..digests import digest_file, digest_values
 from ..provenance import read_file_provenance
 from ..text import one_line
-from .source import BaseFolder, Source, SourceError, SourceRequest, check_utf8_names
+from .source import Source, SourceError, SourceRequest, check_utf8_names
 from .streams import ensure_features
 
-BUILDERS = {
-    ".jsonl": "json",
-    ".json": "json",
-    ".csv": "csv",
-    ".parquet": "parquet",
-}  # of datasets
+BUILDERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}  # of datasets
 KINDS = (
     "a folder of media, a .jsonl, .json, .csv or .parquet file or a glob of them in quotes, "
     "a folder written by save_to_disk, or a dataset on the Hub (user/name)"
@@ -31,10 +26,8 @@ def find_data_files(path: Path) -> list[Path]:
     """The file, or the files that match a glob, in order."""
     if path.is_file():
         return [path]
-    if not glob.has_magic(str(path)):
-        return []
-    found = sorted(Path(one) for one in glob.glob(str(path), recursive=True))
-    return [one for one in found if one.is_file()]
+    found = glob.glob(str(path), recursive=True) if glob.has_magic(str(path)) else []
+    return sorted(file for file in map(Path, found) if file.is_file())
 
 
 def open_data_files(request: SourceRequest) -> Source | None:
@@ -53,11 +46,11 @@ def open_data_files(request: SourceRequest) -> Source | None:
     by_folder = [(folder, list(some)) for folder, some in groupby(files, lambda file: file.parent)]
     if streaming and len(by_folder) > 1:
         raise SourceError(f"{name}: files of several folders cannot be streamed; leave streaming out.")
-    tables = [load_files(builder, some, streaming=streaming) for _, some in by_folder]
-    base_folders, first_row = [], 0
-    for (folder, _), table in zip(by_folder, tables, strict=True):
-        base_folders.append(BaseFolder(first_row, str(folder.absolute())))
-        first_row += 0 if streaming else len(table)
+    tables, base_folders, first_row = [], [], 0
+    for folder, some in by_folder:
+        tables.append(load_files(builder, some, streaming=streaming))
+        base_folders.append((first_row, str(folder.absolute())))
+        first_row += 0 if streaming else len(tables[-1])
     dataset = ensure_features(tables[0]) if streaming else concatenate(name, tables)
     top = os.path.commonpath([file.parent.absolute() for file in files])
     digests = [(os.path.relpath(file.absolute(), top), digest_file(file)) for file in files]
@@ -70,18 +63,16 @@ def load_files(builder: str, files: Sequence[Path], *, streaming: bool = False, 
     paths = [glob.escape(str(file.absolute())) for file in files]
     shown = str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
     try:
-        loaded = load_dataset(
-            builder, data_files={"train": paths}, split="train", streaming=streaming, **options
-        )
+        data_files = {"train": paths}
+        loaded = load_dataset(builder, data_files=data_files, split="train", streaming=streaming, **options)
         if isinstance(loaded, Dataset):
             loaded.data.table.validate(full=True)  # else text that is not UTF-8 ends the run at its row
         return loaded
     except Exception as error:  # pandas, pyarrow and datasets each have their own
         if "corresponds to no data" in str(error):
             raise SourceError(f"{shown} holds no rows.") from error
-        raise SourceError(
-            f"{shown}: the rows cannot be read ({one_line(error.__cause__ or error)})."
-        ) from error
+        reason = one_line(error.__cause__ or error)
+        raise SourceError(f"{shown}: the rows cannot be read ({reason}).") from error
 
 
 def concatenate(name: str, tables: Sequence[Dataset]) -> Dataset:

@@ -1,18 +1,21 @@
-"""A folder of media as rows: its files, or what metadata files say of them, as VideoFolder reads these."""
+"""A folder of media as rows: its files, or the rows of its metadata files, as VideoFolder reads these.
+
+Rows have names of files that a dataset can hold. Files that must not be read are refused with a reason.
+"""
 
 import os
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from datasets import Audio, Dataset, List, Value, Video
 
 from ..cells import UnreadableMedia, is_url
 from ..digests import digest_file, digest_values
-from ..text import safe_text
+from ..text import as_utf8, is_utf8, safe_text
 from .data_files import BUILDERS, KINDS, concatenate, load_files
-from .folder_files import FOLLOW, FolderFiles, list_files
-from .source import Source, SourceError, SourceRequest, check_utf8_names, make_absolute
+from .source import NOT_UTF8, Source, SourceError, SourceRequest, check_utf8_names, make_absolute
 
 VIDEO_NAMES = "mp4 m4v mov mkv webm avi mpeg mpg flv wmv asf 3gp 3g2 ogv mts m2ts mxf nut vob"
 AUDIO_NAMES = "wav flac mp3 m4a aac ogg oga opus aiff aif caf au w64 wma amr mka ac3 ape wv tta"
@@ -20,8 +23,98 @@ VIDEO_SUFFIXES = frozenset(f".{name}" for name in VIDEO_NAMES.split())
 AUDIO_SUFFIXES = frozenset(f".{name}" for name in AUDIO_NAMES.split())
 METADATA_FILES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 MAX_SHOWN = 5  # folders in a note
+FOLLOW = "--follow-links (follow_links=True)"
 
 Refused = dict[int, dict[int, UnreadableMedia]]
+
+
+@dataclass(frozen=True)
+class FolderFiles:
+    """What `list_files` found. A name is relative, with "/" between, and unique."""
+
+    top: str  # the folder's real path
+    follows_links: bool
+    paths: Mapping[str, str]  # by name, in order: the relative path on the disk
+    notes: tuple[str, ...]  # on folders that were not entered
+
+    def find_refusal(self, name: str) -> str | None:
+        """Why a file must not be read, also one that is not among those found; None where it may be."""
+        path = self.paths.get(name, name)
+        if not is_utf8(path):
+            return NOT_UTF8
+        full = os.path.join(self.top, path)
+        may_leave = name not in self.paths or os.path.islink(full)  # found files are in no linked folder
+        if not self.follows_links and may_leave and not is_inside(full, self.top):
+            return f"it is a link that leaves the folder; to read it: {FOLLOW}"
+        return None
+
+
+def list_files(folder: Path, follow_links: bool) -> FolderFiles:
+    """All files below a folder, but hidden ones. Links to outside only with `follow_links`."""
+    top = os.path.realpath(folder)
+    seen = {top}
+    found: list[str] = []
+    skipped: list[str] = []
+    unreadable: list[str] = []
+
+    def add_unreadable(error: OSError) -> None:
+        unreadable.append(error.filename)
+
+    for root, folders, files in os.walk(top, onerror=add_unreadable, followlinks=follow_links):
+        entered = []
+        for name in drop_hidden(folders):
+            path = os.path.join(root, name)
+            if is_new(path, top, seen) if follow_links else not os.path.islink(path):
+                entered.append(name)
+            elif not follow_links and not is_inside(path, top):
+                skipped.append(path)
+        folders[:] = entered
+        found += [Path(root, name).relative_to(top).as_posix() for name in drop_hidden(files)]
+    kinds = {
+        f"Links to folders are not followed without {FOLLOW}": skipped,
+        "Folders that cannot be read are left out": unreadable,
+    }
+    notes = [f"{note}: {show_paths(paths, top)}." for note, paths in kinds.items() if paths]
+    return FolderFiles(top, follow_links, name_files(found), tuple(notes))
+
+
+def drop_hidden(names: Iterable[str]) -> list[str]:
+    return sorted(name for name in names if not name.startswith("."))
+
+
+def is_inside(path: str, top: str) -> bool:
+    """True where a path, all links resolved, is the folder or lies below it."""
+    real = os.path.realpath(path)
+    return real == top or real.startswith(top.rstrip(os.sep) + os.sep)
+
+
+def is_new(path: str, top: str, seen: set[str]) -> bool:
+    """True for a folder that is entered for the first time. Links back into `top` are not, so loops end."""
+    real = os.path.realpath(path)
+    if real == path:
+        return True
+    if real in seen or is_inside(real, top):
+        return False
+    seen.add(real)
+    return True
+
+
+def show_paths(paths: Iterable[str], top: str) -> str:
+    names = sorted(as_utf8(os.path.relpath(path, top)) for path in paths)
+    more = f" and {len(names) - MAX_SHOWN:,} more" if len(names) > MAX_SHOWN else ""
+    return ", ".join(map(safe_text, names[:MAX_SHOWN])) + more
+
+
+def name_files(paths: Sequence[str]) -> dict[str, str]:
+    """Paths by a UTF-8 name. Where an escaped name is another file's name, it gets a number."""
+    names = {path: path for path in paths if is_utf8(path)}
+    for path in sorted(path for path in paths if not is_utf8(path)):
+        name, number = as_utf8(path), 2
+        stem, suffix = posixpath.splitext(name)
+        while name in names:
+            name, number = f"{stem} ({number}){suffix}", number + 1
+        names[name] = path
+    return dict(sorted(names.items()))
 
 
 def open_media_folder(request: SourceRequest) -> Source | None:
@@ -39,10 +132,13 @@ def open_media_folder(request: SourceRequest) -> Source | None:
     files = list_files(folder, request.follow_links)
     media = [file for file in files.paths if get_suffix(file) in VIDEO_SUFFIXES | AUDIO_SUFFIXES]
     metadata = [file for file in files.paths if posixpath.basename(file) in METADATA_FILES]
-    notes = describe_skipped(files)
+    notes = files.notes
     if not media and not metadata:
-        advice = " ".join([*notes, suggest_source(name, list(files.paths))])
-        raise SourceError(f"{name}: no media are in this folder or below it. {advice}")
+        suffix = next((one for one in BUILDERS if any(file.endswith(one) for file in files.paths)), None)
+        pattern = Path(name) / "**" / f"*{suffix}"
+        advice = f"To read its data files: '{pattern}', in quotes." if suffix else f"A source is {KINDS}."
+        problem = f"{name}: no media are in this folder or below it."
+        raise SourceError(" ".join([problem, *notes, advice]))
     if metadata:
         rows = concatenate(name, [read_metadata(folder, file, files) for file in metadata])
         digests: Iterable[object] = [(file, digest_file(folder / file)) for file in metadata]
@@ -58,27 +154,6 @@ def open_media_folder(request: SourceRequest) -> Source | None:
 
 def get_suffix(file: str) -> str:
     return Path(file).suffix.lower()
-
-
-def describe_skipped(files: FolderFiles) -> tuple[str, ...]:
-    """Notes on folders that were not entered."""
-    notes = (
-        (f"Links to folders are not followed without {FOLLOW}", files.skipped_links),
-        ("Folders that cannot be read are left out", files.unreadable_folders),
-    )
-    return tuple(f"{note}: {show_first(folders)}." for note, folders in notes if folders)
-
-
-def show_first(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MAX_SHOWN:,} more" if len(names) > MAX_SHOWN else ""
-    return ", ".join(map(safe_text, names[:MAX_SHOWN])) + more
-
-
-def suggest_source(name: str, files: Sequence[str]) -> str:
-    for suffix in BUILDERS:
-        if any(file.endswith(suffix) for file in files):
-            return f"To read its data files: '{Path(name) / '**' / ('*' + suffix)}', in quotes."
-    return f"A source is {KINDS}."
 
 
 def read_metadata(folder: Path, file: str, files: FolderFiles) -> Dataset:

@@ -51,14 +51,6 @@ class SourceRequest:
                 raise SourceError(f"{self.name} is {kind}, which {option}= does not apply to.")
 
 
-@dataclass(frozen=True)
-class BaseFolder:
-    """The folder where relative paths of the rows from `first_row` on start."""
-
-    first_row: int
-    folder: str
-
-
 @dataclass(frozen=True, eq=False)
 class Source:
     """Rows to tag, the same ones in the same order each time that they are opened."""
@@ -66,7 +58,9 @@ class Source:
     name: str  # as given to `open_source`
     dataset: Dataset | IterableDataset
     fingerprint: str  # of the rows; not of the place of their files
-    base_folders: tuple[BaseFolder, ...] = ()
+    base_folders: tuple[
+        tuple[int, str], ...
+    ] = ()  # of relative paths, each with the first row that it is for
     notes: tuple[str, ...] = ()  # for the person who runs it, a line each
     refused: Mapping[int, Mapping[int, UnreadableMedia]] = field(default_factory=dict)  # by row, then place
     provenance: Provenance = field(default_factory=dict)  # of the tags that the rows have
@@ -117,9 +111,9 @@ class Source:
         """Cells of the rows from `first_row` on, with absolute paths, refused ones included."""
         if not self.base_folders:
             return cells
-        first_rows = [base.first_row for base in self.base_folders]
+        first_rows, folders = zip(*self.base_folders, strict=True)
         values = [
-            make_absolute(cell, self.base_folders[bisect_right(first_rows, row) - 1].folder)
+            make_absolute(cell, folders[bisect_right(first_rows, row) - 1])
             for row, cell in enumerate(read_cells(cells), first_row)
         ]
         return build_column(values, cells.type)

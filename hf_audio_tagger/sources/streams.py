@@ -19,10 +19,8 @@ FIRST_ROWS = 8
 
 
 def ensure_features(stream: IterableDataset) -> IterableDataset:
-    """The stream with its columns; where its files don't tell them, from its first rows."""
-    if stream.features is not None:
-        return stream
-    return set_epoch(infer_features(stream), stream.epoch)
+    """The stream with its columns; where its files do not name them, from its first rows."""
+    return stream if stream.features is not None else set_epoch(infer_features(stream), stream.epoch)
 
 
 def set_epoch(stream: IterableDataset, epoch: int) -> IterableDataset:
@@ -34,19 +32,13 @@ def set_epoch(stream: IterableDataset, epoch: int) -> IterableDataset:
 def fingerprint_stream(stream: IterableDataset) -> str:
     """Differs between streams whose rows differ, and is the same in every process.
 
-    As in the cache of `datasets`, a function of an imported module counts by its name, one of the script
-    itself by its code.
+    As in the cache of `datasets`, an imported function counts by its name, one of the script by its code.
     """
     columns = repr(stream.features)
     identity: object
     try:
-        identity = (
-            hash_step(get_steps(stream)),
-            str(stream.split),
-            stream.epoch,
-            get_node_share(stream),
-            columns,
-        )
+        steps = hash_step(get_steps(stream))
+        identity = steps, str(stream.split), stream.epoch, get_node_share(stream), columns
     except Exception:  # pickling an object of any library may raise anything
         rows = islice(stream.decode(False), FIRST_ROWS)
         identity = [Hasher.hash(row) for row in rows], columns

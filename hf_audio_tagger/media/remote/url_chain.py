@@ -10,7 +10,7 @@ from fsspec.implementations.http import HTTPFile, HTTPStreamFile
 from fsspec.implementations.local import LocalFileSystem
 
 from ...compat.datasets_internals import prepare_url
-from ...compat.fsspec_internals import find_cached_copy
+from ...compat.other_libraries import find_cached_copy
 from ...errors import MediaError
 from ..container import check_regular_file
 from .archives import ARCHIVES, COMPRESSIONS, open_member

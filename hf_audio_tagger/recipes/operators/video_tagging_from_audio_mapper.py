@@ -17,7 +17,7 @@ from ...scores import EMPTY
 from ...settings import DEFAULT_MODEL, TAG_COLUMN
 from ...tagger import build_tagger
 from ..operator import Batch, Fields, Mapper, SampleResult
-from ..options import one_of, option, read_flag, read_text
+from ..recipe import one_of, option, read_flag, read_text
 
 TAGGED, ALREADY_TAGGED, FAILED = "tagged", "already tagged", "failed"
 VIDEOS, ERRORS = "videos", "video_audio_error"  # columns of the tables that the tagger is given
@@ -53,9 +53,11 @@ class VideoTaggingFromAudioMapper(Mapper):
         return {self.tag_field_name: List(Value("string"))}
 
     def process(self, batch: Batch, existing: Fields) -> list[SampleResult]:
-        tags = [complete_tags(fields.get(self.tag_field_name)) for fields in existing]
+        tags: list[Any] = [fields.get(self.tag_field_name) for fields in existing]
+        # A null among the tags is a failure of an earlier run: all videos of the sample are tagged anew.
+        tags = [one if is_list_cell(one) and None not in one else None for one in tags]
         nulls = [None] * len(tags)
-        cells = list(batch[self.video_key]) if self.video_key in batch else nulls
+        cells = list(batch.get(self.video_key, nulls))
         tagged = self.tagger({VIDEOS: cells, TAG_COLUMN: tags, ERRORS: nulls})
         return [self.make_result(*row) for row in zip(cells, tagged[TAG_COLUMN], tagged[ERRORS], strict=True)]
 
@@ -76,8 +78,3 @@ def media_names(cell: Any) -> list[str]:
         return [media.name for media in parse_cell(cell)]
     except ColumnError:
         return [CELL_NAME]
-
-
-def complete_tags(tags: Any) -> Any:
-    """Tags that are there for every video; None where an earlier run failed on one of them."""
-    return tags if is_list_cell(tags) and None not in tags else None

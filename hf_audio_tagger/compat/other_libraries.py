@@ -1,0 +1,45 @@
+"""What torch, fsspec, multiprocess and typer have no public name for. A call alone imports torch or typer."""
+
+from typing import Any
+
+
+def torch_library_path() -> str:
+    """The file of torch's extension module, in which symbols of its OpenMP and MKL are found."""
+    import torch
+
+    return str(torch._C.__file__)
+
+
+def is_in_bad_fork() -> bool:
+    """True in a process that was forked after its parent had used CUDA: using CUDA raises here."""
+    import torch
+
+    return bool(torch.cuda._is_in_bad_fork())
+
+
+def find_bfloat16_units() -> list[str]:
+    """The units of the CPU that compute bfloat16 products."""
+    import torch
+
+    units = {"amx": torch.cpu._is_amx_tile_supported(), "avx512_bf16": torch.cpu._is_avx512_bf16_supported()}
+    return [name for name, is_supported in units.items() if is_supported]
+
+
+def find_cached_copy(system: Any, path: str) -> Any:
+    """What a caching file system of fsspec keeps of a file: the copy's path or details; falsy without one."""
+    return system._check_file(path)
+
+
+def worker_identity(process: Any) -> tuple[int, ...]:
+    """A worker's number among its parent's children, and its parent's before it; () in a main process."""
+    return tuple(process._identity)
+
+
+def set_usage_error_exit_code(code: int) -> None:
+    """Set the exit code of wrong usage. The class, click's UsageError, has no name in typer."""
+    import typer
+
+    usage_error = typer.BadParameter.__base__
+    assert usage_error is not None
+    assert usage_error.__name__ == "UsageError"
+    usage_error.exit_code = code  # type: ignore[attr-defined]

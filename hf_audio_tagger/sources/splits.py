@@ -1,0 +1,81 @@
+"""Datasets with splits, of which one is read: a folder that `save_to_disk` wrote, or a dataset on the Hub."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from datasets import DatasetDict, load_dataset, load_from_disk
+from huggingface_hub import HfApi
+
+from ..compat.datasets_internals import get_fingerprint
+from ..digests import digest_values
+from ..provenance import read_hub_provenance, read_provenance
+from ..text import one_line
+from .data_files import BUILDERS
+from .source import Source, SourceError, SourceRequest, check_utf8_names
+from .streams import ensure_features
+
+HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")  # "user/name", or "name" alone
+
+
+def open_saved(request: SourceRequest) -> Source | None:
+    """A saved Dataset, or one split of a saved DatasetDict."""
+    name, folder = request.name, request.path
+    is_dict = (folder / "dataset_dict.json").is_file()
+    if not is_dict and not ((folder / "state.json").is_file() and (folder / "dataset_info.json").is_file()):
+        return None
+    request.check_options("a saved dataset", "split")
+    check_utf8_names(folder)
+    saved = load_from_disk(str(folder))
+    if isinstance(saved, DatasetDict):
+        split = pick_split(name, list(saved), request.split)
+        saved, folder = saved[split], folder / split
+    elif request.split is not None:
+        raise SourceError(f"{name}: it is one dataset without splits; leave split={request.split!r} out.")
+    base_folders = ((0, str(folder.absolute())),)
+    return Source(name, saved, get_fingerprint(saved), base_folders, provenance=read_provenance(saved))
+
+
+def open_hub(request: SourceRequest) -> Source | None:
+    """One split of a dataset on the Hub. Relative paths in text columns start at its root."""
+    name = request.name.removeprefix("hf://datasets/").strip("/")
+    is_file_name = Path(name).suffix.lower() in {*BUILDERS, ".txt"}
+    if is_file_name or not HUB_ID.fullmatch(name):
+        return None
+    request.check_options("a dataset on the Hub", "config", "split", "streaming")
+    from datasets import get_dataset_split_names
+
+    config, split, token = request.config, request.split, request.token
+    try:
+        if split is None:
+            split = pick_split(name, get_dataset_split_names(name, config, token=token), None)
+        dataset = load_dataset(name, config, split=split, streaming=request.streaming, token=token)
+        if request.streaming:
+            dataset = ensure_features(dataset)
+            commit = (
+                HfApi(token=token).dataset_info(name).sha
+            )  # a resumed run sees that the rows are the same
+            fingerprint = digest_values(commit, config, split)
+        else:
+            fingerprint = get_fingerprint(dataset)
+    except SourceError:
+        raise
+    except Exception as error:  # of datasets, huggingface_hub, fsspec and their HTTP clients
+        reason = one_line(error)
+        raise SourceError(
+            f"{name}: it is no file here, and reading it from the Hub failed ({reason})."
+        ) from error
+    base_folders = ((0, f"hf://datasets/{name}"),)
+    provenance = read_hub_provenance(name, config, split, token)
+    return Source(name, dataset, fingerprint, base_folders, provenance=provenance)
+
+
+def pick_split(name: str, splits: Sequence[str], wanted: str | None) -> str:
+    """The wanted split, or the only one."""
+    if wanted is None and len(splits) == 1:
+        return splits[0]
+    if wanted is None or wanted not in splits:
+        problem = "name one" if wanted is None else f"{wanted!r} is none of them"
+        known = ", ".join(map(repr, splits))
+        raise SourceError(f"{name} has the splits {known}: {problem} with --split (split=).")
+    return wanted
