@@ -11,6 +11,7 @@ import os
 import re
 import stat
 import threading
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -52,8 +53,7 @@ def check_regular_file(path: str, name: str) -> str:
     try:
         info = os.stat(path)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise MediaError(f"{name}: {reason or error}.") from error
+        raise MediaError(f"{name}: {getattr(error, 'strerror', None) or error}.") from error
     if stat.S_ISDIR(info.st_mode):
         raise MediaError(f"{name}: it is a directory, not a file.")
     if not stat.S_ISREG(info.st_mode):
@@ -101,14 +101,12 @@ def list_decoders(streams: Streams) -> str:
 
     That is safer, and faster: opening a video's decoder takes longer than all else here.
     """
-    return ",".join(sorted(name for name in av.codecs_available if find_decoded_kind(name) == streams))
-
-
-def find_decoded_kind(codec: str) -> str | None:
-    try:
-        return av.Codec(codec, "r").type
-    except ValueError:  # it only encodes
-        return None
+    decoders = []
+    for name in av.codecs_available:
+        with suppress(ValueError):  # it only encodes
+            if av.Codec(name, "r").type == streams:
+                decoders.append(name)
+    return ",".join(sorted(decoders))
 
 
 def refuse_playlist(head: bytes, name: str) -> None:
@@ -134,6 +132,13 @@ def read_head(source: Any) -> bytes:
         head += source.read(MOST_PROBED_BYTES - len(head))
     source.seek(0)
     return head
+
+
+def rewind(source: Source) -> Source:
+    """The source, with the position of a file object back at its beginning."""
+    if hasattr(source, "seek"):
+        source.seek(0)
+    return source
 
 
 def find_audio_codec(container: av.container.InputContainer, name: str) -> Any:

@@ -11,11 +11,9 @@ import numpy as np
 
 from ...cells import SamplesMedia
 from ...errors import MediaError
-from ..container import Source, find_audio_codec
+from ..container import Source, find_audio_codec, rewind
 from ..failures import describe_error
-from ..sound import Sound, check_sample_rate, no_sound
-from ..source import rewind
-from .samples import SamplesSound
+from ..sound import SamplesSound, Sound, check_sample_rate, no_sound
 
 
 def import_library() -> None:

@@ -12,10 +12,9 @@ import av.container
 import numpy as np
 
 from ...errors import MediaError
-from ..container import Source
+from ..container import Source, rewind
 from ..failures import describe_error
 from ..sound import Sound, check_sample_rate, no_sound, split_blocks, to_mono
-from ..source import rewind
 
 CLOCK_SLACK_SECONDS = 0.1  # headers may state a stream's first sample this much too early
 
@@ -52,7 +51,7 @@ class TorchcodecSound:
             samples = self.read(self.zero_seconds + stop / self.rate_hz + CLOCK_SLACK_SECONDS)
         else:
             samples = self.whole
-        yield from split_blocks(samples[start:stop])
+        return split_blocks(samples[start:stop])
 
     @cached_property
     def whole(self) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Reading over HTTP: what a server may send, and where it may redirect to.
+"""Reading over HTTP: what a server may send, where it may redirect to, and errors in plain words.
 
 Servers are not trusted. One may redirect into the network of the machine that reads (its own services, a
 cloud's metadata at 169.254.169.254), answer a range request with a body without an end, or compress a body
@@ -7,14 +7,16 @@ so that it unpacks to gigabytes in memory.
 
 import ipaddress
 import socket
+import ssl
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 from aiohttp.abc import ResolveResult
 
-from ...errors import MediaError
+from ...errors import MediaError, iterate_causes
+from ..failures import describe_error
 
 SILENT_SECONDS = 60.0  # to connect, and between two pieces of a response
 READING_SECONDS = 300.0  # a clip's opening, reads and retries together, without its decoding
@@ -23,6 +25,31 @@ GRACE_SECONDS = 5.0  # a request ends this much later than its clip, whose error
 PUBLIC_IPV6 = ipaddress.ip_network("2000::/3")
 # IPv6 addresses that stand for an IPv4 address: its last 32 bits.
 IPV4_IN_IPV6 = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::/96", "::ffff:0:0/96")))
+
+BROKEN_CONNECTION = (ConnectionResetError, aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError)
+TRANSIENT_STATUSES = (408, 425, 429, 500, 502, 503, 504)
+KINDS = {  # of errors; the first that fits counts
+    (aiohttp.TooManyRedirects,): "the server redirects too many times (in a circle?); check the URL",
+    (aiohttp.RedirectClientError,): "the server redirects to what is not an http or https URL ({details})",
+    (aiohttp.InvalidURL,): "the URL is not valid ({details})",
+    (ssl.SSLError, ssl.CertificateError, aiohttp.ClientSSLError): (
+        "no secure connection could be made (TLS: {details}); check the server's certificate"
+    ),
+    (socket.gaierror, aiohttp.ClientConnectorDNSError): (
+        "the name of its host cannot be resolved (DNS); check the URL and the network"
+    ),
+    (ConnectionRefusedError,): "the connection was refused; check host and port, and that the server runs",
+    (TimeoutError,): "the server did not answer for {seconds:g} s (timed out); try again later",
+    BROKEN_CONNECTION: "the server closed the connection too early ({details}); try again later",
+    (PermissionError,): "access is denied ({details}); check the token or credentials",
+}
+STATUSES = {
+    401: "the server requires a login (HTTP 401); pass a token, or check that it is valid",
+    403: "access is forbidden (HTTP 403): it is private, gated or blocked; check the token's rights",
+    404: "it was not found (HTTP 404); check the URL",
+    410: "it was not found (HTTP 410); check the URL",
+    429: "the server received too many requests (HTTP 429); try again later, with fewer processes",
+}
 
 
 class RefusedError(MediaError):
@@ -49,19 +76,8 @@ class RequestState:
             )
 
 
-@dataclass
-class Received:
-    """What servers have sent for one clip, counted while it arrives."""
-
-    bodies: list[Any] = field(default_factory=list)
-
-    @property
-    def bytes(self) -> int:
-        return sum(body.total_bytes for body in self.bodies)
-
-
 REQUEST: ContextVar[RequestState | None] = ContextVar("REQUEST", default=None)
-RECEIVED: ContextVar[Received | None] = ContextVar("RECEIVED", default=None)  # of the current clip
+BODIES: ContextVar[list[Any] | None] = ContextVar("BODIES", default=None)  # that the current clip received
 
 
 def is_public(address: str) -> bool:
@@ -139,8 +155,8 @@ async def begin_request(_session: Any, _context: Any, _params: Any) -> None:
 async def check_response(_session: Any, _context: Any, params: aiohttp.TraceRequestEndParams) -> None:
     """Refuse what fsspec would hold in memory as a whole, and count what is received."""
     response = params.response
-    if received := RECEIVED.get():
-        received.bodies.append(response.content)
+    if (bodies := BODIES.get()) is not None:
+        bodies.append(response.content)
     try:
         refuse_response(response, params.headers.get("Range"))
     except RefusedError:
@@ -181,9 +197,48 @@ async def open_session(**options: Any) -> aiohttp.ClientSession:
 def http_options() -> dict[str, Any]:
     """fsspec's options: every wait for a server has an end, and every hop is checked."""
     timeout = aiohttp.ClientTimeout(
-        total=READING_SECONDS + GRACE_SECONDS,
-        connect=SILENT_SECONDS,
-        sock_read=SILENT_SECONDS,
+        total=READING_SECONDS + GRACE_SECONDS, connect=SILENT_SECONDS, sock_read=SILENT_SECONDS
     )
     options = {"client_kwargs": {"timeout": timeout}, "get_client": open_session}
     return {"http": options, "https": options}
+
+
+def find_status(error: BaseException) -> int | None:
+    """The HTTP status of an error of aiohttp, huggingface_hub or requests."""
+    status = getattr(error, "status", None) or getattr(getattr(error, "response", None), "status_code", None)
+    return status if isinstance(status, int) else None
+
+
+def is_transient(error: BaseException) -> bool:
+    """True for what may succeed a moment later."""
+    return any(
+        isinstance(cause, BROKEN_CONNECTION) or find_status(cause) in TRANSIENT_STATUSES
+        for cause in iterate_causes(error)
+    )
+
+
+def explain_error(error: BaseException) -> str:
+    """What went wrong, and what to do: by the first of the error's causes that is known."""
+    for cause in iterate_causes(error):
+        if text := explain_cause(cause):
+            return text
+    while isinstance(error, FileNotFoundError):
+        if error.__cause__ is None:
+            return "it was not found; check the address"
+        error = error.__cause__
+    return describe_error(error).rstrip(".")
+
+
+def explain_cause(error: BaseException) -> str | None:
+    """One error by itself; None where it explains nothing."""
+    if isinstance(error, MediaError):
+        return str(error).rstrip(".")
+    for kinds, text in KINDS.items():
+        if isinstance(error, kinds):
+            return text.format(details=describe_error(error), seconds=SILENT_SECONDS)
+    status = find_status(error)
+    if status is None:
+        return None
+    if status >= 500:
+        return f"the server failed (HTTP {status}); try again later"
+    return STATUSES.get(status, f"the server answers with HTTP {status}")
