@@ -88,7 +88,8 @@ def run_pipeline(media: Iterable[Media], model: AudioModel, options: PipelineOpt
     error: ModelError | None = None  # of the current clip
     for chunk, output in predict_chunks(media, model, options):
         if output is not None and error is None:
-            if is_finite(output):
+            arrays = [array for array in (output.logits, output.embeddings) if array is not None]
+            if all(np.isfinite(array).all() for array in arrays):
                 spans = [window.find_span(model.rate_hz) for window in chunk.windows]
                 yield ScoredWindows(chunk.clip, spans, output)
             else:
@@ -99,11 +100,6 @@ def run_pipeline(media: Iterable[Media], model: AudioModel, options: PipelineOpt
         if chunk.end is not None:
             yield chunk.end if error is None else replace(chunk.end, error=chunk.end.error or error)
             error = None
-
-
-def is_finite(output: ModelOutput) -> bool:
-    pooled = output.embeddings
-    return bool(np.isfinite(output.logits).all() and (pooled is None or np.isfinite(pooled).all()))
 
 
 def predict_chunks(
@@ -149,7 +145,7 @@ def windows_per_batch(model: AudioModel, options: PipelineOptions) -> int:
 
 
 def limit_open_clips(decode_threads: int) -> int:
-    """How many clips may be open at a time: a few for each thread, well within the limit of open files."""
+    """A few for each thread, well within the process's limit of open files."""
     most = OPEN_PER_THREAD * decode_threads
     try:
         import resource
@@ -163,35 +159,31 @@ class ClipQueue:
     """Clips that wait to be decoded, in order, and how many are open. Shared by several threads."""
 
     def __init__(self, most_open: int) -> None:
-        self.most_open = most_open
+        self.most_open, self.open_count = most_open, 0
         self.lock = threading.Lock()
         self.unopened: deque[WaitingClip] = deque()
-        self.open_count = 0
 
     def decode_first_chunks(self) -> None:
         """Open clips and decode their first chunks, until as many are open as may be."""
-        while (clip := self.take()) is not None:
+        while True:
+            with self.lock:
+                if not self.unopened or self.open_count >= self.most_open:
+                    return
+                self.open_count += 1
+                clip = self.unopened.popleft()
             try:
                 clip.first.set_result(self.next_chunk(clip))
             except BaseException as error:
                 clip.first.set_exception(error)
 
-    def take(self) -> WaitingClip | None:
-        with self.lock:
-            if not self.unopened or self.open_count >= self.most_open:
-                return None
-            self.open_count += 1
-            return self.unopened.popleft()
-
     def next_chunk(self, clip: WaitingClip) -> Chunk:
         """An open clip's next chunk; with the last one the clip is closed."""
-        is_open = False
+        chunk = None
         try:
             chunk = next(clip.chunks)
-            is_open = chunk.end is None
             return chunk
         finally:
-            if not is_open:
+            if chunk is None or chunk.end is not None:
                 with self.lock:
                     self.open_count -= 1
 

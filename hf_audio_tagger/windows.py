@@ -42,18 +42,14 @@ def cut_windows(
 
 def select_windows(sound: Sound, model: AudioModel, windows: str | int, hop_samples: int) -> Iterator[Window]:
     size, frame, rate_hz = model.window_samples, model.frame_samples, model.rate_hz
-    if windows == "first":
-        starts: Sequence[int] | None = [0]
-    elif windows == "all":
-        starts = None
-    else:
+    starts: Sequence[int] | None = [0] if windows == "first" else None
+    if windows not in ("first", "all"):
         starts = find_starts(sound, rate_hz, size, hop_samples, int(windows))
     if starts is None:
         yield from slide_windows(read_resampled(sound, rate_hz), size, hop_samples, frame)
         return
     for start in starts:
-        blocks = list(read_resampled(sound, rate_hz, start, size))
-        if blocks:
+        if blocks := list(read_resampled(sound, rate_hz, start, size)):
             yield Window(start, pad_to(copy_view(concatenate(blocks)), frame))
 
 

@@ -54,10 +54,9 @@ def check_regular_file(path: str, name: str) -> str:
         info = os.stat(path)
     except (OSError, ValueError) as error:
         raise MediaError(f"{name}: {getattr(error, 'strerror', None) or error}.") from error
-    if stat.S_ISDIR(info.st_mode):
-        raise MediaError(f"{name}: it is a directory, not a file.")
     if not stat.S_ISREG(info.st_mode):
-        raise MediaError(f"{name}: it is not a regular file.")
+        kind = "a directory, not a file" if stat.S_ISDIR(info.st_mode) else "not a regular file"
+        raise MediaError(f"{name}: it is {kind}.")
     if info.st_size == 0:
         raise MediaError(f"{name}: it is empty (0 bytes).")
     return str(Path(path).absolute())
@@ -77,9 +76,8 @@ def open_container(source: Source, name: str, streams: Streams = "audio") -> av.
     except MediaError:
         raise
     except av.error.ArgumentError as error:
-        raise MediaError(
-            f"{name}: it is a picture, a text or a playlist, not a sound or video file."
-        ) from error
+        what = "a picture, a text or a playlist, not a sound or video file"
+        raise MediaError(f"{name}: it is {what}.") from error
     except Exception as error:  # FFmpeg's own errors, and whatever a remote file object raises
         raise MediaError(f"{name}: it is no readable media file ({describe_error(error)}).") from error
 
@@ -97,10 +95,7 @@ def open_options(head: bytes, streams: Streams = "audio") -> dict[str, str]:
 
 @cache
 def list_decoders(streams: Streams) -> str:
-    """FFmpeg's decoders for one kind of stream. The others never see the file.
-
-    That is safer, and faster: opening a video's decoder takes longer than all else here.
-    """
+    """FFmpeg's decoders for one kind of stream. Without the others opening is safer, and much faster."""
     decoders = []
     for name in av.codecs_available:
         with suppress(ValueError):  # it only encodes
@@ -113,9 +108,7 @@ def refuse_playlist(head: bytes, name: str) -> None:
     """Refuse a text that names other files. A parser of texts stops at the first zero byte."""
     text = head.partition(b"\0")[0].lower()
     if text.startswith(PLAYLIST_BEGINNINGS) or any(mark in text for mark in PLAYLIST_MARKS):
-        raise MediaError(
-            f"{name}: it is a playlist, which names other files; only media files themselves are read."
-        )
+        raise MediaError(f"{name}: it is a playlist, which names other files; only media files are read.")
 
 
 def read_head(source: Any) -> bytes:

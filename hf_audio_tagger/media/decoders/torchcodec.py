@@ -61,9 +61,8 @@ class TorchcodecSound:
         try:
             samples = self.decoder.get_samples_played_in_range(self.zero_seconds, end_seconds).data.numpy()
         except Exception as error:
-            raise MediaError(
-                f"{self.name}: torchcodec cannot decode it ({describe_error(error)})."
-            ) from error
+            reason = describe_error(error)
+            raise MediaError(f"{self.name}: torchcodec cannot decode it ({reason}).") from error
         if not samples.size:
             raise no_sound(self.name)
         return to_mono(samples, self.channels)

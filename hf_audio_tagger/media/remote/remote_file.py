@@ -120,10 +120,10 @@ class RemoteFile(SeekableFile):
             return
         super().close()
         self.reading.cancelled.set()
-        is_free = self.job is None or self.job.done()
+        wait_seconds = CLOSING_SECONDS if self.job is None or self.job.done() else 0
         closing = self.helper.start(self.reading.resources.close)
         self.helper.start(partial(IDLE.append, self.helper))  # it keeps no file alive
-        wait([closing], CLOSING_SECONDS if is_free else 0)
+        wait([closing], wait_seconds)
 
 
 def open_url(url: str, name: str) -> RemoteFile:

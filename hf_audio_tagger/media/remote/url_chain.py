@@ -46,7 +46,11 @@ def open_chain(url: str, reading: Reading) -> SeekableFile:
             raise MediaError(f"{link} follows {links[0]}; in a chained URL an archive comes first")
     file = open_file("::".join(links), reading)
     for member in reversed(members):
-        file = open_member(member, file, reading)
+        scheme, _, path = member.partition("://")
+        if scheme in ARCHIVES:
+            file = (open_zip_member if scheme == "zip" else open_tar_member)(file, path.lstrip("/"), reading)
+        else:
+            file = decompress(scheme, file, reading)
     return file
 
 
@@ -84,15 +88,6 @@ def open_or_cache(system: Any, path: str, url: str) -> Any:
         elif found:
             system.pop_from_cache(path)
         raise
-
-
-def open_member(link: str, file: SeekableFile, reading: Reading) -> SeekableFile:
-    """The file that a link such as ``zip://a.mp4`` or ``gzip://a.mp4`` names inside another."""
-    scheme, _, member = link.partition("://")
-    if scheme not in ARCHIVES:
-        return decompress(scheme, file, reading)
-    open_inside = open_zip_member if scheme == "zip" else open_tar_member
-    return open_inside(file, member.lstrip("/"), reading)
 
 
 def decompress(compression: str, file: SeekableFile, reading: Reading) -> SeekableFile:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-from aiohttp.abc import ResolveResult
 
 from ...errors import MediaError, iterate_causes
 from ..failures import describe_error
@@ -70,10 +69,8 @@ class RequestState:
     def check(self, address: str) -> None:
         """Refuse a redirect from a public address to one that is not. The user's own URL may be either."""
         if self.was_public and not is_public(address):
-            raise RefusedError(
-                f"the server redirects to {address}, which is not a public address; "
-                "pass that URL itself if it is meant"
-            )
+            what = "which is not a public address; pass that URL itself if it is meant"
+            raise RefusedError(f"the server redirects to {address}, {what}")
 
 
 REQUEST: ContextVar[RequestState | None] = ContextVar("REQUEST", default=None)
@@ -84,18 +81,13 @@ def is_public(address: str) -> bool:
     """True for an address of the internet: not loopback, link-local, private, multicast or reserved."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        inner = find_inner_ipv4(ip)
+        inner = ip.sixtofour or (ip.teredo[1] if ip.teredo else None)  # the IPv4 address that it leads to
+        if any(ip in network for network in IPV4_IN_IPV6):
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
         if inner is None:
             return ip in PUBLIC_IPV6 and ip.is_global
         ip = inner
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
-
-
-def find_inner_ipv4(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that an IPv6 address leads to: mapped, NAT64, 6to4 or Teredo."""
-    if any(ip in network for network in IPV4_IN_IPV6):
-        return ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
-    return ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
 
 
 def is_ip_address(host: str) -> bool:
@@ -109,10 +101,8 @@ def is_ip_address(host: str) -> bool:
 class CheckedResolver(aiohttp.ThreadedResolver):
     """Checks what a redirect's host name resolves to, before anything is sent there."""
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        results = await super().resolve(host, port, family)
+    async def resolve(self, host: str, *args: Any, **kwargs: Any) -> list[Any]:
+        results = await super().resolve(host, *args, **kwargs)
         request = REQUEST.get()
         if request and not request.is_proxied:
             for result in results:
@@ -153,31 +143,24 @@ async def begin_request(_session: Any, _context: Any, _params: Any) -> None:
 
 
 async def check_response(_session: Any, _context: Any, params: aiohttp.TraceRequestEndParams) -> None:
-    """Refuse what fsspec would hold in memory as a whole, and count what is received."""
-    response = params.response
+    """Refuse what fsspec would hold in memory as a whole: a compressed body, or more than was requested."""
+    response, error = params.response, None
     if (bodies := BODIES.get()) is not None:
         bodies.append(response.content)
-    try:
-        refuse_response(response, params.headers.get("Range"))
-    except RefusedError:
-        response.close()
-        raise
-
-
-def refuse_response(response: aiohttp.ClientResponse, requested: str | None) -> None:
-    """A range may be as long as was requested, and nothing may be compressed."""
     if response.status >= 400 or response.method == "HEAD":
         return
-    encoding = response.headers.get("Content-Encoding", "identity")
-    if encoding not in ("identity", ""):
-        raise RefusedError(f"the server sends it compressed ({encoding}), though it was asked not to")
-    if requested is None:
-        return
-    first, last = map(int, requested.removeprefix("bytes=").split("-"))
-    length = response.content_length
-    is_range = response.status == 206 or first == 0
-    if not is_range or length is None or length > last - first + 1:
-        raise NoRangesError("the server sends more than the range that was requested")
+    encoding = response.headers.get("Content-Encoding") or "identity"
+    if encoding != "identity":
+        error = RefusedError(f"the server sends it compressed ({encoding}), though it was asked not to")
+    elif requested := params.headers.get("Range"):
+        first, last = map(int, requested.removeprefix("bytes=").split("-"))
+        length = response.content_length
+        is_range = response.status == 206 or first == 0
+        if not is_range or length is None or length > last - first + 1:
+            error = NoRangesError("the server sends more than the range that was requested")
+    if error is not None:
+        response.close()
+        raise error
 
 
 async def open_session(**options: Any) -> aiohttp.ClientSession:
@@ -230,7 +213,7 @@ def explain_error(error: BaseException) -> str:
 
 
 def explain_cause(error: BaseException) -> str | None:
-    """One error by itself; None where it explains nothing."""
+    """An error without its causes; None where it explains nothing."""
     if isinstance(error, MediaError):
         return str(error).rstrip(".")
     for kinds, text in KINDS.items():
