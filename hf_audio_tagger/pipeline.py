@@ -77,10 +77,9 @@ class WaitingClip:
     first: Future[Chunk] = field(default_factory=Future)
 
 
-Events = Generator[ScoredWindows | ClipEnd, None, None]
-
-
-def run_pipeline(media: Iterable[Media], model: AudioModel, options: PipelineOptions) -> Events:
+def run_pipeline(
+    media: Iterable[Media], model: AudioModel, options: PipelineOptions
+) -> Generator[ScoredWindows | ClipEnd, None, None]:
     """The scored windows of every clip, clip after clip, each clip followed by its end.
 
     A clip for which the model's output is not finite ends with an error: NaN has no best label.
@@ -108,7 +107,7 @@ def predict_chunks(
     """The chunks of every clip with the model's output, a full batch of windows at a time."""
     waiting: list[Chunk] = []
     window_count = 0
-    batch = windows_per_batch(model, options)
+    batch = options.batch_size * windows_per_unit(model, options)
     for chunk in decode_ahead(media, model, options):
         waiting.append(chunk)
         window_count += len(chunk.windows)
@@ -123,10 +122,8 @@ def predict(
 ) -> Iterator[tuple[Chunk, ModelOutput | None]]:
     """The chunks with the model's output for their windows, at most `batch` of them at a time."""
     windows = [window.samples for chunk in chunks for window in chunk.windows]
-    parts = [
-        compute(partial(model.predict, windows[start : start + batch]))
-        for start in range(0, len(windows), batch)
-    ]
+    starts = range(0, len(windows), batch)
+    parts = [compute(partial(model.predict, windows[start : start + batch])) for start in starts]
     output = ModelOutput.concatenate(parts) if parts else None  # clips without windows only
     position = 0
     for chunk in chunks:
@@ -138,10 +135,6 @@ def predict(
 def windows_per_unit(model: AudioModel, options: PipelineOptions) -> int:
     """As many as the model's own hop puts in ten seconds: windows that overlap more are no shorter."""
     return max(1, round(BATCH_UNIT_SECONDS * model.rate_hz / max(options.hop_samples, model.hop_samples)))
-
-
-def windows_per_batch(model: AudioModel, options: PipelineOptions) -> int:
-    return options.batch_size * windows_per_unit(model, options)
 
 
 def limit_open_clips(decode_threads: int) -> int:
@@ -156,7 +149,7 @@ def limit_open_clips(decode_threads: int) -> int:
 
 
 class ClipQueue:
-    """Clips that wait to be decoded, in order, and how many are open. Shared by several threads."""
+    """Clips that wait to be decoded, in order, and how many are open. Threads share it."""
 
     def __init__(self, most_open: int) -> None:
         self.most_open, self.open_count = most_open, 0
@@ -232,19 +225,17 @@ def decode_chunks(
     held: list[Window] = []
     end = ClipEnd(clip)
     try:
-        only_start = options.windows == "first"
-        with (
-            convert_clip_errors(media.name),
-            open_sound(media, options.decoder, options.channels, only_start) as sound,
-        ):
+        opening = open_sound(media, options.decoder, options.channels, options.windows == "first")
+        with convert_clip_errors(media.name), opening as sound:
             if sound is None:
                 end = ClipEnd(clip, has_sound=False)
             else:
                 windows = cut_windows(sound, media.name, model, options.windows, options.hop_samples)
-                held = list(islice(windows, windows_per_unit(model, options)))
+                unit = windows_per_unit(model, options)
+                held = list(islice(windows, unit))
                 while following := list(islice(windows, 1)):
                     yield Chunk(clip, media.name, held)
-                    held = following + list(islice(windows, windows_per_batch(model, options) - 1))
+                    held = following + list(islice(windows, options.batch_size * unit - 1))
     except (MediaError, ColumnError) as error:
         held, end = [], ClipEnd(clip, error=error)
     yield Chunk(clip, media.name, held, end)

@@ -27,8 +27,7 @@ def cut_windows(
 ) -> Iterator[Window]:
     """The windows of a clip at the model's rate, as `windows` selects them: "first", "all" or how many.
 
-    The last may be short; none is shorter than one frame. A `MediaError` where there are none, or where
-    samples are not finite.
+    The last may be as short as one frame. No window, or samples that are not finite, are a `MediaError`.
     """
     is_empty = True
     for window in select_windows(sound, model, windows, hop_samples):
@@ -50,7 +49,7 @@ def select_windows(sound: Sound, model: AudioModel, windows: str | int, hop_samp
         return
     for start in starts:
         if blocks := list(read_resampled(sound, rate_hz, start, size)):
-            yield Window(start, pad_to(copy_view(concatenate(blocks)), frame))
+            yield Window(start, pad_to(concatenate(blocks).copy(), frame))
 
 
 def find_starts(sound: Sound, rate_hz: int, size: int, hop: int, count: int) -> list[int] | None:
@@ -97,12 +96,7 @@ def slide_windows(blocks: Iterable[np.ndarray], size: int, hop: int, frame: int)
             held = held[hop:]
     uncovered = len(held) if start == 0 else len(held) - max(0, size - hop)
     if uncovered > 0 and (start == 0 or len(held) >= frame):
-        yield Window(start, pad_to(copy_view(held), frame))
-
-
-def copy_view(samples: np.ndarray) -> np.ndarray:
-    """Samples that keep no larger array alive, such as a whole clip that is in memory."""
-    return samples if samples.base is None and samples.flags.writeable else samples.copy()
+        yield Window(start, pad_to(held.copy(), frame))
 
 
 def pad_to(samples: np.ndarray, length: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Errors while a clip is read: the clip's own, or this machine's, which has run out of a resource.
 
-A decoder may raise anything over a damaged clip, and one clip must not end a run of a million. But where
-files, memory or disk space run out, every clip that comes next fails: good clips would be recorded as broken.
+A decoder may raise anything over a damaged clip, which must not end a run of a million. But where files,
+memory or disk space run out, good clips fail too, and would be recorded as broken.
 """
 
 import errno
@@ -62,7 +62,7 @@ def find_exhausted_resource(error: BaseException) -> str | None:
 
 
 def find_errno(error: BaseException) -> int | None:
-    """The system's error number: the error's own, or recognized in the text of a library that drops it."""
+    """The system's error number: the error's own, or found in the text of a library that drops it."""
     if isinstance(error, MemoryError):
         return errno.ENOMEM
     if isinstance(number := getattr(error, "errno", None), int):

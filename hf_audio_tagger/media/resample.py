@@ -1,8 +1,8 @@
 """torchaudio's resampler, a block at a time, equal to resampling the whole clip at once.
 
-The resampler turns groups of ``step_in`` samples into groups of ``step_out`` (44.1 to 16 kHz: 441 into
-160), and each output depends on a few samples to either side. So a part that begins at a group's edge, with
-a margin on both sides, gives exactly the samples that the whole clip would give.
+It turns groups of ``step_in`` samples into groups of ``step_out`` (44.1 to 16 kHz: 441 into 160), and each
+output depends on a few samples to either side: a part that begins at a group's edge, with a margin on both
+sides, gives exactly the samples that the whole clip would give.
 """
 
 from collections.abc import Iterable, Iterator

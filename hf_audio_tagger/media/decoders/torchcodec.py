@@ -48,10 +48,10 @@ class TorchcodecSound:
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         if start == 0 and stop is not None and "whole" not in vars(self):
-            samples = self.read(self.zero_seconds + stop / self.rate_hz + CLOCK_SLACK_SECONDS)
-        else:
-            samples = self.whole
-        return split_blocks(samples[start:stop])
+            return split_blocks(
+                self.read(self.zero_seconds + stop / self.rate_hz + CLOCK_SLACK_SECONDS)[:stop]
+            )
+        return split_blocks(self.whole[start:stop])
 
     @cached_property
     def whole(self) -> np.ndarray:

@@ -1,9 +1,8 @@
 """A URL as one seekable file, with one time limit for everything that is read of the clip.
 
 A connection can be slow in ways that no client's timeout covers: a byte a second, an archive that unpacks for
-hours, a library that waits and retries. So a helper thread does the reading, and the reader waits for it no
-longer than the clip has time left. After that the helper ends by itself, at the next `Reading.check` or
-with the request's own timeout.
+hours, a library that retries. So a helper thread reads, and is waited for as long as the clip has time left.
+After that it stops at the next `Reading.check`, or with the request's own timeout.
 """
 
 import os
@@ -65,8 +64,7 @@ class RemoteFile(SeekableFile):
         except IndexError:
             self.helper = Helper()
         self.reading = Reading()
-        self.spent_seconds = 0.0
-        self.read_bytes = 0
+        self.spent_seconds, self.read_bytes = 0.0, 0
         self.failure: Exception | None = None
         self.job: Future[Any] | None = None  # the helper's last
 

@@ -1,8 +1,7 @@
 """Seekable files over what a URL names: read by ranges, or front to back and stored as far as that went.
 
 Each link of a chained URL (``zip://a.mp4::gzip://b.zip::https://...``) is one such file over the next.
-Nothing is downloaded or unpacked twice, and no more than a bound; a single read has a bound too, so that an
-archive's own tables have one.
+Nothing is downloaded or unpacked twice; that has a limit, and so has a single read (an archive's table).
 """
 
 import io
@@ -70,9 +69,8 @@ class SeekableFile(io.RawIOBase):
         if size is None or size < 0:
             return self.readall()
         if size > MOST_AT_ONCE_BYTES:
-            raise MediaError(
-                f"reading it needs {size:,} bytes in memory at once; the limit is {MOST_AT_ONCE_BYTES:,}"
-            )
+            limit = f"the limit is {MOST_AT_ONCE_BYTES:,}"
+            raise MediaError(f"reading it needs {size:,} bytes in memory at once; {limit}")
         data = self.read_at(self.position, size) if size else b""
         self.position += len(data)
         return data
@@ -97,16 +95,13 @@ class SeekableFile(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def seekable(self) -> bool:
-        return True
+    seekable = readable
 
 
 def check_stored_size(size: int) -> None:
     if size > MOST_STORED_BYTES:
-        raise MediaError(
-            f"it downloads or unpacks to {size:,} bytes or more, read front to back; "
-            f"the limit is {MOST_STORED_BYTES:,}"
-        )
+        what = f"it downloads or unpacks to {size:,} bytes or more, read front to back"
+        raise MediaError(f"{what}; the limit is {MOST_STORED_BYTES:,}")
 
 
 class SpooledFile(SeekableFile):

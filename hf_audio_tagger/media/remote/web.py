@@ -8,6 +8,7 @@ so that it unpacks to gigabytes in memory.
 import ipaddress
 import socket
 import ssl
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -27,20 +28,16 @@ IPV4_IN_IPV6 = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::/96", "::ffff
 
 BROKEN_CONNECTION = (ConnectionResetError, aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError)
 TRANSIENT_STATUSES = (408, 425, 429, 500, 502, 503, 504)
-KINDS = {  # of errors; the first that fits counts
-    (aiohttp.TooManyRedirects,): "the server redirects too many times (in a circle?); check the URL",
-    (aiohttp.RedirectClientError,): "the server redirects to what is not an http or https URL ({details})",
-    (aiohttp.InvalidURL,): "the URL is not valid ({details})",
-    (ssl.SSLError, ssl.CertificateError, aiohttp.ClientSSLError): (
-        "no secure connection could be made (TLS: {details}); check the server's certificate"
-    ),
-    (socket.gaierror, aiohttp.ClientConnectorDNSError): (
-        "the name of its host cannot be resolved (DNS); check the URL and the network"
-    ),
-    (ConnectionRefusedError,): "the connection was refused; check host and port, and that the server runs",
-    (TimeoutError,): "the server did not answer for {seconds:g} s (timed out); try again later",
+KINDS: dict[Any, str] = {  # of errors; the first that fits counts
+    aiohttp.TooManyRedirects: "the server redirects too many times (in a circle?); check the URL",
+    aiohttp.RedirectClientError: "the server redirects to what is not an http or https URL ({details})",
+    aiohttp.InvalidURL: "the URL is not valid ({details})",
+    ssl.SSLError: "no secure connection could be made (TLS: {details}); check the server's certificate",
+    socket.gaierror: "the name of its host cannot be resolved (DNS); check the URL and the network",
+    ConnectionRefusedError: "the connection was refused; check the host and port, and that the server runs",
+    TimeoutError: "the server did not answer for {seconds:g} s (timed out); try again later",
     BROKEN_CONNECTION: "the server closed the connection too early ({details}); try again later",
-    (PermissionError,): "access is denied ({details}); check the token or credentials",
+    PermissionError: "access is denied ({details}); check the token or credentials",
 }
 STATUSES = {
     401: "the server requires a login (HTTP 401); pass a token, or check that it is valid",
@@ -90,14 +87,6 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
-def is_ip_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return True
-
-
 class CheckedResolver(aiohttp.ThreadedResolver):
     """Checks what a redirect's host name resolves to, before anything is sent there."""
 
@@ -113,19 +102,17 @@ class CheckedResolver(aiohttp.ThreadedResolver):
 class CheckedConnector(aiohttp.TCPConnector):
     """Checks every hop: a bare address before connecting to it, and the peer that was connected to.
 
-    The peer is checked since a name may resolve to another address a moment later, and a connection that was
-    kept open resolves nothing. A proxy is the user's own: what it connects to is known only where the URL
-    has a bare address.
+    A name may resolve differently a moment later, and a connection that was kept open resolves nothing. What
+    the user's own proxy connects to is known only where the URL has a bare address.
     """
 
     async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:
         request = REQUEST.get() or RequestState()
         request.is_proxied = req.proxy is not None
-        host = req.url.host or ""
-        if is_ip_address(host):
-            request.check(host)
+        with suppress(ValueError):  # a name, which is checked when it is resolved
+            request.check(req.url.host)
             if request.is_proxied:
-                request.was_public = is_public(host)
+                request.was_public = is_public(req.url.host)
         connection = await super().connect(req, traces, timeout)
         peer = connection.transport and connection.transport.get_extra_info("peername")
         if peer and not request.is_proxied:
@@ -216,8 +203,8 @@ def explain_cause(error: BaseException) -> str | None:
     """An error without its causes; None where it explains nothing."""
     if isinstance(error, MediaError):
         return str(error).rstrip(".")
-    for kinds, text in KINDS.items():
-        if isinstance(error, kinds):
+    for kind, text in KINDS.items():
+        if isinstance(error, kind):
             return text.format(details=describe_error(error), seconds=SILENT_SECONDS)
     status = find_status(error)
     if status is None:
