@@ -29,27 +29,25 @@ def cut_windows(
 
     The last may be as short as one frame. No window, or samples that are not finite, are a `MediaError`.
     """
+    size, frame, rate_hz = model.window_samples, model.frame_samples, model.rate_hz
+    starts: Sequence[int] | None = [0] if windows == "first" else None
+    if windows not in ("first", "all"):
+        starts = find_starts(sound, rate_hz, size, hop_samples, int(windows))
+    if starts is None:
+        found = slide_windows(read_resampled(sound, rate_hz), size, hop_samples, frame)
+    else:
+        parts = ((start, list(read_resampled(sound, rate_hz, start, size))) for start in starts)
+        found = (
+            Window(start, pad_to(concatenate(blocks).copy(), frame)) for start, blocks in parts if blocks
+        )
     is_empty = True
-    for window in select_windows(sound, model, windows, hop_samples):
+    for window in found:
         if not np.isfinite(window.samples).all():
             raise MediaError(f"{name}: its samples are not all finite numbers.")
         is_empty = False
         yield window
     if is_empty:
         raise no_sound(name)
-
-
-def select_windows(sound: Sound, model: AudioModel, windows: str | int, hop_samples: int) -> Iterator[Window]:
-    size, frame, rate_hz = model.window_samples, model.frame_samples, model.rate_hz
-    starts: Sequence[int] | None = [0] if windows == "first" else None
-    if windows not in ("first", "all"):
-        starts = find_starts(sound, rate_hz, size, hop_samples, int(windows))
-    if starts is None:
-        yield from slide_windows(read_resampled(sound, rate_hz), size, hop_samples, frame)
-        return
-    for start in starts:
-        if blocks := list(read_resampled(sound, rate_hz, start, size)):
-            yield Window(start, pad_to(concatenate(blocks).copy(), frame))
 
 
 def find_starts(sound: Sound, rate_hz: int, size: int, hop: int, count: int) -> list[int] | None:

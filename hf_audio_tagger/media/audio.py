@@ -1,17 +1,16 @@
 """`Media` → mono float32 sound at its own rate, by one of the decoders.
 
-Each decoder counts samples from the audio stream's first one, whatever the video's clock says, and
-reads only what it is asked for where it can stop. PyAV stops and seeks anywhere; torchcodec is faster
-and free of the GIL, but reads from the first sample on; decord always decodes the whole stream.
+Each decoder counts samples from the audio stream's first one, whatever the video's clock says. PyAV stops and
+seeks anywhere; torchcodec is faster and free of the GIL, but reads from the first sample on; decord always
+decodes the whole stream.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
 import av.container
-import numpy as np
 
 from ..cells import BytesMedia, DecoderMedia, FileMedia, Media, SamplesMedia, UnreadableMedia, is_url
 from ..errors import MediaError, SettingsError
@@ -103,22 +102,5 @@ def open_auto(
         fast = torchcodec.open_sound(container, source, name, channels)
     except MediaError:
         return open_pyav()
-    return FallbackSound(fast, open_pyav)
-
-
-class FallbackSound:
-    """A fast decoder, and another for the clips that it fails on: torchcodec ends at a damaged packet."""
-
-    def __init__(self, fast: Sound, open_other: Callable[[], Sound]) -> None:
-        self.fast, self.open_other = fast, open_other
-        self.rate_hz, self.duration_seconds = fast.rate_hz, fast.duration_seconds
-
-    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
-        try:
-            blocks: Iterable[np.ndarray] = list(self.fast.blocks(start, stop))
-        except MediaError:
-            other = self.open_other()
-            if other.rate_hz != self.rate_hz:
-                raise
-            blocks = other.blocks(start, stop)
-        yield from blocks
+    fast.open_other = open_pyav
+    return fast
