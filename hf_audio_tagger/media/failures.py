@@ -70,7 +70,7 @@ def find_errno(error: BaseException) -> int | None:
     if isinstance(error, TaggerError):
         return None  # its text may hold a file's name; its cause is looked at next
     text = str(error).lower()
-    if any(words in text for words in MEMORY_TEXTS):
+    if any(part in text for part in MEMORY_TEXTS):
         return errno.ENOMEM
     lines = [line.rstrip(" .'\"") for line in text.splitlines()]
     words = {number: os.strerror(number).lower() for number in REMEDIES}

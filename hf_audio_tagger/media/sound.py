@@ -20,7 +20,6 @@ class Sound(Protocol):
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         """Mono float32 from source sample `start` up to `stop` or the end, a few seconds at a time."""
-        ...
 
 
 class SamplesSound:

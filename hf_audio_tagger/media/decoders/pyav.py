@@ -23,7 +23,7 @@ SAMPLE_TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", 
 
 
 def import_library() -> None:
-    """PyAV is always there: it also opens the containers."""
+    """PyAV is always installed: it also opens the containers."""
 
 
 def open_sound(container: av.container.InputContainer, source: Source, name: str, channels: str) -> Sound:

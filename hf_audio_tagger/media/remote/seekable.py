@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Reading:
-    """One clip's reading: what is open for it, what servers sent, and whether anybody still waits for it."""
+    """One clip's reading: what is open for it, what servers sent, and whether its result is still needed."""
 
     def __init__(self) -> None:
         self.cancelled = threading.Event()

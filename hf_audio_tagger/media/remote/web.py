@@ -88,7 +88,7 @@ def is_public(address: str) -> bool:
 
 
 class CheckedResolver(aiohttp.ThreadedResolver):
-    """Checks what a redirect's host name resolves to, before anything is sent there."""
+    """Checks what a redirect's host name resolves to, before anything is sent to it."""
 
     async def resolve(self, host: str, *args: Any, **kwargs: Any) -> list[Any]:
         results = await super().resolve(host, *args, **kwargs)
