@@ -20,8 +20,7 @@ def read_paths(dataset: Dataset, column: str) -> list[Any]:
 def select_paths(cells: pa.Array, only_files: bool = False) -> pa.Array:
     """The paths of cells in Arrow, in the same lists; null where there is none.
 
-    Args:
-        only_files: leave out the names of bytes and samples, which are not files to open.
+    `only_files` leaves out the names of bytes and samples, which are not files to open.
     """
     kind = cells.type
     if is_list(kind):
@@ -31,12 +30,11 @@ def select_paths(cells: pa.Array, only_files: bool = False) -> pa.Array:
         return pa.ListArray.from_arrays(offsets, paths, mask=pc.is_null(cells))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return cells.cast(pa.string())
-    if not pa.types.is_struct(kind) or kind.get_field_index("path") < 0:
-        return pa.nulls(len(cells), pa.string())
-    if only_files and kind.get_field_index("array") >= 0:
+    fields = [field.name for field in kind] if pa.types.is_struct(kind) else []
+    if "path" not in fields or (only_files and "array" in fields):
         return pa.nulls(len(cells), pa.string())
     paths = select_paths(pc.struct_field(cells, "path"))
-    if only_files and kind.get_field_index("bytes") >= 0:
+    if only_files and "bytes" in fields:
         is_file = pc.is_null(pc.struct_field(cells, "bytes"))
         return pc.if_else(is_file, paths, pa.scalar(None, pa.string()))
     return paths

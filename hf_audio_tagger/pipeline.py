@@ -77,10 +77,9 @@ class WaitingClip:
     first: Future[Chunk] = field(default_factory=Future)
 
 
-Events = Generator[ScoredWindows | ClipEnd, None, None]
-
-
-def run_pipeline(media: Iterable[Media], model: AudioModel, options: PipelineOptions) -> Events:
+def run_pipeline(
+    media: Iterable[Media], model: AudioModel, options: PipelineOptions
+) -> Generator[ScoredWindows | ClipEnd, None, None]:
     """The scored windows of every clip, clip after clip, each clip followed by its end.
 
     A clip for which the model's output is not finite ends with an error: NaN has no best label.
@@ -88,7 +87,8 @@ def run_pipeline(media: Iterable[Media], model: AudioModel, options: PipelineOpt
     error: ModelError | None = None  # of the current clip
     for chunk, output in predict_chunks(media, model, options):
         if output is not None and error is None:
-            if is_finite(output):
+            arrays = [array for array in (output.logits, output.embeddings) if array is not None]
+            if all(np.isfinite(array).all() for array in arrays):
                 spans = [window.find_span(model.rate_hz) for window in chunk.windows]
                 yield ScoredWindows(chunk.clip, spans, output)
             else:
@@ -101,18 +101,13 @@ def run_pipeline(media: Iterable[Media], model: AudioModel, options: PipelineOpt
             error = None
 
 
-def is_finite(output: ModelOutput) -> bool:
-    pooled = output.embeddings
-    return bool(np.isfinite(output.logits).all() and (pooled is None or np.isfinite(pooled).all()))
-
-
 def predict_chunks(
     media: Iterable[Media], model: AudioModel, options: PipelineOptions
 ) -> Iterator[tuple[Chunk, ModelOutput | None]]:
     """The chunks of every clip with the model's output, a full batch of windows at a time."""
     waiting: list[Chunk] = []
     window_count = 0
-    batch = windows_per_batch(model, options)
+    batch = options.batch_size * windows_per_unit(model, options)
     for chunk in decode_ahead(media, model, options):
         waiting.append(chunk)
         window_count += len(chunk.windows)
@@ -127,10 +122,8 @@ def predict(
 ) -> Iterator[tuple[Chunk, ModelOutput | None]]:
     """The chunks with the model's output for their windows, at most `batch` of them at a time."""
     windows = [window.samples for chunk in chunks for window in chunk.windows]
-    parts = [
-        compute(partial(model.predict, windows[start : start + batch]))
-        for start in range(0, len(windows), batch)
-    ]
+    starts = range(0, len(windows), batch)
+    parts = [compute(partial(model.predict, windows[start : start + batch])) for start in starts]
     output = ModelOutput.concatenate(parts) if parts else None  # clips without windows only
     position = 0
     for chunk in chunks:
@@ -144,12 +137,8 @@ def windows_per_unit(model: AudioModel, options: PipelineOptions) -> int:
     return max(1, round(BATCH_UNIT_SECONDS * model.rate_hz / max(options.hop_samples, model.hop_samples)))
 
 
-def windows_per_batch(model: AudioModel, options: PipelineOptions) -> int:
-    return options.batch_size * windows_per_unit(model, options)
-
-
 def limit_open_clips(decode_threads: int) -> int:
-    """How many clips may be open at a time: a few for each thread, well within the limit of open files."""
+    """A few for each thread, well within the process's limit of open files."""
     most = OPEN_PER_THREAD * decode_threads
     try:
         import resource
@@ -160,38 +149,34 @@ def limit_open_clips(decode_threads: int) -> int:
 
 
 class ClipQueue:
-    """Clips that wait to be decoded, in order, and how many are open. Shared by several threads."""
+    """Clips that wait to be decoded, in order, and how many are open. Threads share it."""
 
     def __init__(self, most_open: int) -> None:
-        self.most_open = most_open
+        self.most_open, self.open_count = most_open, 0
         self.lock = threading.Lock()
         self.unopened: deque[WaitingClip] = deque()
-        self.open_count = 0
 
     def decode_first_chunks(self) -> None:
         """Open clips and decode their first chunks, until as many are open as may be."""
-        while (clip := self.take()) is not None:
+        while True:
+            with self.lock:
+                if not self.unopened or self.open_count >= self.most_open:
+                    return
+                self.open_count += 1
+                clip = self.unopened.popleft()
             try:
                 clip.first.set_result(self.next_chunk(clip))
             except BaseException as error:
                 clip.first.set_exception(error)
 
-    def take(self) -> WaitingClip | None:
-        with self.lock:
-            if not self.unopened or self.open_count >= self.most_open:
-                return None
-            self.open_count += 1
-            return self.unopened.popleft()
-
     def next_chunk(self, clip: WaitingClip) -> Chunk:
         """An open clip's next chunk; with the last one the clip is closed."""
-        is_open = False
+        chunk = None
         try:
             chunk = next(clip.chunks)
-            is_open = chunk.end is None
             return chunk
         finally:
-            if not is_open:
+            if chunk is None or chunk.end is not None:
                 with self.lock:
                     self.open_count -= 1
 
@@ -240,19 +225,17 @@ def decode_chunks(
     held: list[Window] = []
     end = ClipEnd(clip)
     try:
-        only_start = options.windows == "first"
-        with (
-            convert_clip_errors(media.name),
-            open_sound(media, options.decoder, options.channels, only_start) as sound,
-        ):
+        opening = open_sound(media, options.decoder, options.channels, options.windows == "first")
+        with convert_clip_errors(media.name), opening as sound:
             if sound is None:
                 end = ClipEnd(clip, has_sound=False)
             else:
                 windows = cut_windows(sound, media.name, model, options.windows, options.hop_samples)
-                held = list(islice(windows, windows_per_unit(model, options)))
+                unit = windows_per_unit(model, options)
+                held = list(islice(windows, unit))
                 while following := list(islice(windows, 1)):
                     yield Chunk(clip, media.name, held)
-                    held = following + list(islice(windows, windows_per_batch(model, options) - 1))
+                    held = following + list(islice(windows, options.batch_size * unit - 1))
     except (MediaError, ColumnError) as error:
         held, end = [], ClipEnd(clip, error=error)
     yield Chunk(clip, media.name, held, end)

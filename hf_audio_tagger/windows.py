@@ -27,34 +27,27 @@ def cut_windows(
 ) -> Iterator[Window]:
     """The windows of a clip at the model's rate, as `windows` selects them: "first", "all" or how many.
 
-    The last may be short; none is shorter than one frame. A `MediaError` where there are none, or where
-    samples are not finite.
+    The last may be as short as one frame. No window, or samples that are not finite, are a `MediaError`.
     """
+    size, frame, rate_hz = model.window_samples, model.frame_samples, model.rate_hz
+    starts: Sequence[int] | None = [0] if windows == "first" else None
+    if windows not in ("first", "all"):
+        starts = find_starts(sound, rate_hz, size, hop_samples, int(windows))
+    if starts is None:
+        found = slide_windows(read_resampled(sound, rate_hz), size, hop_samples, frame)
+    else:
+        parts = ((start, list(read_resampled(sound, rate_hz, start, size))) for start in starts)
+        found = (
+            Window(start, pad_to(concatenate(blocks).copy(), frame)) for start, blocks in parts if blocks
+        )
     is_empty = True
-    for window in select_windows(sound, model, windows, hop_samples):
+    for window in found:
         if not np.isfinite(window.samples).all():
             raise MediaError(f"{name}: its samples are not all finite numbers.")
         is_empty = False
         yield window
     if is_empty:
         raise no_sound(name)
-
-
-def select_windows(sound: Sound, model: AudioModel, windows: str | int, hop_samples: int) -> Iterator[Window]:
-    size, frame, rate_hz = model.window_samples, model.frame_samples, model.rate_hz
-    if windows == "first":
-        starts: Sequence[int] | None = [0]
-    elif windows == "all":
-        starts = None
-    else:
-        starts = find_starts(sound, rate_hz, size, hop_samples, int(windows))
-    if starts is None:
-        yield from slide_windows(read_resampled(sound, rate_hz), size, hop_samples, frame)
-        return
-    for start in starts:
-        blocks = list(read_resampled(sound, rate_hz, start, size))
-        if blocks:
-            yield Window(start, pad_to(copy_view(concatenate(blocks)), frame))
 
 
 def find_starts(sound: Sound, rate_hz: int, size: int, hop: int, count: int) -> list[int] | None:
@@ -101,12 +94,7 @@ def slide_windows(blocks: Iterable[np.ndarray], size: int, hop: int, frame: int)
             held = held[hop:]
     uncovered = len(held) if start == 0 else len(held) - max(0, size - hop)
     if uncovered > 0 and (start == 0 or len(held) >= frame):
-        yield Window(start, pad_to(copy_view(held), frame))
-
-
-def copy_view(samples: np.ndarray) -> np.ndarray:
-    """Samples that keep no larger array alive, such as a whole clip that is in memory."""
-    return samples if samples.base is None and samples.flags.writeable else samples.copy()
+        yield Window(start, pad_to(held.copy(), frame))
 
 
 def pad_to(samples: np.ndarray, length: int) -> np.ndarray:

@@ -116,7 +116,7 @@ def test_fuzz_notices_a_raw_exception(tmp_path: Path, monkeypatch: pytest.Monkey
             raise_raw()
         yield
 
-    monkeypatch.setattr(pipeline, "clip_failures", no_boundary)
+    monkeypatch.setattr(pipeline, "convert_clip_errors", no_boundary)
     expect_one_broken(broken_fuzz(tmp_path, monkeypatch), "wrong exception")
 
 

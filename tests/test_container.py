@@ -19,8 +19,7 @@ from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import MediaError
 from hf_audio_tagger.media import container as guarded
-from hf_audio_tagger.media.audio import open_sound
-from hf_audio_tagger.media.source import open_source
+from hf_audio_tagger.media.audio import open_sound, open_source
 
 loaded_decoders, media_server, trap = (
     hostile_media.loaded_decoders,

@@ -33,11 +33,10 @@ from remote_site import (
 
 from hf_audio_tagger.cells import FileMedia
 from hf_audio_tagger.errors import MediaError
-from hf_audio_tagger.media.audio import open_sound
+from hf_audio_tagger.media.audio import open_sound, raise_read_failures
 from hf_audio_tagger.media.decoders import unavailable_reason
 from hf_audio_tagger.media.remote import remote_file, seekable, web
 from hf_audio_tagger.media.remote.remote_file import open_url
-from hf_audio_tagger.media.source import raise_read_failures
 
 site_server, site, quick_retries = remote_site.site_server, remote_site.site, remote_site.quick_retries
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("quick_retries")]
@@ -64,14 +63,17 @@ def test_a_clip_has_so_many_seconds(site: Site, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_byte_at_a_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error counts what came, though no read has ended."""
-    sent = web.Received()
-    monkeypatch.setattr(web, "Received", lambda: sent)
+    reading = seekable.Reading()
+    monkeypatch.setattr(remote_file, "Reading", lambda: reading)
     until = remote_file.wait
 
+    def has_received() -> bool:
+        return any(body.total_bytes for body in reading.bodies)
+
     def wait(futures: Any, seconds: float) -> Any:
-        while not (sent.bytes or futures[0].done()):
+        while not (has_received() or futures[0].done()):
             until(futures, 0.01)
-        return until(futures, 0 if sent.bytes else seconds)
+        return until(futures, 0 if has_received() else seconds)
 
     monkeypatch.setattr(remote_file, "wait", wait)
     text = reason(site.add("/slow.wav", trickle))
@@ -87,11 +89,11 @@ def test_the_limit_holds_for_all_reads_together(
     clock = [0.0]
     monkeypatch.setattr(remote_file.time, "monotonic", lambda: clock[0])
 
-    def slow(layer: Any, position: int, size: int, read: Any = seekable.HttpRangeFile.read_at) -> bytes:
+    def slow(layer: Any, position: int, size: int, read: Any = seekable.RangeFile.read_at) -> bytes:
         clock[0] += web.READING_SECONDS / 4
         return read(layer, position, size)
 
-    monkeypatch.setattr(seekable.HttpRangeFile, "read_at", slow)
+    monkeypatch.setattr(seekable.RangeFile, "read_at", slow)
     assert "the limit is 300 s of reading a clip" in reason(url, decoder)
 
 

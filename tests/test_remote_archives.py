@@ -22,7 +22,7 @@ from remote_site import (
 )
 
 from hf_audio_tagger.errors import MediaError
-from hf_audio_tagger.media.remote import archives, seekable
+from hf_audio_tagger.media.remote import seekable, url_chain
 from hf_audio_tagger.media.remote.remote_file import open_url
 
 site_server, site, quick_retries = remote_site.site_server, remote_site.site, remote_site.quick_retries
@@ -136,7 +136,7 @@ def test_xz_in_bounded_memory(site: Site, monkeypatch: pytest.MonkeyPatch, chain
     packed = lzma.compress(WAV if chain.startswith("xz") else tar_of(WAV))
     url = chain + site.add("/a.xz", ranges(packed[: len(packed) // 2]))
     assert "data end too early" in reason(url)
-    monkeypatch.setattr(archives, "MOST_XZ_BYTES", 1 << 20)
+    monkeypatch.setattr(url_chain, "MOST_XZ_BYTES", 1 << 20)
     assert "Memory usage limit exceeded" in reason(url)
 
 

@@ -15,7 +15,7 @@ from huggingface_hub import HfApi, hf_file_system
 from remote_site import WAV, Site, assert_decoded, decode, reason, redirect, status, zip_of
 
 from hf_audio_tagger.errors import ResourceError
-from hf_audio_tagger.media.remote import messages, url_chain, web
+from hf_audio_tagger.media.remote import url_chain, web
 
 site_server, site, quick_retries = remote_site.site_server, remote_site.site, remote_site.quick_retries
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("quick_retries")]
@@ -58,17 +58,17 @@ def test_connections_that_fail(site: Site, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_words_for_certificates() -> None:
     error = ssl.SSLCertVerificationError("certificate verify failed: self-signed certificate")
-    assert "self-signed certificate" in messages.explain_error(error)
+    assert "self-signed certificate" in web.explain_error(error)
 
 
 def test_words_for_storage_that_forbids_it_and_for_errors_that_hide_another() -> None:
     """fsspec says FileNotFoundError for whatever its client said."""
-    forbidden = messages.explain_error(PermissionError("Forbidden"))
+    forbidden = web.explain_error(PermissionError("Forbidden"))
     assert forbidden == "access is denied (Forbidden); check the token or credentials"
     hiding = FileNotFoundError("https://x.test/a.mp4")
-    assert messages.explain_error(hiding) == "it was not found; check the address"
+    assert web.explain_error(hiding) == "it was not found; check the address"
     hiding.__cause__ = ValueError("the answer cannot be read.")
-    assert messages.explain_error(hiding) == "the answer cannot be read"
+    assert web.explain_error(hiding) == "the answer cannot be read"
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC])

@@ -2,6 +2,7 @@
 
 import socket
 from contextlib import ExitStack
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("quick_retries")]
 @pytest.fixture
 def first_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of this machine's own addresses one counts as public."""
-    monkeypatch.setattr(web, "is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(web, "is_public", lambda address: ip_address(address) == ip_address("127.0.0.1"))
 
 
 def names(monkeypatch: pytest.MonkeyPatch, **addresses: str) -> None:

@@ -14,7 +14,7 @@ from hf_audio_tagger.cells import SamplesMedia
 from hf_audio_tagger.demo import CHECKPOINT
 from hf_audio_tagger.demo.sounds import LABELS, synthesize
 from hf_audio_tagger.demo.videos import write_video
-from hf_audio_tagger.media.decoders.samples import SamplesSound
+from hf_audio_tagger.media.sound import SamplesSound
 from hf_audio_tagger.models import ModelSpec, get_model
 from hf_audio_tagger.windows import Window, cut_windows, slide_windows, spread_starts
 

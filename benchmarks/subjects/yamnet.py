@@ -16,7 +16,7 @@ from hf_audio_tagger.models.front_ends.logmel import log_mel
 from hf_audio_tagger.models.networks.yamnet import Yamnet
 from hf_audio_tagger.models.patch_model import PatchModel
 from hf_audio_tagger.models.state_dict import build_network, read_state_dict
-from hf_audio_tagger.pipeline import Window, decode_ahead, windows_per_batch
+from hf_audio_tagger.pipeline import Window, decode_ahead, windows_per_unit
 
 
 def prepare(settings: Job) -> Run:
@@ -44,7 +44,7 @@ def prepare(settings: Job) -> Run:
         return [window.samples for window in islice(windows_of(job["video"]), job["patches"])]
 
     def batched(job: Job) -> Job:
-        patches, size = patches_of(job), windows_per_batch(model, options)
+        patches, size = patches_of(job), options.batch_size * windows_per_unit(model, options)
         model.predict(patches[:size])
         started = time.perf_counter()
         for start in range(0, len(patches), size):

@@ -1,26 +1,25 @@
 """`Media` → mono float32 sound at its own rate, by one of the decoders.
 
-Each decoder counts samples from the audio stream's first one, whatever the video's clock says, and
-reads only what it is asked for where it can stop. PyAV stops and seeks anywhere; torchcodec is faster
-and free of the GIL, but reads from the first sample on; decord always decodes the whole stream.
+Each decoder counts samples from the audio stream's first one, whatever the video's clock says. PyAV stops and
+seeks anywhere; torchcodec is faster and free of the GIL, but reads from the first sample on; decord always
+decodes the whole stream.
 """
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
 import av.container
-import numpy as np
 
-from ..cells import DecoderMedia, Media, SamplesMedia, UnreadableMedia
+from ..cells import BytesMedia, DecoderMedia, FileMedia, Media, SamplesMedia, UnreadableMedia, is_url
 from ..errors import MediaError, SettingsError
-from .container import Source, find_audio_codec, open_container
+from .container import Source, check_regular_file, find_audio_codec, open_container
 from .decoders import load_decoder, pyav, torchcodec, unavailable_reason
-from .decoders.samples import SamplesSound
-from .sound import Sound
-from .source import open_source, raise_read_failures
+from .sound import SamplesSound, Sound
 
 MOST_CHANNELS_AT_ONCE = 16  # torchcodec decodes a whole window of every channel into one tensor
+LOCAL_SCHEME = re.compile("(file|local)://")  # fsspec's names for local files
 
 
 @contextmanager
@@ -58,6 +57,35 @@ def open_sound(
             source.close()
 
 
+def open_source(media: FileMedia | BytesMedia) -> Source:
+    """What decoders read from. Never a bare path, which FFmpeg could take for a protocol."""
+    if isinstance(media, BytesMedia):
+        if not media.data:
+            raise MediaError(f"{media.name}: it is empty (0 bytes).")
+        return media.data
+    *links, target = media.path.split("::") if is_url(media.path) else [media.path]
+    if "://" not in target or LOCAL_SCHEME.match(target):
+        path = check_regular_file(LOCAL_SCHEME.sub("", target, count=1), media.name)
+        if not links:
+            return "file:" + path
+    from .remote.remote_file import open_url  # it brings aiohttp, which local files do without
+
+    return open_url(media.path, media.name)
+
+
+@contextmanager
+def raise_read_failures(source: Source) -> Iterator[None]:
+    """Raise why a remote file could not be read, where the decoder reports something else or nothing."""
+    try:
+        yield
+    except Exception as error:
+        if (failure := getattr(source, "failure", None)) in (None, error):
+            raise
+        raise failure from error
+    if failure := getattr(source, "failure", None):
+        raise failure
+
+
 def open_auto(
     container: av.container.InputContainer, source: Source, name: str, channels: str, only_start: bool
 ) -> Sound:
@@ -74,23 +102,5 @@ def open_auto(
         fast = torchcodec.open_sound(container, source, name, channels)
     except MediaError:
         return open_pyav()
-    return FallbackSound(fast, open_pyav)
-
-
-class FallbackSound:
-    """A fast decoder, and another for the clips that it fails on: torchcodec ends at a damaged packet."""
-
-    def __init__(self, fast: Sound, open_other: Callable[[], Sound]) -> None:
-        self.fast, self.open_other = fast, open_other
-        self.rate_hz, self.duration_seconds = fast.rate_hz, fast.duration_seconds
-
-    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
-        try:
-            blocks = list(self.fast.blocks(start, stop))
-        except MediaError:
-            other = self.open_other()
-            if other.rate_hz != self.rate_hz:
-                raise
-            yield from other.blocks(start, stop)
-            return
-        yield from blocks
+    fast.open_other = open_pyav
+    return fast

@@ -11,6 +11,7 @@ import os
 import re
 import stat
 import threading
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -52,12 +53,10 @@ def check_regular_file(path: str, name: str) -> str:
     try:
         info = os.stat(path)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise MediaError(f"{name}: {reason or error}.") from error
-    if stat.S_ISDIR(info.st_mode):
-        raise MediaError(f"{name}: it is a directory, not a file.")
+        raise MediaError(f"{name}: {getattr(error, 'strerror', None) or error}.") from error
     if not stat.S_ISREG(info.st_mode):
-        raise MediaError(f"{name}: it is not a regular file.")
+        kind = "a directory, not a file" if stat.S_ISDIR(info.st_mode) else "not a regular file"
+        raise MediaError(f"{name}: it is {kind}.")
     if info.st_size == 0:
         raise MediaError(f"{name}: it is empty (0 bytes).")
     return str(Path(path).absolute())
@@ -77,9 +76,8 @@ def open_container(source: Source, name: str, streams: Streams = "audio") -> av.
     except MediaError:
         raise
     except av.error.ArgumentError as error:
-        raise MediaError(
-            f"{name}: it is a picture, a text or a playlist, not a sound or video file."
-        ) from error
+        what = "a picture, a text or a playlist, not a sound or video file"
+        raise MediaError(f"{name}: it is {what}.") from error
     except Exception as error:  # FFmpeg's own errors, and whatever a remote file object raises
         raise MediaError(f"{name}: it is no readable media file ({describe_error(error)}).") from error
 
@@ -97,27 +95,20 @@ def open_options(head: bytes, streams: Streams = "audio") -> dict[str, str]:
 
 @cache
 def list_decoders(streams: Streams) -> str:
-    """FFmpeg's decoders for one kind of stream. The others never see the file.
-
-    That is safer, and faster: opening a video's decoder takes longer than all else here.
-    """
-    return ",".join(sorted(name for name in av.codecs_available if find_decoded_kind(name) == streams))
-
-
-def find_decoded_kind(codec: str) -> str | None:
-    try:
-        return av.Codec(codec, "r").type
-    except ValueError:  # it only encodes
-        return None
+    """FFmpeg's decoders for one kind of stream. Without the others opening is safer, and much faster."""
+    decoders = []
+    for name in av.codecs_available:
+        with suppress(ValueError):  # it only encodes
+            if av.Codec(name, "r").type == streams:
+                decoders.append(name)
+    return ",".join(sorted(decoders))
 
 
 def refuse_playlist(head: bytes, name: str) -> None:
     """Refuse a text that names other files. A parser of texts stops at the first zero byte."""
     text = head.partition(b"\0")[0].lower()
     if text.startswith(PLAYLIST_BEGINNINGS) or any(mark in text for mark in PLAYLIST_MARKS):
-        raise MediaError(
-            f"{name}: it is a playlist, which names other files; only media files themselves are read."
-        )
+        raise MediaError(f"{name}: it is a playlist, which names other files; only media files are read.")
 
 
 def read_head(source: Any) -> bytes:
@@ -134,6 +125,13 @@ def read_head(source: Any) -> bytes:
         head += source.read(MOST_PROBED_BYTES - len(head))
     source.seek(0)
     return head
+
+
+def rewind(source: Source) -> Source:
+    """The source, with the position of a file object back at its beginning."""
+    if hasattr(source, "seek"):
+        source.seek(0)
+    return source
 
 
 def find_audio_codec(container: av.container.InputContainer, name: str) -> Any:

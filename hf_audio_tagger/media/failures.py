@@ -1,7 +1,7 @@
 """Errors while a clip is read: the clip's own, or this machine's, which has run out of a resource.
 
-A decoder may raise anything over a damaged clip, and one clip must not end a run of a million. But where
-files, memory or disk space run out, every clip that comes next fails: good clips would be recorded as broken.
+A decoder may raise anything over a damaged clip, which must not end a run of a million. But where files,
+memory or disk space run out, good clips fail too, and would be recorded as broken.
 """
 
 import errno
@@ -13,17 +13,13 @@ from contextlib import contextmanager
 from ..errors import MediaError, ResourceError, TaggerError, iterate_causes
 from ..text import one_line
 
-OPEN_FILES = (
-    "too many files are open. Allow more (ulimit -n 4096), or use a smaller batch_size or fewer processes."
-)
-MEMORY = "this machine's memory has run out. Use a smaller batch_size or fewer processes."
+LESS = "use a smaller batch_size or fewer processes."
+OPEN_FILES = f"too many files are open. Allow more (ulimit -n 4096), or {LESS}"
 DISK = "the disk (or the share of it that you may use) is full. Free some space."
 REMEDIES = {
-    errno.EMFILE: OPEN_FILES,
-    errno.ENFILE: OPEN_FILES,
-    errno.ENOMEM: MEMORY,
-    errno.ENOSPC: DISK,
-    errno.EDQUOT: DISK,
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), OPEN_FILES),
+    errno.ENOMEM: f"this machine's memory has run out: {LESS}",
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), DISK),
 }
 MEMORY_TEXTS = ("bad_alloc", "can't allocate memory", os.strerror(errno.ENOMEM).lower())
 SPARE_BYTES = 256 << 20  # a clip that failed to allocate while so much is still available asked for too much
@@ -31,11 +27,7 @@ SPARE_BYTES = 256 << 20  # a clip that failed to allocate while so much is still
 
 @contextmanager
 def convert_clip_errors(name: str) -> Iterator[None]:
-    """Turn whatever a decoder raises into an error of this package that names the clip.
-
-    A `ResourceError` where a resource is exhausted, however the decoder reports it; errors of this package
-    as they are; all else a `MediaError`.
-    """
+    """Whatever a decoder raises, as a `ResourceError` or a `MediaError` that names the clip."""
     try:
         yield
     except Exception as error:
@@ -45,8 +37,8 @@ def convert_clip_errors(name: str) -> Iterator[None]:
             raise ResourceError(f"{name} could not be read: {remedy}") from error
         if isinstance(error, TaggerError):
             raise
-        kind = type(error).__name__
-        raise MediaError(f"{name}: decoding it failed ({kind}: {describe_error(error)}).") from error
+        text = f"{type(error).__name__}: {describe_error(error)}"
+        raise MediaError(f"{name}: decoding it failed ({text}).") from error
 
 
 def describe_error(error: BaseException) -> str:
@@ -70,7 +62,7 @@ def find_exhausted_resource(error: BaseException) -> str | None:
 
 
 def find_errno(error: BaseException) -> int | None:
-    """The system's error number: the error's own, or recognized in the text of a library that drops it."""
+    """The system's error number: the error's own, or found in the text of a library that drops it."""
     if isinstance(error, MemoryError):
         return errno.ENOMEM
     if isinstance(number := getattr(error, "errno", None), int):
@@ -78,11 +70,11 @@ def find_errno(error: BaseException) -> int | None:
     if isinstance(error, TaggerError):
         return None  # its text may hold a file's name; its cause is looked at next
     text = str(error).lower()
-    if any(words in text for words in MEMORY_TEXTS):
+    if any(part in text for part in MEMORY_TEXTS):
         return errno.ENOMEM
-    ends = [line.rstrip(" .'\"") for line in text.splitlines()]
+    lines = [line.rstrip(" .'\"") for line in text.splitlines()]
     words = {number: os.strerror(number).lower() for number in REMEDIES}
-    return next((number for number in REMEDIES if any(end.endswith(words[number]) for end in ends)), None)
+    return next((number for number in REMEDIES if any(line.endswith(words[number]) for line in lines)), None)
 
 
 def is_memory_short() -> bool:

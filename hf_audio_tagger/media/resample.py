@@ -1,8 +1,8 @@
 """torchaudio's resampler, a block at a time, equal to resampling the whole clip at once.
 
-The resampler turns groups of ``step_in`` samples into groups of ``step_out`` (44.1 to 16 kHz: 441 into
-160), and each output depends on a few samples to either side. So a part that begins at a group's edge, with
-a margin on both sides, gives exactly the samples that the whole clip would give.
+It turns groups of ``step_in`` samples into groups of ``step_out`` (44.1 to 16 kHz: 441 into 160), and each
+output depends on a few samples to either side: a part that begins at a group's edge, with a margin on both
+sides, gives exactly the samples that the whole clip would give.
 """
 
 from collections.abc import Iterable, Iterator
@@ -35,18 +35,6 @@ class Conversion:
         self.reach = ceil(LOWPASS_FILTER_WIDTH * self.step_in / self.cutoff)  # source samples to either side
         self.margin_groups = ceil(self.reach / self.step_in) + 1
 
-    @property
-    def kernel_values(self) -> int:
-        return self.step_out * (self.step_in + 2 * self.reach)
-
-    def start_in(self, start_out: int) -> int:
-        """The source sample to read from so that output sample `start_out` is exact."""
-        return max(0, start_out // self.step_out - self.margin_groups) * self.step_in
-
-    def stop_in(self, stop_out: int) -> int:
-        """The source sample to read up to so that the outputs before `stop_out` are exact."""
-        return (ceil(stop_out / self.step_out) + self.margin_groups) * self.step_in
-
 
 @lru_cache(maxsize=16)
 def _kernel(rate_in_hz: int, rate_out_hz: int) -> Any:
@@ -58,7 +46,7 @@ def resample(samples: np.ndarray, rate_in_hz: int, rate_out_hz: int) -> np.ndarr
     if rate_in_hz == rate_out_hz or not len(samples):
         return samples
     conversion = Conversion(rate_in_hz, rate_out_hz)
-    if conversion.kernel_values > MOST_KERNEL_VALUES:
+    if conversion.step_out * (conversion.step_in + 2 * conversion.reach) > MOST_KERNEL_VALUES:
         return resample_sparsely(samples, conversion)
     with torch.inference_mode():
         return _kernel(rate_in_hz, rate_out_hz)(torch.from_numpy(np.ascontiguousarray(samples))).numpy()
@@ -73,10 +61,7 @@ def resample_sparsely(samples: np.ndarray, conversion: Conversion) -> np.ndarray
     size = max(1, SPARSE_VALUES // len(taps))
     for begin in range(0, len(out), size):
         positions = np.arange(begin, min(begin + size, len(out)), dtype=np.int64) * step_in
-        first, phase = (
-            positions // step_out,
-            positions % step_out,
-        )  # the source sample at or before each output
+        first, phase = np.divmod(positions, step_out)  # the source sample at or before each output
         # How far each tap lies from its output, in zero crossings of the filter.
         distance = ((taps - reach) - phase[:, None] / step_out) * (conversion.cutoff / step_in)
         window = np.cos(np.clip(distance / LOWPASS_FILTER_WIDTH, -1, 1) * (np.pi / 2)) ** 2
@@ -98,9 +83,8 @@ def resample_blocks(blocks: Iterable[np.ndarray], rate_in_hz: int, rate_out_hz: 
         ready = len(held) // conversion.step_in - conversion.margin_groups  # groups with both sides known
         if ready <= drop:
             continue
-        out = resample(
-            held[: (ready + conversion.margin_groups) * conversion.step_in], rate_in_hz, rate_out_hz
-        )
+        stop = (ready + conversion.margin_groups) * conversion.step_in
+        out = resample(held[:stop], rate_in_hz, rate_out_hz)
         yield out[drop * conversion.step_out : ready * conversion.step_out]
         keep_from = max(0, ready - conversion.margin_groups)
         held, drop = held[keep_from * conversion.step_in :], ready - keep_from
@@ -116,12 +100,9 @@ def read_resampled(
         yield from resample_blocks(sound.blocks(), sound.rate_hz, rate_hz)
         return
     conversion = Conversion(sound.rate_hz, rate_hz)
-    first = conversion.start_in(start)
-    source = list(sound.blocks(first, conversion.stop_in(start + count)))
-    if not source:
-        return
-    samples = resample(concatenate(source), sound.rate_hz, rate_hz)
-    skip = start - first // conversion.step_in * conversion.step_out
-    samples = samples[skip : skip + count]
-    if len(samples):
-        yield samples
+    first = max(0, start // conversion.step_out - conversion.margin_groups)  # groups, read with both margins
+    last = ceil((start + count) / conversion.step_out) + conversion.margin_groups
+    if source := list(sound.blocks(first * conversion.step_in, last * conversion.step_in)):
+        samples = resample(concatenate(source), sound.rate_hz, rate_hz)[start - first * conversion.step_out :]
+        if len(samples):
+            yield samples[:count]

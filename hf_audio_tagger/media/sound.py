@@ -1,10 +1,11 @@
-"""The interface of an opened clip's sound, and what all decoders share."""
+"""The interface of an opened clip's sound, what all decoders share, and sound that is decoded already."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
 
+from ..cells import SamplesMedia
 from ..errors import MediaError
 
 RATES_HZ = range(1_000, 768_001)  # what sound is recorded at; resampling from a wild rate takes gigabytes
@@ -19,7 +20,26 @@ class Sound(Protocol):
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         """Mono float32 from source sample `start` up to `stop` or the end, a few seconds at a time."""
-        ...
+
+
+class SamplesSound:
+    """Samples in memory as a `Sound`: arrays in a dataset's cells, and what decord gives."""
+
+    def __init__(self, media: SamplesMedia, channels: str) -> None:
+        samples = media.samples
+        if samples.ndim not in (1, 2) or samples.dtype.kind not in "fiu":
+            raise MediaError(
+                f"{media.name}: samples must be numbers of shape (samples,) or (channels, samples); "
+                f"got {samples.dtype} of shape {samples.shape}."
+            )
+        if not samples.size:
+            raise MediaError(f"{media.name}: it holds no samples.")
+        self.samples = to_mono(np.atleast_2d(samples), channels)
+        self.rate_hz = check_sample_rate(media.rate_hz, media.name)
+        self.duration_seconds: float | None = len(self.samples) / self.rate_hz
+
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+        return split_blocks(self.samples[start:stop])
 
 
 def to_mono(samples: np.ndarray, channels: str) -> np.ndarray:
@@ -37,14 +57,12 @@ def to_mono(samples: np.ndarray, channels: str) -> np.ndarray:
 
 def check_sample_rate(rate_hz: int | None, name: str) -> int:
     if rate_hz is None or rate_hz not in RATES_HZ:
-        raise MediaError(
-            f"{name}: its sample rate must be {RATES_HZ[0]} to {RATES_HZ[-1]} Hz; got {rate_hz}."
-        )
+        allowed = f"{RATES_HZ[0]} to {RATES_HZ[-1]} Hz"
+        raise MediaError(f"{name}: its sample rate must be {allowed}; got {rate_hz}.")
     return rate_hz
 
 
 def no_sound(name: str) -> MediaError:
-    """The error for a stream that gives no samples."""
     return MediaError(f"{name}: it has an audio stream, but no sound can be decoded from it.")
 
 
@@ -54,5 +72,4 @@ def concatenate(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def split_blocks(samples: np.ndarray) -> Iterator[np.ndarray]:
-    for offset in range(0, len(samples), BLOCK_VALUES):
-        yield samples[offset : offset + BLOCK_VALUES]
+    return (samples[offset : offset + BLOCK_VALUES] for offset in range(0, len(samples), BLOCK_VALUES))

@@ -1,11 +1,9 @@
-"""The decoders by name. A decoder is one file here and one line in `DECODERS`.
-
-The file has the decoder's name and two functions:
+"""The decoders by name. A decoder is one line in `DECODERS`, and a file of its name with two functions:
 
     import_library()                             raises where the decoder cannot work in this process
     open_sound(container, source, name, channels)   the container's first audio stream as a `Sound`
 
-The container is open already, so what the file may point to is settled; `source` is what it was opened from.
+`container` is `source`, which `open_container` has checked and opened.
 """
 
 from dataclasses import dataclass
@@ -18,9 +16,7 @@ from ..failures import describe_error, find_exhausted_resource
 
 @dataclass(frozen=True)
 class Decoder:
-    """What a decoder needs."""
-
-    library: str  # as it is imported
+    library: str  # that it needs, as it is imported
     install: str  # the command that installs it
 
 
@@ -56,8 +52,7 @@ def unavailable_reason(name: str) -> str | None:
         if isinstance(error, ImportError):
             return f"{name} does not load ({describe_error(error)[:200]})."
         return (
-            f"{name} is installed but finds no FFmpeg libraries of a version that it supports; install "
-            "FFmpeg (apt-get install ffmpeg, brew install ffmpeg, conda install ffmpeg) or use "
-            "decoder='pyav', which brings its own."
+            f"{name} is installed but finds no FFmpeg libraries that it supports; install FFmpeg "
+            "(apt-get, brew or conda install ffmpeg) or use decoder='pyav', which brings its own."
         )
     return None

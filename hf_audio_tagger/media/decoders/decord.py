@@ -11,11 +11,9 @@ import numpy as np
 
 from ...cells import SamplesMedia
 from ...errors import MediaError
-from ..container import Source, find_audio_codec
+from ..container import Source, find_audio_codec, rewind
 from ..failures import describe_error
-from ..sound import Sound, check_sample_rate, no_sound
-from ..source import rewind
-from .samples import SamplesSound
+from ..sound import SamplesSound, Sound, check_sample_rate, no_sound
 
 
 def import_library() -> None:
@@ -27,10 +25,9 @@ def open_sound(container: av.container.InputContainer, source: Source, name: str
 
     codec = find_audio_codec(container, name)
     if codec.channels > 2 or (codec.channels == 2 and channels == "first"):
-        what = "the first of " if channels == "first" else ""
+        which = f"{'the first of ' if channels == 'first' else ''}{codec.channels} channels"
         raise MediaError(
-            f"{name}: decord does not decode {what}{codec.channels} channels correctly; "
-            "use decoder='pyav' or 'torchcodec'."
+            f"{name}: decord does not decode {which} correctly; use decoder='pyav' or 'torchcodec'."
         )
     rate_hz = check_sample_rate(codec.sample_rate, name)  # decord does not expose the native rate
     file = io.BytesIO(source) if isinstance(source, bytes) else rewind(source)

@@ -23,7 +23,7 @@ SAMPLE_TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", 
 
 
 def import_library() -> None:
-    """PyAV is always there: it also opens the containers."""
+    """PyAV is always installed: it also opens the containers."""
 
 
 def open_sound(container: av.container.InputContainer, source: Source, name: str, channels: str) -> Sound:
@@ -51,11 +51,10 @@ class PyavSound:
         self.first_samples: int = first.samples
         # The source sample at which the frame that was read last begins; that frame and those after it.
         self.cursor: tuple[int, Iterator[Any]] = 0, chain([first], frames)
-        self.duration_seconds: float | None = None
+        duration = container.duration
+        self.duration_seconds: float | None = duration / av.time_base if duration else None
         if self.stream.duration:
             self.duration_seconds = self.stream.duration * self.tick_seconds
-        elif container.duration:
-            self.duration_seconds = container.duration / av.time_base
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         held: list[Any] = []
@@ -65,19 +64,17 @@ class PyavSound:
             if end <= start:
                 continue  # the run-up
             if frame.sample_rate != self.rate_hz:
-                raise MediaError(
-                    f"{self.name}: its sample rate changes from {self.rate_hz} to {frame.sample_rate} Hz."
-                )
+                change = f"from {self.rate_hz} to {frame.sample_rate} Hz"
+                raise MediaError(f"{self.name}: its sample rate changes {change}.")
             if not held:
                 held_start, held_values = position, 0
             held.append(frame)
             held_values += frame.samples * frame.layout.nb_channels
-            is_last = stop is not None and end >= stop
-            if is_last or held_values >= BLOCK_VALUES:
+            if stop is not None and end >= stop:
+                break
+            if held_values >= BLOCK_VALUES:
                 yield self.cut(held, held_start, start, stop)
                 held = []
-            if is_last:
-                return
         if held:
             yield self.cut(held, held_start, start, stop)
 
@@ -140,7 +137,7 @@ class PyavSound:
         """
         if not head or head[0].time is None or head[-1].time is None:
             return None
-        last = head[-1]
+        *before, last = head
         position = round((last.time - self.zero_seconds) * self.rate_hz)
         tolerance = 2 * self.tick_seconds * self.rate_hz
         offset = (position - self.first_samples) % last.samples
@@ -148,7 +145,7 @@ class PyavSound:
             offset -= last.samples
         if tolerance > 1 and abs(offset) <= tolerance:
             position -= offset
-        return position - sum(frame.samples for frame in head[:-1])
+        return position - sum(frame.samples for frame in before)
 
 
 def mix_frames(frames: list[Any], channels: str) -> np.ndarray:

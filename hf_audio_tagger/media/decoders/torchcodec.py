@@ -4,7 +4,7 @@ It seeks by the container's clock, which in Matroska counts milliseconds, so it 
 what lies behind the beginning is cut out of the whole stream, which is then in memory at once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -12,10 +12,9 @@ import av.container
 import numpy as np
 
 from ...errors import MediaError
-from ..container import Source
+from ..container import Source, rewind
 from ..failures import describe_error
 from ..sound import Sound, check_sample_rate, no_sound, split_blocks, to_mono
-from ..source import rewind
 
 CLOCK_SLACK_SECONDS = 0.1  # headers may state a stream's first sample this much too early
 
@@ -28,7 +27,9 @@ def import_library() -> None:
         raise OSError("no FFmpeg libraries")
 
 
-def open_sound(container: av.container.InputContainer, source: Source, name: str, channels: str) -> Sound:
+def open_sound(
+    container: av.container.InputContainer, source: Source, name: str, channels: str
+) -> "TorchcodecSound":
     from torchcodec.decoders import AudioDecoder
 
     try:
@@ -39,7 +40,9 @@ def open_sound(container: av.container.InputContainer, source: Source, name: str
 
 
 class TorchcodecSound:
-    """An `AudioDecoder` of torchcodec as a `Sound`."""
+    """An `AudioDecoder` of torchcodec as a `Sound`. It ends at a damaged packet."""
+
+    open_other: Callable[[], Sound] | None = None  # a decoder for the clips that it fails on
 
     def __init__(self, decoder: Any, name: str, channels: str) -> None:
         self.decoder, self.name, self.channels = decoder, name, channels
@@ -48,11 +51,16 @@ class TorchcodecSound:
         self.duration_seconds: float | None = decoder.metadata.duration_seconds
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
-        if start == 0 and stop is not None and "whole" not in vars(self):
-            samples = self.read(self.zero_seconds + stop / self.rate_hz + CLOCK_SLACK_SECONDS)
-        else:
-            samples = self.whole
-        yield from split_blocks(samples[start:stop])
+        try:
+            if start == 0 and stop is not None and "whole" not in vars(self):
+                samples = self.read(self.zero_seconds + stop / self.rate_hz + CLOCK_SLACK_SECONDS)
+            else:
+                samples = self.whole
+        except MediaError:
+            if self.open_other is None or (other := self.open_other()).rate_hz != self.rate_hz:
+                raise
+            return other.blocks(start, stop)
+        return split_blocks(samples[start:stop])
 
     @cached_property
     def whole(self) -> np.ndarray:
@@ -62,9 +70,8 @@ class TorchcodecSound:
         try:
             samples = self.decoder.get_samples_played_in_range(self.zero_seconds, end_seconds).data.numpy()
         except Exception as error:
-            raise MediaError(
-                f"{self.name}: torchcodec cannot decode it ({describe_error(error)})."
-            ) from error
+            reason = describe_error(error)
+            raise MediaError(f"{self.name}: torchcodec cannot decode it ({reason}).") from error
         if not samples.size:
             raise no_sound(self.name)
         return to_mono(samples, self.channels)

@@ -1,4 +1,1 @@
-"""Files behind URLs, as seekable files: `remote_file` over `url_chain` over `layers` and `archives`.
-
-Imported only where a URL is read.
-"""
+"""Files behind URLs, as seekable files. Imported only where a URL is read."""

@@ -1,9 +1,8 @@
 """A URL as one seekable file, with one time limit for everything that is read of the clip.
 
 A connection can be slow in ways that no client's timeout covers: a byte a second, an archive that unpacks for
-hours, a library that waits and retries. So a helper thread does the reading, and the reader waits for it no
-longer than the clip has time left. After that the helper ends by itself, at the next `Reading.check` or
-with the request's own timeout.
+hours, a library that retries. So a helper thread reads, and is waited for as long as the clip has time left.
+After that it stops at the next `Reading.check`, or with the request's own timeout.
 """
 
 import os
@@ -11,13 +10,13 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from ...errors import MediaError, ResourceError
 from ..failures import find_exhausted_resource
 from . import web
-from .messages import explain_error
 from .seekable import Reading, SeekableFile
 from .url_chain import open_chain
 
@@ -30,23 +29,20 @@ class Helper:
     """A thread that does one job after another. A daemon: an executor's threads would delay the exit."""
 
     def __init__(self) -> None:
-        self.jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self.jobs: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
         threading.Thread(target=self.work, name="remote media", daemon=True).start()
 
     def work(self) -> None:
         while True:
-            self.jobs.get()()
-
-    def start(self, function: Callable[[], T]) -> "Future[T]":
-        future: Future[T] = Future()
-
-        def job() -> None:
+            function, future = self.jobs.get()
             try:
                 future.set_result(function())
             except BaseException as error:
                 future.set_exception(error)
 
-        self.jobs.put(job)
+    def start(self, function: Callable[[], T]) -> "Future[T]":
+        future: Future[T] = Future()
+        self.jobs.put((function, future))
         return future
 
 
@@ -56,13 +52,6 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=IDLE.clear)  # threads do not survive a fork
 
 
-def take_helper() -> Helper:
-    try:
-        return IDLE.pop()
-    except IndexError:
-        return Helper()
-
-
 class RemoteFile(SeekableFile):
     """What a decoder reads. `failure` is why reading failed, whatever the decoder makes of it."""
 
@@ -70,15 +59,14 @@ class RemoteFile(SeekableFile):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.helper = take_helper()
-        self.reading, self.received = Reading(), web.Received()
-        self.spent_seconds = 0.0
-        self.read_bytes = 0
+        try:
+            self.helper = IDLE.pop()
+        except IndexError:
+            self.helper = Helper()
+        self.reading = Reading()
+        self.spent_seconds, self.read_bytes = 0.0, 0
         self.failure: Exception | None = None
         self.job: Future[Any] | None = None  # the helper's last
-
-    def open(self, url: str) -> None:
-        self.file = self.run(lambda: open_chain(url, self.reading), "it could not be opened")
 
     def read_at(self, position: int, size: int) -> bytes:
         if self.failure:  # raised already; decoders print what is raised a second time
@@ -96,7 +84,7 @@ class RemoteFile(SeekableFile):
         """Run in the helper, for at most the seconds that the clip has left. `failed` begins the error."""
 
         def job() -> T:
-            web.RECEIVED.set(self.received)
+            web.BODIES.set(self.reading.bodies)
             self.reading.check()
             return function()
 
@@ -109,7 +97,7 @@ class RemoteFile(SeekableFile):
             self.spent_seconds += time.monotonic() - started
         if not is_done:
             self.reading.cancelled.set()
-            received_bytes = max(self.received.bytes, self.read_bytes)
+            received_bytes = max(sum(body.total_bytes for body in self.reading.bodies), self.read_bytes)
             self.failure = MediaError(
                 f"{self.name}: {failed}: it sent {received_bytes:,} bytes in {self.spent_seconds:.3g} s; "
                 f"the limit is {web.READING_SECONDS:g} s of reading a clip."
@@ -121,7 +109,7 @@ class RemoteFile(SeekableFile):
         if remedy := find_exhausted_resource(error):
             self.failure = ResourceError(f"{self.name} could not be read: {remedy}")
         else:
-            self.failure = MediaError(f"{self.name}: {failed}: {explain_error(error)}.")
+            self.failure = MediaError(f"{self.name}: {failed}: {web.explain_error(error)}.")
         raise self.failure from error
 
     def close(self) -> None:
@@ -130,17 +118,17 @@ class RemoteFile(SeekableFile):
             return
         super().close()
         self.reading.cancelled.set()
-        is_free = self.job is None or self.job.done()
+        wait_seconds = CLOSING_SECONDS if self.job is None or self.job.done() else 0
         closing = self.helper.start(self.reading.resources.close)
-        self.helper.start(lambda: IDLE.append(self.helper))
-        wait([closing], CLOSING_SECONDS if is_free else 0)
+        self.helper.start(partial(IDLE.append, self.helper))  # it keeps no file alive
+        wait([closing], wait_seconds)
 
 
 def open_url(url: str, name: str) -> RemoteFile:
     """A seekable file over fsspec: only what is read is downloaded."""
     file = RemoteFile(name)
     try:
-        file.open(url)
+        file.file = file.run(lambda: open_chain(url, file.reading), "it could not be opened")
     except BaseException:
         file.close()
         raise

@@ -1,8 +1,7 @@
 """Seekable files over what a URL names: read by ranges, or front to back and stored as far as that went.
 
 Each link of a chained URL (``zip://a.mp4::gzip://b.zip::https://...``) is one such file over the next.
-Nothing is downloaded or unpacked twice, and no more than a bound; a single read has a bound too, so that an
-archive's own tables have one.
+Nothing is downloaded or unpacked twice; that has a limit, and so has a single read (an archive's table).
 """
 
 import io
@@ -13,8 +12,7 @@ from contextlib import ExitStack, closing
 from typing import Any, TypeVar
 
 from ...errors import MediaError
-from .messages import is_transient
-from .web import NoRangesError
+from .web import NoRangesError, is_transient
 
 MOST_AT_ONCE_BYTES = 32 << 20  # one read: decoders ask for less, a zip's table may be this long
 MOST_STORED_BYTES = 2 << 30  # of one file that is read front to back, on disk
@@ -26,18 +24,19 @@ T = TypeVar("T")
 
 
 class Reading:
-    """One clip's reading: what is open for it, and whether its result is still waited for."""
+    """One clip's reading: what is open for it, what servers sent, and whether its result is still needed."""
 
     def __init__(self) -> None:
         self.cancelled = threading.Event()
         self.resources = ExitStack()
+        self.bodies: list[Any] = []  # of the servers' responses, which count while they arrive
 
     def check(self) -> None:
         if self.cancelled.is_set():
             raise MediaError("reading was cancelled")
 
     def retry(self, function: Callable[[], T]) -> T:
-        """Call the function, and again after transient errors."""
+        """Call the function, once more after each transient error."""
         for wait_seconds in RETRY_SECONDS:
             self.check()
             try:
@@ -70,9 +69,8 @@ class SeekableFile(io.RawIOBase):
         if size is None or size < 0:
             return self.readall()
         if size > MOST_AT_ONCE_BYTES:
-            raise MediaError(
-                f"reading it needs {size:,} bytes in memory at once; the limit is {MOST_AT_ONCE_BYTES:,}"
-            )
+            limit = f"the limit is {MOST_AT_ONCE_BYTES:,}"
+            raise MediaError(f"reading it needs {size:,} bytes in memory at once; {limit}")
         data = self.read_at(self.position, size) if size else b""
         self.position += len(data)
         return data
@@ -97,16 +95,13 @@ class SeekableFile(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def seekable(self) -> bool:
-        return True
+    seekable = readable
 
 
 def check_stored_size(size: int) -> None:
     if size > MOST_STORED_BYTES:
-        raise MediaError(
-            f"it downloads or unpacks to {size:,} bytes or more, read front to back; "
-            f"the limit is {MOST_STORED_BYTES:,}"
-        )
+        what = f"it downloads or unpacks to {size:,} bytes or more, read front to back"
+        raise MediaError(f"{what}; the limit is {MOST_STORED_BYTES:,}")
 
 
 class SpooledFile(SeekableFile):
@@ -140,40 +135,34 @@ class SpooledFile(SeekableFile):
             self.stored.write(part)
 
     def close(self) -> None:
-        if not self.closed:
-            self.stored.close()
+        self.stored.close()
         super().close()
 
 
 class RangeFile(SeekableFile):
-    """A seekable file of fsspec or of an archive. Reads that a broken connection interrupted are retried."""
+    """A seekable file of fsspec or of an archive. Reads that a broken connection interrupted are retried.
 
-    def __init__(self, file: Any, reading: Reading) -> None:
-        self.file, self.reading = file, reading
+    Where an HTTP server sends no ranges, `open_stream` gives the file, which is then read front to back.
+    """
+
+    whole: SeekableFile | None = None
+
+    def __init__(self, file: Any, reading: Reading, open_stream: Callable[[], Any] | None = None) -> None:
+        self.file, self.reading, self.open_stream = file, reading, open_stream
 
     def read_at(self, position: int, size: int) -> bytes:
         def read() -> bytes:
             self.file.seek(position)
             return self.file.read(size)
 
-        return self.reading.retry(read)
+        if self.whole is None:
+            try:
+                return self.reading.retry(read)
+            except NoRangesError:
+                if self.open_stream is None:
+                    raise
+                self.whole = self.reading.spool(self.open_stream())
+        return self.whole.read_at(position, size)
 
     def length(self) -> int:
         return self.file.seek(0, io.SEEK_END) or self.file.tell()
-
-
-class HttpRangeFile(RangeFile):
-    """The same over HTTP: from a server without ranges the rest is read front to back."""
-
-    def __init__(self, file: Any, reading: Reading, open_stream: Callable[[], SeekableFile]) -> None:
-        super().__init__(file, reading)
-        self.open_stream = open_stream
-        self.whole: SeekableFile | None = None
-
-    def read_at(self, position: int, size: int) -> bytes:
-        if self.whole is None:
-            try:
-                return super().read_at(position, size)
-            except NoRangesError:
-                self.whole = self.open_stream()
-        return self.whole.read_at(position, size)

@@ -1,57 +1,61 @@
-"""The file that a URL names, as fsspec opens it, with archives and compressions of a chained URL on top."""
+"""The file that a URL names, as fsspec opens it; on top, the archives and compressions of a chained URL."""
 
+import io
+import lzma
 import os
+import posixpath
+import re
+import tarfile
+import zipfile
 from contextlib import closing
+from functools import partial
 from itertools import takewhile
 from typing import Any
 
+from fsspec.compression import compr
 from fsspec.core import url_to_fs
-from fsspec.implementations.http import HTTPFile, HTTPStreamFile
+from fsspec.implementations.http import HTTPStreamFile
 from fsspec.implementations.local import LocalFileSystem
 
 from ...compat.datasets_internals import prepare_url
 from ...compat.other_libraries import find_cached_copy
 from ...errors import MediaError
 from ..container import check_regular_file
-from .archives import ARCHIVES, COMPRESSIONS, open_member
-from .seekable import HttpRangeFile, RangeFile, Reading, SeekableFile, check_stored_size
+from .seekable import CHUNK_BYTES, RangeFile, Reading, SeekableFile, check_stored_size
 from .web import http_options
 
 WHOLE_FILE_CACHES = ("simplecache", "filecache")
-UNBOUNDED = ("libarchive",)  # it unpacks a member whole, into memory
+UNBOUNDED = "libarchive"  # it unpacks a member whole, into memory
+ARCHIVES = ("zip", "tar")
+COMPRESSIONS = ("gzip", "bz2", "xz", "lzma", "lz4", "zstd")
+TAR_MODES = {b"\x1f\x8b": "r:gz", b"BZh": "r:bz2"}  # by the first bytes; anything else is not compressed
+XZ_BEGINNING = b"\xfd7zXZ\0"
+MOST_XZ_BYTES = 256 << 20  # of memory to unpack xz: `xz -9` needs 65 MiB, a header may ask for 4 GiB
 
 
 def open_chain(url: str, reading: Reading) -> SeekableFile:
     """Open what the last links of a chained URL name, then each archive and compression before them."""
-    links = [lower_scheme(link) for link in url.split("::")]
+    # fsspec knows schemes in lower case only.
+    links = [re.sub("^.*?://", lambda scheme: scheme[0].lower(), link) for link in url.split("::")]
     members = list(takewhile(lambda link: parse_scheme(link) in ARCHIVES + COMPRESSIONS, links[:-1]))
     links = links[len(members) :]
-    refuse_links(links)
+    if UNBOUNDED in map(parse_scheme, links):
+        raise MediaError(f"{UNBOUNDED}:// unpacks a file whole into memory; use zip:// or tar://")
+    for link in links[1:]:
+        if parse_scheme(link) in ARCHIVES + COMPRESSIONS:
+            raise MediaError(f"{link} follows {links[0]}; in a chained URL an archive comes first")
     file = open_file("::".join(links), reading)
     for member in reversed(members):
-        file = open_member(member, file, reading)
+        scheme, _, path = member.partition("://")
+        if scheme in ARCHIVES:
+            file = (open_zip_member if scheme == "zip" else open_tar_member)(file, path.lstrip("/"), reading)
+        else:
+            file = decompress(scheme, file, reading)
     return file
-
-
-def lower_scheme(link: str) -> str:
-    """``HTTP://Host/Path`` → ``http://Host/Path``: fsspec knows schemes in lower case only."""
-    scheme, mark, rest = link.partition("://")
-    return scheme.lower() + mark + rest if mark else link
 
 
 def parse_scheme(link: str) -> str:
     return link.partition("://")[0]
-
-
-def refuse_links(links: list[str]) -> None:
-    for link in links:
-        if parse_scheme(link) in UNBOUNDED:
-            raise MediaError(
-                f"{parse_scheme(link)}:// unpacks a file whole into memory; use zip:// or tar://"
-            )
-    for link in links[1:]:
-        if parse_scheme(link) in ARCHIVES + COMPRESSIONS:
-            raise MediaError(f"{link} follows {links[0]}; in a chained URL an archive comes first")
 
 
 def open_file(url: str, reading: Reading) -> SeekableFile:
@@ -60,17 +64,11 @@ def open_file(url: str, reading: Reading) -> SeekableFile:
     system, path = url_to_fs(url, **options)
     if isinstance(system, LocalFileSystem):
         check_regular_file(path, path)
-
-    def open_stream() -> SeekableFile:
-        return reading.spool(getattr(system, "fs", system).open(path, "rb", block_size=0))
-
     file = reading.retry(lambda: open_or_cache(system, path, url))
     if isinstance(file, HTTPStreamFile):
         return reading.spool(file)
     reading.resources.enter_context(closing(file))
-    if isinstance(file, HTTPFile):
-        return HttpRangeFile(file, reading, open_stream)
-    return RangeFile(file, reading)
+    return RangeFile(file, reading, partial(getattr(system, "fs", system).open, path, "rb", block_size=0))
 
 
 def open_or_cache(system: Any, path: str, url: str) -> Any:
@@ -83,15 +81,75 @@ def open_or_cache(system: Any, path: str, url: str) -> Any:
     check_stored_size(size)
     try:
         return system.open(path, "rb")
-    except BaseException:
-        remove_copy(system, path)
+    except BaseException:  # whoever opens it next would take an incomplete copy for the file
+        found = find_cached_copy(system, path)
+        if isinstance(found, str) and os.path.exists(found):
+            os.remove(found)
+        elif found:
+            system.pop_from_cache(path)
         raise
 
 
-def remove_copy(system: Any, path: str) -> None:
-    """Remove an incomplete copy, which would be used as the file by whoever opens it next."""
-    found = find_cached_copy(system, path)
-    if isinstance(found, str) and os.path.exists(found):
-        os.remove(found)
-    elif found:
-        system.pop_from_cache(path)
+def decompress(compression: str, file: SeekableFile, reading: Reading) -> SeekableFile:
+    if compression in ("xz", "lzma"):
+        return reading.spool(XzStream(file))
+    if compression not in compr:
+        raise MediaError(
+            f"{compression}:// needs a library that is not installed; see fsspec's documentation"
+        )
+    return reading.spool(compr[compression](file, mode="rb"))
+
+
+class XzStream(io.RawIOBase):
+    """xz, decompressed in bounded memory: `lzma.LZMAFile` takes as much as the file asks for."""
+
+    def __init__(self, file: SeekableFile) -> None:
+        self.file = file
+        self.decompressor = lzma.LZMADecompressor(memlimit=MOST_XZ_BYTES)
+
+    def read(self, size: int = -1) -> bytes:
+        while True:
+            packed = b""
+            if self.decompressor.eof:  # several parts may follow one another, with zeros between them
+                packed = (self.decompressor.unused_data or self.file.read(CHUNK_BYTES)).lstrip(b"\0")
+                if not packed:
+                    return b""
+                self.decompressor = lzma.LZMADecompressor(memlimit=MOST_XZ_BYTES)
+            elif self.decompressor.needs_input and not (packed := self.file.read(CHUNK_BYTES)):
+                raise MediaError("its compressed data end too early")
+            if data := self.decompressor.decompress(packed, size):
+                return data
+
+
+def open_zip_member(file: SeekableFile, member: str, reading: Reading) -> SeekableFile:
+    archive = reading.resources.enter_context(zipfile.ZipFile(file))
+    try:
+        info = archive.getinfo(member)
+    except KeyError as error:
+        raise MediaError(f"the zip has no file {member!r}") from error
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # zipfile unpacks what it has read of the others at once: 4 kB of bzip2 may be 4 GB
+        raise MediaError("the zip's compression is not deflate, and would need unbounded memory")
+    check_stored_size(info.file_size)
+    return reading.spool(archive.open(info), info.file_size)
+
+
+def open_tar_member(file: SeekableFile, member: str, reading: Reading) -> SeekableFile:
+    """The first regular file of that name; members before it are skipped, none is stored."""
+    head = file.read(len(XZ_BEGINNING))
+    file.seek(0)
+    if head == XZ_BEGINNING:
+        file = decompress("xz", file, reading)
+    mode: Any = next((mode for beginning, mode in TAR_MODES.items() if head.startswith(beginning)), "r:")
+    archive: Any = reading.resources.enter_context(tarfile.open(fileobj=file, mode=mode))  # noqa: SIM115
+    path = posixpath.normpath(member)
+    for info in archive:
+        reading.check()
+        archive.members = []  # it would keep every header that it has read
+        if not info.isreg() or posixpath.normpath(info.name) != path:
+            continue
+        stream = archive.extractfile(info)
+        if archive.fileobj is not file:  # the tar is compressed
+            return reading.spool(stream, info.size)
+        return RangeFile(reading.resources.enter_context(closing(stream)), reading)
+    raise MediaError(f"the tar has no file {member!r}")

@@ -1,4 +1,4 @@
-"""Reading over HTTP: what a server may send, and where it may redirect to.
+"""Reading over HTTP: what a server may send, where it may redirect to, and errors in plain words.
 
 Servers are not trusted. One may redirect into the network of the machine that reads (its own services, a
 cloud's metadata at 169.254.169.254), answer a range request with a body without an end, or compress a body
@@ -7,14 +7,16 @@ so that it unpacks to gigabytes in memory.
 
 import ipaddress
 import socket
+import ssl
+from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-from aiohttp.abc import ResolveResult
 
-from ...errors import MediaError
+from ...errors import MediaError, iterate_causes
+from ..failures import describe_error
 
 SILENT_SECONDS = 60.0  # to connect, and between two pieces of a response
 READING_SECONDS = 300.0  # a clip's opening, reads and retries together, without its decoding
@@ -23,6 +25,27 @@ GRACE_SECONDS = 5.0  # a request ends this much later than its clip, whose error
 PUBLIC_IPV6 = ipaddress.ip_network("2000::/3")
 # IPv6 addresses that stand for an IPv4 address: its last 32 bits.
 IPV4_IN_IPV6 = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::/96", "::ffff:0:0/96")))
+
+BROKEN_CONNECTION = (ConnectionResetError, aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError)
+TRANSIENT_STATUSES = (408, 425, 429, 500, 502, 503, 504)
+KINDS: dict[Any, str] = {  # of errors; the first that fits counts
+    aiohttp.TooManyRedirects: "the server redirects too many times (in a circle?); check the URL",
+    aiohttp.RedirectClientError: "the server redirects to what is not an http or https URL ({details})",
+    aiohttp.InvalidURL: "the URL is not valid ({details})",
+    ssl.SSLError: "no secure connection could be made (TLS: {details}); check the server's certificate",
+    socket.gaierror: "the name of its host cannot be resolved (DNS); check the URL and the network",
+    ConnectionRefusedError: "the connection was refused; check the host and port, and that the server runs",
+    TimeoutError: "the server did not answer for {seconds:g} s (timed out); try again later",
+    BROKEN_CONNECTION: "the server closed the connection too early ({details}); try again later",
+    PermissionError: "access is denied ({details}); check the token or credentials",
+}
+STATUSES = {
+    401: "the server requires a login (HTTP 401); pass a token, or check that it is valid",
+    403: "access is forbidden (HTTP 403): it is private, gated or blocked; check the token's rights",
+    404: "it was not found (HTTP 404); check the URL",
+    410: "it was not found (HTTP 410); check the URL",
+    429: "the server received too many requests (HTTP 429); try again later, with fewer processes",
+}
 
 
 class RefusedError(MediaError):
@@ -43,60 +66,32 @@ class RequestState:
     def check(self, address: str) -> None:
         """Refuse a redirect from a public address to one that is not. The user's own URL may be either."""
         if self.was_public and not is_public(address):
-            raise RefusedError(
-                f"the server redirects to {address}, which is not a public address; "
-                "pass that URL itself if it is meant"
-            )
-
-
-@dataclass
-class Received:
-    """What servers have sent for one clip, counted while it arrives."""
-
-    bodies: list[Any] = field(default_factory=list)
-
-    @property
-    def bytes(self) -> int:
-        return sum(body.total_bytes for body in self.bodies)
+            what = "which is not a public address; pass that URL itself if it is meant"
+            raise RefusedError(f"the server redirects to {address}, {what}")
 
 
 REQUEST: ContextVar[RequestState | None] = ContextVar("REQUEST", default=None)
-RECEIVED: ContextVar[Received | None] = ContextVar("RECEIVED", default=None)  # of the current clip
+BODIES: ContextVar[list[Any] | None] = ContextVar("BODIES", default=None)  # that the current clip received
 
 
 def is_public(address: str) -> bool:
     """True for an address of the internet: not loopback, link-local, private, multicast or reserved."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        inner = find_inner_ipv4(ip)
+        inner = ip.sixtofour or (ip.teredo[1] if ip.teredo else None)  # the IPv4 address that it leads to
+        if any(ip in network for network in IPV4_IN_IPV6):
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
         if inner is None:
             return ip in PUBLIC_IPV6 and ip.is_global
         ip = inner
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
-def find_inner_ipv4(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that an IPv6 address leads to: mapped, NAT64, 6to4 or Teredo."""
-    if any(ip in network for network in IPV4_IN_IPV6):
-        return ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
-    return ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-
-
-def is_ip_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return True
-
-
 class CheckedResolver(aiohttp.ThreadedResolver):
-    """Checks what a redirect's host name resolves to, before anything is sent there."""
+    """Checks what a redirect's host name resolves to, before anything is sent to it."""
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        results = await super().resolve(host, port, family)
+    async def resolve(self, host: str, *args: Any, **kwargs: Any) -> list[Any]:
+        results = await super().resolve(host, *args, **kwargs)
         request = REQUEST.get()
         if request and not request.is_proxied:
             for result in results:
@@ -107,19 +102,17 @@ class CheckedResolver(aiohttp.ThreadedResolver):
 class CheckedConnector(aiohttp.TCPConnector):
     """Checks every hop: a bare address before connecting to it, and the peer that was connected to.
 
-    The peer is checked since a name may resolve to another address a moment later, and a connection that was
-    kept open resolves nothing. A proxy is the user's own: what it connects to is known only where the URL
-    has a bare address.
+    A name may resolve differently a moment later, and a connection that was kept open resolves nothing. What
+    the user's own proxy connects to is known only where the URL has a bare address.
     """
 
     async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:
         request = REQUEST.get() or RequestState()
         request.is_proxied = req.proxy is not None
-        host = req.url.host or ""
-        if is_ip_address(host):
-            request.check(host)
+        with suppress(ValueError):  # a name, which is checked when it is resolved
+            request.check(req.url.host)
             if request.is_proxied:
-                request.was_public = is_public(host)
+                request.was_public = is_public(req.url.host)
         connection = await super().connect(req, traces, timeout)
         peer = connection.transport and connection.transport.get_extra_info("peername")
         if peer and not request.is_proxied:
@@ -137,31 +130,24 @@ async def begin_request(_session: Any, _context: Any, _params: Any) -> None:
 
 
 async def check_response(_session: Any, _context: Any, params: aiohttp.TraceRequestEndParams) -> None:
-    """Refuse what fsspec would hold in memory as a whole, and count what is received."""
-    response = params.response
-    if received := RECEIVED.get():
-        received.bodies.append(response.content)
-    try:
-        refuse_response(response, params.headers.get("Range"))
-    except RefusedError:
-        response.close()
-        raise
-
-
-def refuse_response(response: aiohttp.ClientResponse, requested: str | None) -> None:
-    """A range may be as long as was requested, and nothing may be compressed."""
+    """Refuse what fsspec would hold in memory as a whole: a compressed body, or more than was requested."""
+    response, error = params.response, None
+    if (bodies := BODIES.get()) is not None:
+        bodies.append(response.content)
     if response.status >= 400 or response.method == "HEAD":
         return
-    encoding = response.headers.get("Content-Encoding", "identity")
-    if encoding not in ("identity", ""):
-        raise RefusedError(f"the server sends it compressed ({encoding}), though it was asked not to")
-    if requested is None:
-        return
-    first, last = map(int, requested.removeprefix("bytes=").split("-"))
-    length = response.content_length
-    is_range = response.status == 206 or first == 0
-    if not is_range or length is None or length > last - first + 1:
-        raise NoRangesError("the server sends more than the range that was requested")
+    encoding = response.headers.get("Content-Encoding") or "identity"
+    if encoding != "identity":
+        error = RefusedError(f"the server sends it compressed ({encoding}), though it was asked not to")
+    elif requested := params.headers.get("Range"):
+        first, last = map(int, requested.removeprefix("bytes=").split("-"))
+        length = response.content_length
+        is_range = response.status == 206 or first == 0
+        if not is_range or length is None or length > last - first + 1:
+            error = NoRangesError("the server sends more than the range that was requested")
+    if error is not None:
+        response.close()
+        raise error
 
 
 async def open_session(**options: Any) -> aiohttp.ClientSession:
@@ -181,9 +167,48 @@ async def open_session(**options: Any) -> aiohttp.ClientSession:
 def http_options() -> dict[str, Any]:
     """fsspec's options: every wait for a server has an end, and every hop is checked."""
     timeout = aiohttp.ClientTimeout(
-        total=READING_SECONDS + GRACE_SECONDS,
-        connect=SILENT_SECONDS,
-        sock_read=SILENT_SECONDS,
+        total=READING_SECONDS + GRACE_SECONDS, connect=SILENT_SECONDS, sock_read=SILENT_SECONDS
     )
     options = {"client_kwargs": {"timeout": timeout}, "get_client": open_session}
     return {"http": options, "https": options}
+
+
+def find_status(error: BaseException) -> int | None:
+    """The HTTP status of an error of aiohttp, huggingface_hub or requests."""
+    status = getattr(error, "status", None) or getattr(getattr(error, "response", None), "status_code", None)
+    return status if isinstance(status, int) else None
+
+
+def is_transient(error: BaseException) -> bool:
+    """True for what may succeed a moment later."""
+    return any(
+        isinstance(cause, BROKEN_CONNECTION) or find_status(cause) in TRANSIENT_STATUSES
+        for cause in iterate_causes(error)
+    )
+
+
+def explain_error(error: BaseException) -> str:
+    """What went wrong, and what to do: by the first of the error's causes that is known."""
+    for cause in iterate_causes(error):
+        if text := explain_cause(cause):
+            return text
+    while isinstance(error, FileNotFoundError):
+        if error.__cause__ is None:
+            return "it was not found; check the address"
+        error = error.__cause__
+    return describe_error(error).rstrip(".")
+
+
+def explain_cause(error: BaseException) -> str | None:
+    """An error without its causes; None where it explains nothing."""
+    if isinstance(error, MediaError):
+        return str(error).rstrip(".")
+    for kind, text in KINDS.items():
+        if isinstance(error, kind):
+            return text.format(details=describe_error(error), seconds=SILENT_SECONDS)
+    status = find_status(error)
+    if status is None:
+        return None
+    if status >= 500:
+        return f"the server failed (HTTP {status}); try again later"
+    return STATUSES.get(status, f"the server answers with HTTP {status}")
