@@ -48,11 +48,9 @@ def top_moments(
     check_counts(k=k, patches=patches)
     classes = find_classes(sound, read_class_names(ds))
     found = (
-        (moment.score, -clip, -moment.start, moment)
-        for clip, (id, scores, starts, ends) in enumerate(read_clips(ds, classes))
-        for moment in find_moments(id, scores, starts, ends, k, patches)
+        moment for clip in read_clips(ds, classes) for moment in find_moments(*clip, k=k, patches=patches)
     )
-    return [moment for *_, moment in heapq.nlargest(k, found, key=lambda one: one[:3])]
+    return heapq.nlargest(k, found, key=lambda moment: moment.score)
 
 
 def read_class_names(ds: Dataset) -> list[str]:
