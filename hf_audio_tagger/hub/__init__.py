@@ -178,12 +178,7 @@ def push_card(pushed: PushedDataset, data: CommitInfo, token: str | bool | None)
 
 
 def check_arguments(
-    ds: Any,
-    repo_id: str,
-    split: str | None,
-    only_tags: bool,
-    key_columns: Sequence[str] | None,
-    embed_media: bool | None,
+    ds: Any, repo_id: str, split: str | None, only_tags: bool, keys: Sequence[str] | None, embed: bool | None
 ) -> None:
     """Refuse what cannot work before anything is read or sent."""
     if not isinstance(ds, (Dataset, DatasetDict)):
@@ -197,9 +192,9 @@ def check_arguments(
         raise SettingsError("The DatasetDict has no splits.")
     if isinstance(ds, DatasetDict) and split is not None:
         raise SettingsError(f"split={split!r} is for a Dataset; of a DatasetDict, push ds[{split!r}].")
-    if key_columns is not None and (isinstance(key_columns, str) or not only_tags):
+    if keys is not None and (isinstance(keys, str) or not only_tags):
         raise SettingsError("key_columns must be a list of names, and needs only_tags=True.")
-    if only_tags and embed_media:
+    if only_tags and embed:
         raise SettingsError("only_tags=True pushes no media: leave out embed_media=True.")
 
 

@@ -80,13 +80,8 @@ def replace_by_names(splits: Splits, column: str) -> Splits:
     A name is the path below the folder that all files share, which says nothing about the files.
     """
     cells = {split: read_paths(dataset, column) for split, dataset in splits.items()}
-    found = (
-        path
-        for values in cells.values()
-        for cell in values
-        for path in (cell if isinstance(cell, list) else [cell])
-    )
-    paths = [path for path in found if path is not None]
+    lists = [cell if isinstance(cell, list) else [cell] for values in cells.values() for cell in values]
+    paths = [path for cell in lists for path in cell if path is not None]
     if not paths:
         raise missing_keys(f"{column!r} holds no names of files")
     start = len(find_shared_folder(paths))

@@ -5,7 +5,7 @@ from typing import Any
 
 from datasets import Dataset, IterableDataset
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from ..checks import COUNT, invalid, is_count
 from ..errors import SettingsError
@@ -42,17 +42,17 @@ def plot_tags(ds: Any, column: str = "video_audio_tags", most: int = 20, title: 
     figure = Picture(figsize=(9, 1.5 + measure_rows(names, rows)), layout="constrained")
     axes = figure.add_subplot()
     drawn = axes.barh(places, counts, color=colours, height=0.75)
-    axes.bar_label(drawn, [f"{count:,}" for count in counts], padding=3)
+    axes.bar_label(drawn, fmt="{:,.0f}", padding=3)
     axes.set_yticks(places, list(map(wrap_label, names)), parse_math=False)
     axes.set_ylim(rows - 0.4, -0.6)  # the most frequent on top
     axes.set_xlim(0, 1.1 * max(counts, default=1))  # room for the counts
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel("clips")
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right"]].set_visible(False)
-    title = title or describe_tags(ranked, len(shown))
-    axes.set_title(safe_text(title, keep="\n"), loc="left", parse_math=False)
+    title = safe_text(title or describe_tags(ranked, len(shown)), keep="\n")
+    axes.set_title(title, loc="left", parse_math=False)
     draw_legend(figure, colours)
     return figure
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MultipleLocator
+from matplotlib.ticker import MultipleLocator
 
 from ..cells import is_list_cell, parse_value
 from ..checks import invalid
@@ -68,15 +68,13 @@ def plot_timeline(
     from ..media.audio import open_sound
     from .overview import read_overview
 
-    column = column or (tagger.column if tagger else None)
-    tag_column = tag_column or (tagger.tag_column if tagger else "video_audio_tags")
-    recorded = Column("segments", tag_column)
-    value, segments = find_clip(tagged, video, column, recorded.name)
+    settings = tagger or Tagger  # the class has the defaults
+    recorded = Column("segments", tag_column or settings.tag_column)
+    value, segments = find_clip(tagged, video, column or settings.column, recorded.name)
     media = parse_value(value)
     if title is None:
         title = "" if media.name.startswith("<") else os.path.basename(media.name)  # "<...>": not a file
-    decoder, channels = (tagger.decoder, tagger.channels) if tagger else ("auto", "mean")
-    with open_sound(media, decoder, channels) as sound:
+    with open_sound(media, settings.decoder, settings.channels) as sound:
         if sound is None:
             raise MediaError(f"{media.name}: it has no audio stream, so there is nothing to draw.")
         if segments is None:
@@ -88,7 +86,18 @@ def plot_timeline(
                 )
             tagger = replace(tagger, segments=True, windows=tagger.windows or "all", on_error="raise")
             segments = recorded.entry(tagger.classify(value)[0]) or []
-        return draw(read_overview(sound, media.name), segments, title)
+        overview = read_overview(sound, media.name)
+    lanes = make_lanes(segments)
+    heights = [WAVEFORM_INCHES, MEL_INCHES, measure_rows([name for name, _, _ in lanes], len(lanes))]
+    figure = Picture(figsize=(11, sum(heights) + 1.3), layout="constrained")
+    waveform, mel, labels = figure.subplots(3, sharex=True, height_ratios=heights)
+    draw_waveform(waveform, overview)
+    draw_mel(mel, overview)
+    draw_lanes(labels, lanes, segments, overview.seconds)
+    draw_time(labels, overview.seconds)
+    waveform.set_title(safe_text(title, keep="\n"), loc="left", parse_math=False)
+    draw_legend(figure, [colour for _, colour, _ in lanes])
+    return figure
 
 
 def find_clip(tagged: Any, video: int, column: str | None, segments_name: str) -> tuple[Any, Segments | None]:
@@ -122,21 +131,6 @@ def make_lanes(segments: Segments) -> list[Lane]:
     if others := [segment for segment in segments if segment["label"] not in kept]:
         lanes.append((f"{len(by_label) - len(kept)} other labels", GREY, others))
     return lanes
-
-
-def draw(overview: "Overview", segments: Segments, title: str) -> Figure:
-    """The three pictures, one below the other."""
-    lanes = make_lanes(segments)
-    heights = [WAVEFORM_INCHES, MEL_INCHES, measure_rows([name for name, _, _ in lanes], len(lanes))]
-    figure = Picture(figsize=(11, sum(heights) + 1.3), layout="constrained")
-    waveform, mel, labels = figure.subplots(3, sharex=True, height_ratios=heights)
-    draw_waveform(waveform, overview)
-    draw_mel(mel, overview)
-    draw_lanes(labels, lanes, segments, overview.seconds)
-    draw_time(labels, overview.seconds)
-    waveform.set_title(safe_text(title, keep="\n"), loc="left", parse_math=False)
-    draw_legend(figure, [colour for _, colour, _ in lanes])
-    return figure
 
 
 def draw_waveform(axes: Axes, overview: "Overview") -> None:
@@ -199,7 +193,7 @@ def draw_time(axes: Axes, seconds: float) -> None:
     step = next((step for step in steps if seconds / step <= MOST_TICKS), steps[-1])
     axes.set_xlim(0, seconds)
     axes.xaxis.set_major_locator(MultipleLocator(step))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda time, _: format_time(time, seconds)))
+    axes.xaxis.set_major_formatter(lambda time, _: format_time(time, seconds))
     unit = "seconds" if seconds <= 60 else "minutes:seconds" if seconds < 3600 else "hours:minutes:seconds"
     axes.set_xlabel(unit)
 

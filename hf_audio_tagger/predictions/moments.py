@@ -56,8 +56,8 @@ def top_moments(
 def read_class_names(ds: Dataset) -> list[str]:
     """The classes of a dataset that `load_predictions` gave, by index."""
     feature = ds.features.get("label")
-    is_ours = {"id", "scores", "start", "end"} <= set(ds.features) and isinstance(feature, List)
-    if not is_ours or not isinstance(feature.feature, ClassLabel):
+    is_complete = {"id", "scores", "start", "end"} <= set(ds.features)
+    if not is_complete or not isinstance(feature, List) or not isinstance(feature.feature, ClassLabel):
         raise ColumnError(
             "top_moments needs the columns id, scores, start, end and label, as load_predictions gave them; "
             f"the dataset has {', '.join(map(repr, ds.column_names))}."

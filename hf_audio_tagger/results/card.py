@@ -83,7 +83,7 @@ def replace_section(text: str, config_name: str, section: str, line_break: str =
     begin = f"<!-- hf-audio-tagger: begin {config_name} (the next push replaces this section) -->"
     end = f"<!-- hf-audio-tagger: end {config_name} -->"
     block = f"{begin}\n{section}\n{end}".replace("\n", line_break)
-    # A begin without an end, left by an edit, must not swallow the text up to the next section.
+    # A begin without an end, left by an edit, must not take the text up to the next section with it.
     old = re.compile(f"{re.escape(begin)}(?:(?!{re.escape(begin)}).)*?{re.escape(end)}", re.DOTALL)
     if old.search(text):
         return old.sub(lambda _: block, text, count=1)
