@@ -8,8 +8,7 @@ it is repeated, since the Hub says which files it has; one that changes nothing 
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from datasets import Dataset, DatasetDict
 from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi
 
 from .._version import __version__
+from ..cells import COLUMNS
 from ..checks import invalid
 from ..columns import all_columns
 from ..errors import SettingsError
@@ -36,7 +36,7 @@ from ..settings import TAG_COLUMN
 from ..tagger import Tagger
 from .errors import HubError as HubError
 from .errors import explain_errors
-from .media_columns import Splits, cast_paths, find_media_column, holds_media, select_tags
+from .media_columns import Splits, cast_paths, holds_media, select_tags
 
 CARD_NAME, CARD_MESSAGE = "README.md", "Describe the audio tags"
 
@@ -91,7 +91,10 @@ def push(
     'https://huggingface.co/datasets/me/clips-tagged'
     """
     check_arguments(ds, repo_id, split, only_tags, key_columns, embed_media)
-    token = check_token(token)
+    if isinstance(token, str):  # checked here: the error of an invalid header would show it
+        token = token.strip()
+        if not re.fullmatch(r"[!-~]+", token):
+            raise SettingsError("token= must be printable ASCII without spaces, and not empty.")
     is_dict = isinstance(ds, DatasetDict)
     splits = dict(ds) if is_dict else {split or str(ds.split or "train"): ds}
     tag_column = tagger.tag_column if tagger is not None else TAG_COLUMN
@@ -100,7 +103,8 @@ def push(
     facts = {name: count_tags(one, tag_column) for name, one in splits.items()}
     first = next(iter(splits.values()))
     added = tuple(column.name for column in all_columns(tag_column) if column.name in first.column_names)
-    media_column = find_media_column(first, tagger.column if tagger is not None else None)
+    names = (tagger.column,) if tagger is not None and tagger.column is not None else COLUMNS
+    media_column = next((name for name in names if name in first.column_names), None)
     if only_tags:
         splits = select_tags(splits, media_column, key_columns, added)
     elif embed_media:
@@ -146,21 +150,14 @@ def push_data(
     splits: Splits, is_dict: bool, num_shards: int | Mapping[str, int] | None, **options: Any
 ) -> CommitInfo:
     """One commit with the data, and the metadata that `push_to_hub` writes into the card."""
-    with single_commit():
+    default = datasets.config.UPLOADS_MAX_NUMBER_PER_COMMIT
+    datasets.config.UPLOADS_MAX_NUMBER_PER_COMMIT = MOST_FILES_IN_A_COMMIT
+    try:
         if is_dict:
             shards = dict.fromkeys(splits, num_shards) if isinstance(num_shards, int) else num_shards
             return DatasetDict(splits).push_to_hub(num_shards=shards, **options)
         ((name, dataset),) = splits.items()
         return dataset.push_to_hub(split=name, num_shards=num_shards, **options)
-
-
-@contextmanager
-def single_commit() -> Iterator[None]:
-    """Make `push_to_hub` put all shards into one commit."""
-    default = datasets.config.UPLOADS_MAX_NUMBER_PER_COMMIT
-    datasets.config.UPLOADS_MAX_NUMBER_PER_COMMIT = MOST_FILES_IN_A_COMMIT
-    try:
-        yield
     finally:
         datasets.config.UPLOADS_MAX_NUMBER_PER_COMMIT = default
 
@@ -181,12 +178,7 @@ def push_card(pushed: PushedDataset, data: CommitInfo, token: str | bool | None)
 
 
 def check_arguments(
-    ds: Any,
-    repo_id: str,
-    split: str | None,
-    only_tags: bool,
-    key_columns: Sequence[str] | None,
-    embed_media: bool | None,
+    ds: Any, repo_id: str, split: str | None, only_tags: bool, keys: Sequence[str] | None, embed: bool | None
 ) -> None:
     """Refuse what cannot work before anything is read or sent."""
     if not isinstance(ds, (Dataset, DatasetDict)):
@@ -200,19 +192,10 @@ def check_arguments(
         raise SettingsError("The DatasetDict has no splits.")
     if isinstance(ds, DatasetDict) and split is not None:
         raise SettingsError(f"split={split!r} is for a Dataset; of a DatasetDict, push ds[{split!r}].")
-    if key_columns is not None and (isinstance(key_columns, str) or not only_tags):
+    if keys is not None and (isinstance(keys, str) or not only_tags):
         raise SettingsError("key_columns must be a list of names, and needs only_tags=True.")
-    if only_tags and embed_media:
+    if only_tags and embed:
         raise SettingsError("only_tags=True pushes no media: leave out embed_media=True.")
-
-
-def check_token(token: str | bool | None) -> str | bool | None:
-    """The token without spaces around it. Checked here since the error of an invalid header would show it."""
-    if not isinstance(token, str):
-        return token
-    if not re.fullmatch(r"[!-~]+", token.strip()):
-        raise SettingsError("token= must be printable ASCII without spaces, and not empty.")
-    return token.strip()
 
 
 def check_records(

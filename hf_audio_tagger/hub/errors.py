@@ -47,27 +47,22 @@ def find_advice(causes: Sequence[BaseException], repo_id: str) -> str | None:
                 "ds.filter(lambda errors: not any(errors), input_columns='video_audio_error'), or without "
                 "files: embed_media=False, or only_tags=True."
             )
-    for cause in causes:
-        if isinstance(cause, HfHubHTTPError):
-            return explain_status(cause, endpoint, repo_id)
+    if error := next((cause for cause in causes if isinstance(cause, HfHubHTTPError)), None):
+        status = error.response.status_code
+        if status == 401:
+            return (
+                f"{endpoint} refused the push of {repo_id!r}: not logged in, or the token is invalid (401). "
+                f"Log in with `hf auth login`, set HF_TOKEN, or pass token=, with write access: {TOKENS_URL}."
+            )
+        if status == 403:
+            return (
+                f"The token has no write access to {repo_id!r} (403). Push to your own name or an "
+                f"organization of yours, with a token that has write access: {TOKENS_URL}."
+            )
+        reason = (error.server_message or str(error).strip().splitlines()[0]).rstrip(".")
+        return f"{endpoint} ended the push of {repo_id!r} with status {status}: {reason}. {RESUMES}"
     if any(isinstance(cause, OfflineModeIsEnabled) for cause in causes):
         return "HF_HUB_OFFLINE is set: nothing can be pushed. Unset it and push again."
     if any(isinstance(cause, HTTPError) for cause in causes):
         return f"{endpoint} cannot be reached ({causes[0]}). Check the network. {RESUMES}"
     return None
-
-
-def explain_status(error: HfHubHTTPError, endpoint: str, repo_id: str) -> str:
-    status = error.response.status_code
-    if status == 401:
-        return (
-            f"{endpoint} refused the push of {repo_id!r}: not logged in, or the token is invalid (401). Log "
-            f"in with `hf auth login`, set HF_TOKEN, or pass token=, with write access: {TOKENS_URL}."
-        )
-    if status == 403:
-        return (
-            f"The token has no write access to {repo_id!r} (403). Push to your own name or an organization "
-            f"of yours, with a token that has write access: {TOKENS_URL}."
-        )
-    reason = (error.server_message or str(error).strip().splitlines()[0]).rstrip(".")
-    return f"{endpoint} ended the push of {repo_id!r} with status {status}: {reason}. {RESUMES}"

@@ -6,18 +6,11 @@ from typing import Any
 
 from datasets import Audio, Dataset, LargeList, List, Value, Video
 
-from ..cells import COLUMNS
 from ..compat.datasets_internals import is_decodable
 from ..errors import ColumnError, SettingsError
 from ..media_paths import read_paths
 
 Splits = dict[str, Dataset]
-
-
-def find_media_column(dataset: Dataset, column: str | None) -> str | None:
-    """The column that a tagger reads; it may hold paths as text."""
-    candidates = COLUMNS if column is None else (column,)
-    return next((name for name in candidates if name in dataset.column_names), None)
 
 
 def holds_media(feature: Any) -> bool:
@@ -87,29 +80,23 @@ def replace_by_names(splits: Splits, column: str) -> Splits:
     A name is the path below the folder that all files share, which says nothing about the files.
     """
     cells = {split: read_paths(dataset, column) for split, dataset in splits.items()}
-    paths = [path for values in cells.values() for path in flatten(values) if path is not None]
+    lists = [cell if isinstance(cell, list) else [cell] for values in cells.values() for cell in values]
+    paths = [path for cell in lists for path in cell if path is not None]
     if not paths:
         raise missing_keys(f"{column!r} holds no names of files")
     start = len(find_shared_folder(paths))
+
+    def cut(cell: Any) -> Any:
+        return [cut(path) for path in cell] if isinstance(cell, list) else cell and cell[start:]
+
     replaced = {}
     for split, dataset in splits.items():
         is_list = isinstance(dataset.features[column], (List, LargeList))
         feature = List(Value("string")) if is_list else Value("string")
-        names = [cut_path(cell, start) for cell in cells[split]]
+        names = list(map(cut, cells[split]))
         named = dataset.remove_columns(column).add_column(column, names, feature=feature)
         replaced[split] = named.select_columns(dataset.column_names)
     return replaced
-
-
-def flatten(cells: Sequence[Any]) -> list[str | None]:
-    return [path for cell in cells for path in (cell if isinstance(cell, list) else [cell])]
-
-
-def cut_path(cell: Any, start: int) -> Any:
-    """A path, or each of a list, from a position on."""
-    if isinstance(cell, list):
-        return [cut_path(path, start) for path in cell]
-    return cell and cell[start:]
 
 
 def find_shared_folder(paths: Sequence[str]) -> str:

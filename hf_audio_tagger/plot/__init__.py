@@ -5,9 +5,6 @@
     plot_tags(ds).savefig("tags.png")
     plot_timeline(ds.cast_column("video", Video(decode=False))[0])  # a notebook shows it
 
-With `decode=False` the row holds the file's path or bytes; a plain `ds[0]` makes `datasets` open the file,
-which needs FFmpeg's libraries on the system.
-
 Both return a matplotlib `Figure` that is made without pyplot: no global state changes, and a figure that is
 no longer used does not stay in memory.
 """

@@ -1,7 +1,7 @@
 """What the pictures share: colours by top category, their legend, and how a notebook shows them."""
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection
 from io import BytesIO
 
 from matplotlib.figure import Figure
@@ -10,6 +10,7 @@ from matplotlib.patches import Patch
 from ..audioset.ontology import ontology
 from ..text import safe_text
 
+NOT_AUDIOSET = "not AudioSet's"
 # Paul Tol's "muted" palette, which colour-blind readers can tell apart: https://personal.sron.nl/~pault/
 CATEGORY_COLOURS = {
     "Human sounds": "#CC6677",
@@ -19,9 +20,8 @@ CATEGORY_COLOURS = {
     "Sounds of things": "#88CCEE",
     "Source-ambiguous sounds": "#AA4499",
     "Channel, environment and background": "#44AA99",
-    "not AudioSet's": "#4477AA",
+    NOT_AUDIOSET: "#4477AA",
 }
-NOT_AUDIOSET = "not AudioSet's"
 GREY = "#BBBBBB"
 
 LABEL_CHARACTERS = 40  # in a line; AudioSet's longest name has so many
@@ -39,22 +39,14 @@ class Picture(Figure):
         return file.getvalue()
 
 
-def find_category(label: str) -> str:
-    """The top category above a label, by its first parents; `NOT_AUDIOSET` if it has none.
-
-    >>> find_category("Bark")
-    'Animal'
-    """
-    if label not in ontology:
-        return NOT_AUDIOSET
-    category = ontology[label]
-    while category.parents:
-        category = category.parents[0]
-    return category.name
-
-
 def find_colour(label: str) -> str:
-    return CATEGORY_COLOURS[find_category(label)]
+    """The colour of the top category above a label, by its first parents.
+
+    >>> find_colour("Bark") == CATEGORY_COLOURS["Animal"]
+    True
+    """
+    category = ontology[label].path().split(" > ")[0] if label in ontology else NOT_AUDIOSET
+    return CATEGORY_COLOURS[category]
 
 
 def wrap_label(label: str) -> str:
@@ -62,19 +54,16 @@ def wrap_label(label: str) -> str:
     return textwrap.fill(safe_text(label, keep="\n\t"), LABEL_CHARACTERS)
 
 
-def measure_rows(labels: Sequence[str], rows: float) -> float:
+def measure_rows(labels: Collection[str], rows: float) -> float:
     """The height in inches of rows with these labels."""
     lines = max((wrap_label(label).count("\n") + 1 for label in labels), default=1)
     return 0.2 + max(1, rows) * max(ROW_INCHES, LINE_INCHES * lines)
 
 
-def draw_legend(figure: Figure, labels: Iterable[str]) -> None:
-    """The categories of these labels, below the axes. Nothing where no label is AudioSet's."""
-    categories = set(map(find_category, labels))
-    if categories <= {NOT_AUDIOSET}:
-        return
-    patches = [
-        Patch(color=colour, label=name) for name, colour in CATEGORY_COLOURS.items() if name in categories
-    ]
-    columns = min(LEGEND_COLUMNS, len(patches))
-    figure.legend(handles=patches, loc="outside lower center", ncols=columns, frameon=False)
+def draw_legend(figure: Figure, colours: Collection[str]) -> None:
+    """The categories with these colours, below the axes. Nothing where no label is AudioSet's."""
+    shown = {name: colour for name, colour in CATEGORY_COLOURS.items() if colour in colours}
+    if shown.keys() - {NOT_AUDIOSET}:
+        patches = [Patch(color=colour, label=name) for name, colour in shown.items()]
+        columns = min(LEGEND_COLUMNS, len(patches))
+        figure.legend(handles=patches, loc="outside lower center", ncols=columns, frameon=False)

@@ -5,9 +5,8 @@ used, pairs of them are merged and each lasts twice as long. So the length need 
 an hour takes no more memory than a minute.
 """
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from math import log
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,110 +37,69 @@ class Overview:
 
     def band_at(self, hz: float) -> float:
         """The position of a frequency among the bands, of which the first spans from 0 to 1."""
-        low, high = mel(LOWEST_HZ), mel(RATE_HZ / 2)
+        low, high, mel = 1127 * np.log1p(np.array([LOWEST_HZ, RATE_HZ / 2, hz]) / 700)  # Kaldi's scale
         # Triangles overlap by half: the centre of band i lies i + 1 steps above the lowest frequency.
-        return (mel(hz) - low) / (high - low) * (BANDS + 1) - 0.5
-
-
-def mel(hz: float) -> float:
-    """Kaldi's scale."""
-    return 1127 * log(1 + hz / 700)
-
-
-class Columns:
-    """The columns of the samples that were read so far."""
-
-    def __init__(self, frame_samples: int) -> None:
-        self.width_samples = frame_samples  # of a column
-        self.lowest = np.full(MOST_COLUMNS, np.inf, np.float32)
-        self.highest = np.full(MOST_COLUMNS, -np.inf, np.float32)
-        self.power = np.zeros((MOST_COLUMNS, BANDS))
-        self.frame_counts = np.zeros(MOST_COLUMNS)
-
-    def make_room(self, samples: int) -> None:
-        """Merge pairs of columns until so many samples fit."""
-        while samples > self.width_samples * MOST_COLUMNS:
-            self.width_samples *= 2
-            self.lowest = merge_pairs(np.minimum, self.lowest, np.inf)
-            self.highest = merge_pairs(np.maximum, self.highest, -np.inf)
-            self.power = merge_pairs(np.add, self.power, 0)
-            self.frame_counts = merge_pairs(np.add, self.frame_counts, 0)
-
-    def add_samples(self, samples: np.ndarray, start: int) -> None:
-        columns = (start + np.arange(len(samples))) // self.width_samples
-        fold(np.minimum, self.lowest, columns, samples)
-        fold(np.maximum, self.highest, columns, samples)
-
-    def add_frames(self, power: np.ndarray, starts: np.ndarray) -> None:
-        columns = starts // self.width_samples
-        fold(np.add, self.power, columns, power)
-        fold(np.add, self.frame_counts, columns, np.ones(len(power)))
-
-    def overview(self, samples: int) -> Overview:
-        filled = -(-samples // self.width_samples)
-        framed = int(np.count_nonzero(self.frame_counts))
-        mean_power = self.power[:framed] / self.frame_counts[:framed, None]
-        mel_db = DECIBEL_PER_NEPER * np.log(mean_power)
-        return Overview(
-            seconds=samples / RATE_HZ,
-            column_seconds=self.width_samples / RATE_HZ,
-            lowest=self.lowest[:filled],
-            highest=self.highest[:filled],
-            mel_db=np.pad(mel_db, ((0, filled - framed), (0, 0)), mode="edge"),
-        )
-
-
-def merge_pairs(ufunc: np.ufunc, columns: np.ndarray, empty: float) -> np.ndarray:
-    """Merge pairs of columns into the first half, and empty the second."""
-    merged = np.full_like(columns, empty)
-    merged[: len(columns) // 2] = ufunc(columns[::2], columns[1::2])
-    return merged
-
-
-def fold(ufunc: np.ufunc, target: np.ndarray, columns: np.ndarray, values: np.ndarray) -> None:
-    """Combine each value with its column of the target. `columns` is ascending."""
-    if len(columns):
-        firsts = np.flatnonzero(np.diff(columns, prepend=-1))
-        places = columns[firsts]
-        target[places] = ufunc(target[places], ufunc.reduceat(values, firsts, axis=0))
-
-
-def split_blocks(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Blocks of any size, in pieces of at most `PIECE_SAMPLES`."""
-    for block in blocks:
-        for start in range(0, len(block), PIECE_SAMPLES):
-            yield block[start : start + PIECE_SAMPLES]
+        return float((mel - low) / (high - low) * (BANDS + 1) - 0.5)
 
 
 def read_overview(sound: Sound, name: str) -> Overview:
     """Read a clip from beginning to end."""
     prepare_torch()
     bank = build_filter_bank(RATE_HZ, BANDS, torch.device("cpu"))
-    columns = Columns(bank.shift_samples)
-    total = 0
-    pending = np.zeros(0, np.float32)  # samples from the start of the next frame on
-    framed = 0  # position of that start in the clip
+    width = bank.shift_samples  # of a column
+    empty: dict[np.ufunc, Any] = {
+        np.minimum: np.float32(np.inf),
+        np.maximum: np.float32(-np.inf),
+        np.add: np.zeros(BANDS + 1),
+    }
+    # The lowest and highest samples, and the sum of the frames' power with their number in the last place.
+    columns = {ufunc: np.array([value] * MOST_COLUMNS) for ufunc, value in empty.items()}
+    total = framed = 0  # samples that were read, and where in them the next frame begins
+    pending = np.zeros(0, np.float32)  # the samples from there on
+
+    def add_values(ufunc: np.ufunc, starts: np.ndarray, values: np.ndarray) -> None:
+        """Combine each value with the column that its start lies in."""
+        places = starts // width
+        firsts = np.flatnonzero(np.diff(places, prepend=-1))
+        old = columns[ufunc][places[firsts]]
+        columns[ufunc][places[firsts]] = ufunc(old, ufunc.reduceat(values, firsts, axis=0))
 
     def add_frames(samples: np.ndarray) -> int:
-        """Add the whole frames in these samples, and return how many samples they advance."""
-        count = bank.count_frames(len(samples))
-        if count:
+        """Add the whole frames of these samples; returns by how many samples they advance."""
+        if count := bank.count_frames(len(samples)):
             with torch.inference_mode():
                 power = bank.log_mel(torch.from_numpy(samples)[None])[0].double().exp().numpy()
-            columns.add_frames(power, framed + bank.shift_samples * np.arange(count))
+            starts = framed + bank.shift_samples * np.arange(count)
+            add_values(np.add, starts, np.pad(power, ((0, 0), (0, 1)), constant_values=1))
         return count * bank.shift_samples
 
-    for piece in split_blocks(read_resampled(sound, RATE_HZ)):
-        if not np.isfinite(piece).all():
-            raise MediaError(f"{name}: its samples are not all finite numbers.")
-        columns.make_room(total + len(piece))
-        columns.add_samples(piece, total)
-        total += len(piece)
-        pending = np.concatenate([pending, piece])
-        done = add_frames(pending)
-        pending, framed = pending[done:], framed + done
+    for block in read_resampled(sound, RATE_HZ):
+        for start in range(0, len(block), PIECE_SAMPLES):
+            piece = block[start : start + PIECE_SAMPLES]
+            if not np.isfinite(piece).all():
+                raise MediaError(f"{name}: its samples are not all finite numbers.")
+            while total + len(piece) > width * MOST_COLUMNS:
+                width *= 2
+                for ufunc, old in columns.items():
+                    unused = [empty[ufunc]] * (MOST_COLUMNS // 2)
+                    columns[ufunc] = np.concatenate([ufunc(old[::2], old[1::2]), unused])
+            for ufunc in (np.minimum, np.maximum):
+                add_values(ufunc, total + np.arange(len(piece)), piece)
+            total += len(piece)
+            pending = np.concatenate([pending, piece])
+            done = add_frames(pending)
+            pending, framed = pending[done:], framed + done
     if not total:
         raise MediaError(f"{name}: it holds no sound.")
     if not framed:
         add_frames(pad_to(pending, bank.frame_samples))
-    return columns.overview(total)
+    filled = -(-total // width)
+    power = columns[np.add][columns[np.add][:, -1] > 0]
+    mel_db = DECIBEL_PER_NEPER * np.log(power[:, :-1] / power[:, -1:])
+    return Overview(
+        seconds=total / RATE_HZ,
+        column_seconds=width / RATE_HZ,
+        lowest=columns[np.minimum][:filled],
+        highest=columns[np.maximum][:filled],
+        mel_db=np.pad(mel_db, ((0, filled - len(power)), (0, 0)), mode="edge"),
+    )

@@ -5,7 +5,7 @@ from typing import Any
 
 from datasets import Dataset, IterableDataset
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from ..checks import COUNT, invalid, is_count
 from ..errors import SettingsError
@@ -35,8 +35,25 @@ def plot_tags(ds: Any, column: str = "video_audio_tags", most: int = 20, title: 
     shown = ranked[:most]
     bars = [(tag, count, find_colour(tag)) for tag, count in shown]
     bars += [(name, facts.tags[tag], GREY) for tag, name in WITHOUT_TAG.items() if facts.tags[tag]]
-    figure = draw_bars(bars, len(shown), title or describe_tags(ranked, len(shown)))
-    draw_legend(figure, [tag for tag, _ in shown])
+    gap = GAP_ROWS if shown else 0
+    places = [place + (gap if place >= len(shown) else 0) for place in range(len(bars))]
+    names, counts, colours = zip(*bars, strict=True) if bars else ((), (), ())
+    rows = 1 + max(places, default=0)
+    figure = Picture(figsize=(9, 1.5 + measure_rows(names, rows)), layout="constrained")
+    axes = figure.add_subplot()
+    drawn = axes.barh(places, counts, color=colours, height=0.75)
+    axes.bar_label(drawn, fmt="{:,.0f}", padding=3)
+    axes.set_yticks(places, list(map(wrap_label, names)), parse_math=False)
+    axes.set_ylim(rows - 0.4, -0.6)  # the most frequent on top
+    axes.set_xlim(0, 1.1 * max(counts, default=1))  # room for the counts
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.set_xlabel("clips")
+    axes.tick_params(axis="y", length=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    title = safe_text(title or describe_tags(ranked, len(shown)), keep="\n")
+    axes.set_title(title, loc="left", parse_math=False)
+    draw_legend(figure, colours)
     return figure
 
 
@@ -58,34 +75,9 @@ def read_facts(ds: Any, column: str) -> TagFacts:
 
 def describe_tags(tags: list[tuple[str, int]], shown: int) -> str:
     """The title: how many tags there are, and what is left out."""
-    count = format_count(len(tags), "tag") if tags else "No tags"
+    plural = "" if len(tags) == 1 else "s"
     if shown == len(tags):
-        return count
+        return f"{len(tags):,} tag{plural}" if tags else "No tags"
     others = sum(count for _, count in tags[shown:])
-    return f"The {shown} most frequent of {count} (the others: {format_count(others, 'clip')})"
-
-
-def format_count(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
-
-
-def draw_bars(bars: list[tuple[str, int, str]], tags: int, title: str) -> Figure:
-    """Bars from the top down: names, lengths, colours. The first `tags` of them are apart from the rest."""
-    gap = GAP_ROWS if tags else 0
-    places = [place + (gap if place >= tags else 0) for place in range(len(bars))]
-    names, counts, colours = zip(*bars, strict=True) if bars else ((), (), ())
-    rows = 1 + max(places, default=0)
-    figure = Picture(figsize=(9, 1.5 + measure_rows(names, rows)), layout="constrained")
-    axes = figure.add_subplot()
-    drawn = axes.barh(places, counts, color=colours, height=0.75)
-    axes.bar_label(drawn, [f"{count:,}" for count in counts], padding=3)
-    axes.set_yticks(places, list(map(wrap_label, names)), parse_math=False)
-    axes.set_ylim(rows - 0.4, -0.6)  # the most frequent on top
-    axes.set_xlim(0, 1.1 * max(counts, default=1))  # room for the counts
-    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
-    axes.set_xlabel("clips")
-    axes.tick_params(axis="y", length=0)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(safe_text(title, keep="\n"), loc="left", parse_math=False)
-    return figure
+    clips = "1 clip" if others == 1 else f"{others:,} clips"
+    return f"The {shown} most frequent of {len(tags):,} tag{plural} (the others: {clips})"

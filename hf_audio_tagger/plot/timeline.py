@@ -2,28 +2,29 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MultipleLocator
+from matplotlib.ticker import MultipleLocator
 
-from ..cells import Media, is_list_cell, parse_value
+from ..cells import is_list_cell, parse_value
 from ..checks import invalid
 from ..columns import Column
 from ..errors import MediaError, SettingsError
 from ..rows import is_cell_struct, pick_column
+from ..tagger import Tagger
 from ..text import safe_text
 from .look import GREY, Picture, draw_legend, find_colour, measure_rows, wrap_label
 
 if TYPE_CHECKING:
-    from ..tagger import Tagger
     from .overview import Overview
 
 Segments = Sequence[Mapping[str, Any]]  # start, end, label, score, as the segments column holds them
+Lane = tuple[str, str, Segments]  # name, colour, segments
 
 MOST_LANES = 12
 WAVEFORM_INCHES, MEL_INCHES = 1.2, 2.2
@@ -43,7 +44,7 @@ MOST_TICKS = 12
 
 def plot_timeline(
     tagged: Any,
-    tagger: "Tagger | None" = None,
+    tagger: Tagger | None = None,
     video: int = 0,
     *,
     column: str | None = None,
@@ -67,17 +68,36 @@ def plot_timeline(
     from ..media.audio import open_sound
     from .overview import read_overview
 
-    column = column or (tagger.column if tagger else None)
-    tag_column = tag_column or (tagger.tag_column if tagger else "video_audio_tags")
-    value, segments = find_clip(tagged, video, column, Column("segments", tag_column).name)
+    settings = tagger or Tagger  # the class has the defaults
+    recorded = Column("segments", tag_column or settings.tag_column)
+    value, segments = find_clip(tagged, video, column or settings.column, recorded.name)
     media = parse_value(value)
-    decoder, channels = (tagger.decoder, tagger.channels) if tagger else ("auto", "mean")
-    with open_sound(media, decoder, channels) as sound:
+    if title is None:
+        title = "" if media.name.startswith("<") else os.path.basename(media.name)  # "<...>": not a file
+    with open_sound(media, settings.decoder, settings.channels) as sound:
         if sound is None:
             raise MediaError(f"{media.name}: it has no audio stream, so there is nothing to draw.")
         if segments is None:
-            segments = compute_segments(value, tagger, tag_column)
-        return draw(read_overview(sound, media.name), segments, file_name(media) if title is None else title)
+            if tagger is None:
+                raise SettingsError(
+                    f"There are no segments to draw ({recorded.name!r}). Map with "
+                    "build_tagger(windows='all', segments=True), or pass a tagger to classify the clip now: "
+                    "plot_timeline(clip, tagger)."
+                )
+            tagger = replace(tagger, segments=True, windows=tagger.windows or "all", on_error="raise")
+            segments = recorded.entry(tagger.classify(value)[0]) or []
+        overview = read_overview(sound, media.name)
+    lanes = make_lanes(segments)
+    heights = [WAVEFORM_INCHES, MEL_INCHES, measure_rows([name for name, _, _ in lanes], len(lanes))]
+    figure = Picture(figsize=(11, sum(heights) + 1.3), layout="constrained")
+    waveform, mel, labels = figure.subplots(3, sharex=True, height_ratios=heights)
+    draw_waveform(waveform, overview)
+    draw_mel(mel, overview)
+    draw_lanes(labels, lanes, segments, overview.seconds)
+    draw_time(labels, overview.seconds)
+    waveform.set_title(safe_text(title, keep="\n"), loc="left", parse_math=False)
+    draw_legend(figure, [colour for _, colour, _ in lanes])
+    return figure
 
 
 def find_clip(tagged: Any, video: int, column: str | None, segments_name: str) -> tuple[Any, Segments | None]:
@@ -96,75 +116,21 @@ def find_clip(tagged: Any, video: int, column: str | None, segments_name: str) -
     return values[video], None if recorded is None else recorded[video]
 
 
-def compute_segments(value: Any, tagger: "Tagger | None", tag_column: str) -> Segments:
-    """The segments of one video, from the tagger."""
-    column = Column("segments", tag_column)
-    if tagger is None:
-        raise SettingsError(
-            f"There are no segments to draw ({column.name!r}). Map with "
-            "build_tagger(windows='all', segments=True), or pass a tagger to classify the clip now: "
-            "plot_timeline(clip, tagger)."
-        )
-    tagger = replace(tagger, segments=True, windows=tagger.windows or "all", on_error="raise")
-    return column.entry(tagger.classify(value)[0]) or []
-
-
-def file_name(media: Media) -> str:
-    """The file's name; empty for samples, and for bytes without a name."""
-    return "" if media.name.startswith("<") else os.path.basename(media.name)
-
-
-@dataclass(frozen=True)
-class Lane:
-    """One row of the timeline: the segments of a label."""
-
-    name: str
-    colour: str
-    segments: Segments
-
-    @property
-    def spans(self) -> list[tuple[float, float]]:
-        """Start and length of each segment, in seconds."""
-        return [(segment["start"], segment["end"] - segment["start"]) for segment in self.segments]
-
-
 def make_lanes(segments: Segments) -> list[Lane]:
     """A lane for each label, in order of appearance. Of too many, the shortest share the last lane."""
     by_label: dict[str, list[Mapping[str, Any]]] = {}
     for segment in segments:
         by_label.setdefault(segment["label"], []).append(segment)
-    lanes = [Lane(label, find_colour(label), parts) for label, parts in by_label.items()]
-    if len(lanes) <= MOST_LANES:
-        return lanes
-    longest_first = sorted(lanes, key=lambda lane: -sum(length for _, length in lane.spans))
-    kept = {lane.name for lane in longest_first[: MOST_LANES - 1]}
-    others = [segment for segment in segments if segment["label"] not in kept]
-    return [
-        *(lane for lane in lanes if lane.name in kept),
-        Lane(f"{len(lanes) - len(kept)} other labels", GREY, others),
+    kept = list(by_label)
+    if len(by_label) > MOST_LANES:
+        kept.sort(key=lambda label: -sum(part["end"] - part["start"] for part in by_label[label]))
+        del kept[MOST_LANES - 1 :]
+    lanes: list[Lane] = [
+        (label, find_colour(label), parts) for label, parts in by_label.items() if label in kept
     ]
-
-
-def find_gaps(segments: Segments, seconds: float) -> list[tuple[float, float]]:
-    """Start and end of the parts without a segment that are long enough to be seen."""
-    edges = [0.0, *(edge for segment in segments for edge in (segment["start"], segment["end"])), seconds]
-    gaps = zip(edges[::2], edges[1::2], strict=True)
-    return [(start, end) for start, end in gaps if end - start > LEAST_GAP * seconds]
-
-
-def draw(overview: "Overview", segments: Segments, title: str) -> Figure:
-    """The three pictures, one below the other."""
-    lanes = make_lanes(segments)
-    heights = [WAVEFORM_INCHES, MEL_INCHES, measure_rows([lane.name for lane in lanes], len(lanes))]
-    figure = Picture(figsize=(11, sum(heights) + 1.3), layout="constrained")
-    waveform, mel, labels = figure.subplots(3, sharex=True, height_ratios=heights)
-    draw_waveform(waveform, overview)
-    draw_mel(mel, overview)
-    draw_lanes(labels, lanes, find_gaps(segments, overview.seconds), overview.seconds)
-    draw_time(labels, overview.seconds)
-    waveform.set_title(safe_text(title, keep="\n"), loc="left", parse_math=False)
-    draw_legend(figure, [lane.name for lane in lanes if lane.colour != GREY])
-    return figure
+    if others := [segment for segment in segments if segment["label"] not in kept]:
+        lanes.append((f"{len(by_label) - len(kept)} other labels", GREY, others))
+    return lanes
 
 
 def draw_waveform(axes: Axes, overview: "Overview") -> None:
@@ -196,20 +162,25 @@ def draw_mel(axes: Axes, overview: "Overview") -> None:
     axes.tick_params(axis="x", length=0)
 
 
-def draw_lanes(axes: Axes, lanes: list[Lane], gaps: list[tuple[float, float]], seconds: float) -> None:
-    for start, end in gaps:
-        axes.axvspan(start, end, facecolor="none", edgecolor=GREY, hatch="//", linewidth=0)
+def draw_lanes(axes: Axes, lanes: list[Lane], segments: Segments, seconds: float) -> None:
+    edges = [0.0, *(edge for segment in segments for edge in (segment["start"], segment["end"])), seconds]
+    for start, end in zip(edges[::2], edges[1::2], strict=True):  # the parts without a segment
+        if end - start > LEAST_GAP * seconds:
+            axes.axvspan(start, end, facecolor="none", edgecolor=GREY, hatch="//", linewidth=0)
         if end - start > 2 * LEAST_TEXT * seconds:
             background = {"facecolor": axes.get_facecolor(), "edgecolor": "none"}
             axes.text((start + end) / 2, 0, "not processed", ha="center", va="center", bbox=background)
-    for place, lane in enumerate(lanes):
+    for place, (_, colour, parts) in enumerate(lanes):
+        spans = [(part["start"], part["end"] - part["start"]) for part in parts]
         # With an edge, a second of an hour can still be seen.
-        axes.broken_barh(lane.spans, (place - 0.375, 0.75), facecolor=lane.colour, edgecolor=lane.colour)
-        for (start, length), segment in zip(lane.spans, lane.segments, strict=True):
+        axes.broken_barh(spans, (place - 0.375, 0.75), facecolor=colour, edgecolor=colour)
+        red, green, blue = to_rgb(colour)
+        ink = "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
+        for (start, length), part in zip(spans, parts, strict=True):
             if length > LEAST_TEXT * seconds:
-                score = axes.text(start + length / 2, place, f"{segment['score']:.2f}", size="small")
-                score.set(color=contrast_colour(lane.colour), ha="center", va="center_baseline")
-    axes.set_yticks(range(len(lanes)), [wrap_label(lane.name) for lane in lanes], parse_math=False)
+                score = axes.text(start + length / 2, place, f"{part['score']:.2f}", size="small")
+                score.set(color=ink, ha="center", va="center_baseline")
+    axes.set_yticks(range(len(lanes)), [wrap_label(name) for name, _, _ in lanes], parse_math=False)
     axes.set_ylim(max(1, len(lanes)) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.grid(color=FAINT, linewidth=0.8)  # connects a lane with its label and its sound
@@ -217,18 +188,12 @@ def draw_lanes(axes: Axes, lanes: list[Lane], gaps: list[tuple[float, float]], s
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def contrast_colour(colour: str) -> str:
-    """Black or white, whichever can be read on it."""
-    red, green, blue = to_rgb(colour)
-    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
-
-
 def draw_time(axes: Axes, seconds: float) -> None:
     steps = (*FINE_TICK_SECONDS, *WHOLE_TICK_SECONDS) if seconds < 10 else WHOLE_TICK_SECONDS
     step = next((step for step in steps if seconds / step <= MOST_TICKS), steps[-1])
     axes.set_xlim(0, seconds)
     axes.xaxis.set_major_locator(MultipleLocator(step))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda time, _: format_time(time, seconds)))
+    axes.xaxis.set_major_formatter(lambda time, _: format_time(time, seconds))
     unit = "seconds" if seconds <= 60 else "minutes:seconds" if seconds < 3600 else "hours:minutes:seconds"
     axes.set_xlabel(unit)
 

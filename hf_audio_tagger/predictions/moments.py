@@ -48,18 +48,16 @@ def top_moments(
     check_counts(k=k, patches=patches)
     classes = find_classes(sound, read_class_names(ds))
     found = (
-        (moment.score, -clip, -moment.start, moment)
-        for clip, (id, scores, starts, ends) in enumerate(read_clips(ds, classes))
-        for moment in find_moments(id, scores, starts, ends, k, patches)
+        moment for clip in read_clips(ds, classes) for moment in find_moments(*clip, k=k, patches=patches)
     )
-    return [moment for *_, moment in heapq.nlargest(k, found, key=lambda one: one[:3])]
+    return heapq.nlargest(k, found, key=lambda moment: moment.score)
 
 
 def read_class_names(ds: Dataset) -> list[str]:
     """The classes of a dataset that `load_predictions` gave, by index."""
     feature = ds.features.get("label")
-    is_ours = {"id", "scores", "start", "end"} <= set(ds.features) and isinstance(feature, List)
-    if not is_ours or not isinstance(feature.feature, ClassLabel):
+    is_complete = {"id", "scores", "start", "end"} <= set(ds.features)
+    if not is_complete or not isinstance(feature, List) or not isinstance(feature.feature, ClassLabel):
         raise ColumnError(
             "top_moments needs the columns id, scores, start, end and label, as load_predictions gave them; "
             f"the dataset has {', '.join(map(repr, ds.column_names))}."

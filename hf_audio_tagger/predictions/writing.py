@@ -1,10 +1,20 @@
-"""Writing predictions: an array for each clip while it is scored, and the index at the end."""
+"""A collection's predictions on disk, in the form that torch_audioset's tools write and read.
 
+    DIR/audio_pred.json         the model, its classes, and a record for each clip
+    DIR/audio_pred/<name>.npy   a clip: float32 (patches, classes)
+
+The arrays hold logits, as that tool's own do: its reader takes their sigmoid. So does `load_predictions`.
+`per_chunk_length` is what that reader multiplies a patch's index by: the seconds from one patch's start to
+the next one's. `patch_length`, of this package alone, is how long a patch is: more, where patches overlap.
+An array is written while its clip is scored, the index when all clips are done.
+"""
+
+import hashlib
 import json
-import os
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -12,9 +22,42 @@ import numpy as np
 from ..atomic_files import open_atomic, replace_file, sync, temporary_path
 from ..audioset.ontology import ontology
 from ..scores import compute_scores
-from .layout import INDEX_NAME
 
+INDEX_NAME, ARRAYS_NAME = "audio_pred.json", "audio_pred"
 HEADER_BYTES = 128
+
+MOST_CHARACTERS = 100  # of an id that stay in its file's name; file systems allow 255 bytes
+PLAIN = re.compile(
+    r"(?!(con|prn|aux|nul|com\d|lpt\d)(\.|$))"  # devices on Windows
+    r"(?!.*-[0-9a-f]{16}$)"  # looks like a name with a digest
+    rf"(?=.{{,{MOST_CHARACTERS}}}$)[a-z0-9_-]([a-z0-9 ._-]*[a-z0-9_-])?",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+def make_file_names(ids: Sequence[str]) -> list[str]:
+    """A file name without extension for each of some ids that differ; valid on every file system.
+
+    A plain id stays as it is. Any other gets its digest appended, and so do ids that differ in case alone,
+    as many file systems ignore it.
+
+    >>> make_file_names(["clip 1", "a/b.mp4", "x", "X"])
+    ['clip 1', 'a_b_mp4-570b3fbb80aee2d3', 'x-4adf4367f96e584f', 'X-ff914fd1c552e395']
+    """
+    in_lower_case = Counter(id.lower() for id in ids)
+    return [id if PLAIN.fullmatch(id) and in_lower_case[id.lower()] == 1 else add_digest(id) for id in ids]
+
+
+def add_digest(id: str) -> str:
+    digest = hashlib.blake2b(id.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return f"{re.sub('[^A-Za-z0-9_-]+', '_', id)[:MOST_CHARACTERS]}-{digest}"
+
+
+def array_path(folder: Path, name: str) -> Path:
+    """Where a clip's array is; a ValueError for a name that is none, or leads out of the folder."""
+    if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
+        raise ValueError(f"{name!r} is not a file name, or outside of the folder")
+    return folder / ARRAYS_NAME / name
 
 
 class ArrayWriter:
@@ -45,7 +88,7 @@ class ArrayWriter:
         self.file.close()
         replace_file(self.temporary, self.path)
 
-    def __exit__(self, kind: type[BaseException] | None, error: Any, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.file.close()
         self.temporary.unlink(missing_ok=True)
 
@@ -61,10 +104,9 @@ def is_whole(path: Path, rows: int, columns: int) -> bool:
     """True for a file that has the size and the header of so many rows, as `ArrayWriter` leaves it."""
     try:
         with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            return size == HEADER_BYTES + rows * columns * 4 and file.read(HEADER_BYTES) == make_header(
-                rows, columns
-            )
+            header = file.read(HEADER_BYTES)
+        size = HEADER_BYTES + rows * columns * 4
+        return path.stat().st_size == size and header == make_header(rows, columns)
     except OSError:
         return False
 

@@ -1,26 +1,29 @@
 """The dataset card: one section that says how the tags were made; the rest of the card is kept.
 
 Pure: text in, text out. Secrets and paths of this machine (the token, signed URLs, folders) are left out.
+Names and tags come from data that others made: nothing in them may end a table's cell, begin a section or
+hide what follows.
 """
 
+import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from huggingface_hub import CardData, DatasetCard
+from huggingface_hub import DatasetCard
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from .._version import __version__
 from ..columns import error_column
 from ..provenance import KEY, TaggerRecord, known_records, to_plain
-from ..settings import DEFAULT_MODEL, is_hub_id, public_settings
+from ..settings import is_hub_id, public_settings
 from ..tagger import Tagger
+from ..text import safe_text
 from .facts import TagFacts
-from .markdown import TEMPLATES, format_call
 
 MOST_FREQUENT = 20
-TASK_CATEGORIES = ("audio-classification",)
-TAGS = ("audio-tagging", "hf-audio-tagger")
+ADDED = {"task_categories": ["audio-classification"], "tags": ["audio-tagging", "hf-audio-tagger"]}
 BOUNDS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")  # of the Hub's size categories
 
 
@@ -46,26 +49,24 @@ def update_card(card: str, pushed: PushedDataset) -> str:
     line_break = "\r\n" if "\r\n" in card else "\n"
     parsed.text = replace_section(parsed.text, pushed.config_name, render_section(pushed), line_break)
     metadata = parsed.data
-    metadata["task_categories"] = add_values(metadata.get("task_categories"), TASK_CATEGORIES)
-    metadata["tags"] = add_values(metadata.get("tags"), TAGS)
-    write_provenance(metadata, pushed)
-    metadata["size_categories"] = [size_category(count_rows(metadata.get("dataset_info")))]
-    return str(parsed)
-
-
-def write_provenance(metadata: CardData, pushed: PushedDataset) -> None:
-    """Who made the tags of the splits that were pushed, as other programs read it."""
-    configs = dict(metadata.get(KEY) or {})
-    splits = {} if pushed.split is None else dict(configs.get(pushed.config_name) or {})
-    for split in pushed.facts:
-        splits.pop(split, None)
-        if pushed.records:
-            splits[split] = to_plain({pushed.tag_column: pushed.records})
-    configs[pushed.config_name] = splits
-    configs = {config: some for config, some in configs.items() if some}
+    for name, added in ADDED.items():
+        present = metadata.get(name)
+        values = [present] if isinstance(present, str) else list(present or [])
+        metadata[name] = values + [value for value in added if value not in values]
+    configs = dict(metadata.get(KEY) or {})  # who made the tags, as other programs read it
+    before = {} if pushed.split is None else configs.get(pushed.config_name) or {}
+    configs[pushed.config_name] = {
+        **{split: made for split, made in before.items() if split not in pushed.facts},
+        **{split: to_plain({pushed.tag_column: pushed.records}) for split in pushed.facts if pushed.records},
+    }
     metadata.pop(KEY, None)
-    if configs:
+    if configs := {config: splits for config, splits in configs.items() if splits}:
         metadata[KEY] = configs
+    info = metadata.get("dataset_info")  # as `push_to_hub` writes it: of one config, or a list
+    infos = info if isinstance(info, list) else [info or {}]
+    rows = sum(split.get("num_examples") or 0 for info in infos for split in info.get("splits") or [])
+    metadata["size_categories"] = [size_category(rows)]
+    return str(parsed)
 
 
 def replace_section(text: str, config_name: str, section: str, line_break: str = "\n") -> str:
@@ -82,7 +83,7 @@ def replace_section(text: str, config_name: str, section: str, line_break: str =
     begin = f"<!-- hf-audio-tagger: begin {config_name} (the next push replaces this section) -->"
     end = f"<!-- hf-audio-tagger: end {config_name} -->"
     block = f"{begin}\n{section}\n{end}".replace("\n", line_break)
-    # A begin without an end, left by an edit, must not swallow the text up to the next section.
+    # A begin without an end, left by an edit, must not take the text up to the next section with it.
     old = re.compile(f"{re.escape(begin)}(?:(?!{re.escape(begin)}).)*?{re.escape(end)}", re.DOTALL)
     if old.search(text):
         return old.sub(lambda _: block, text, count=1)
@@ -94,10 +95,13 @@ def render_section(pushed: PushedDataset) -> str:
     """The section's Markdown."""
     total = sum(pushed.facts.values(), TagFacts())
     errors = error_column(pushed.tag_column).name
+    settings = public_settings(pushed.tagger) if pushed.tagger else {}
+    changed = {name: value for name, value in settings.items() if value != getattr(Tagger, name)}
+    model = [changed.pop("model")] if "model" in changed else []
     section = TEMPLATES.get_template("card.md").render(
         pushed=pushed,
         version=__version__,
-        settings=public_settings(pushed.tagger) if pushed.tagger else {},
+        settings=settings,
         is_hub_id=pushed.tagger is not None and is_hub_id(pushed.tagger.model),
         keeps_unknown_tags=known_records(pushed.records) and None in pushed.records,
         errors=errors if errors in pushed.added_columns else None,
@@ -105,7 +109,7 @@ def render_section(pushed: PushedDataset) -> str:
         total=total,
         most_frequent=total.most_frequent(MOST_FREQUENT),
         load_call=load_call(pushed),
-        build_call=build_call(pushed.tagger) if pushed.tagger else None,
+        build_call=format_call("build_tagger", *model, **changed),
     )
     return section.rstrip("\n")
 
@@ -120,18 +124,19 @@ def load_call(pushed: PushedDataset) -> str:
     return format_call("load_dataset", pushed.repo_id, *config, **split, **revision)
 
 
-def build_call(tagger: Tagger) -> str:
-    """Python that builds a tagger with the same settings."""
-    settings = public_settings(tagger)
-    changed = {name: value for name, value in settings.items() if value != getattr(Tagger, name)}
-    model = changed.pop("model", DEFAULT_MODEL)
-    return format_call("build_tagger", *([] if model == DEFAULT_MODEL else [model]), **changed)
+def format_call(function: str, *values: Any, **named: Any) -> str:
+    """A call in Python.
+
+    >>> format_call("load_dataset", "me/clips", split="train")
+    'load_dataset("me/clips", split="train")'
+    """
+    arguments = [*map(format_python, values), *(f"{name}={format_python(named[name])}" for name in named)]
+    return f"{function}({', '.join(arguments)})"
 
 
-def count_rows(dataset_info: Any) -> int:
-    """The rows of all configs and splits, as `push_to_hub` writes them into a card."""
-    infos = dataset_info if isinstance(dataset_info, list) else [dataset_info or {}]
-    return sum(split.get("num_examples") or 0 for info in infos for split in info.get("splits") or [])
+def format_python(value: Any) -> str:
+    """Like repr, with strings in double quotes."""
+    return safe_text(json.dumps(value, ensure_ascii=False)) if isinstance(value, str) else repr(value)
 
 
 def size_category(rows: int) -> str:
@@ -146,7 +151,14 @@ def size_category(rows: int) -> str:
     return f"{BOUNDS[place - 1]}<n<{BOUNDS[place]}" if place < len(BOUNDS) else f"n>{BOUNDS[-1]}"
 
 
-def add_values(present: Any, added: Iterable[str]) -> list[str]:
-    """A list of the metadata with what it lacks; a single value counts as a list."""
-    values = [present] if isinstance(present, str) else list(present or [])
-    return values + [value for value in added if value not in values]
+TEMPLATES = Environment(
+    loader=PackageLoader(__package__), trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+)
+TEMPLATES.filters |= {
+    "markdown": lambda text: re.sub(r"([\\`*_\[\]<>|~])", r"\\\1", safe_text(" ".join(text.split()))),
+    "code": lambda text: "`" + safe_text(text).replace("`", "'") + "`",
+    "python": format_python,
+    "cell": lambda code: code.replace("|", "\\|"),
+    "number": "{:,}".format,
+    "share": "{:.1%}".format,
+}

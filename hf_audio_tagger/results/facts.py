@@ -61,16 +61,6 @@ class TagFacts:
         return TagFacts(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
 
 
-@dataclass(frozen=True)
-class Failure:
-    """One video that failed."""
-
-    row: int
-    video: int  # its place in the row
-    path: str | None
-    error: str
-
-
 def count_tags(ds: Dataset, column: str) -> TagFacts:
     """The facts of a dataset's column of tags and its column of errors.
 
@@ -80,43 +70,38 @@ def count_tags(ds: Dataset, column: str) -> TagFacts:
     if column not in ds.column_names:
         raise missing_column(column, ds.column_names)
     names = [name for name in (column, error_column(column).name) if name in ds.column_names]
-    return count_tables(ds.select_columns(names).with_format("arrow").iter(ROWS_AT_ONCE), column)
+    tables = ds.select_columns(names).with_format("arrow").iter(ROWS_AT_ONCE)
+    return sum((count_table(table, column) for table in tables), TagFacts())
 
 
 def count_lists(rows: Iterable[Any], column: str) -> TagFacts:
     """The facts of tags that are lists of Python, one a row; the column's name is for errors."""
-    rows = iter(rows)
-    parts = iter(lambda: list(islice(rows, ROWS_AT_ONCE)), [])
-    return count_tables((to_table(part, column) for part in parts), column)
-
-
-def to_table(rows: Sequence[Any], column: str) -> pa.Table:
-    try:
-        return pa.table({column: pa.array(rows)})
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise ColumnError(f"These are no lists of tags, such as [['Music'], []]: {error}.") from error
-
-
-def count_tables(tables: Iterable[pa.Table], column: str) -> TagFacts:
-    """The facts of a column of tags in tables, such as the shards of a run."""
-    return sum((count_table(table, column) for table in tables), TagFacts())
+    rows, facts = iter(rows), TagFacts()
+    while part := list(islice(rows, ROWS_AT_ONCE)):
+        try:
+            cells = pa.array(part)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise ColumnError(f"These are no lists of tags, such as [['Music'], []]: {error}.") from error
+        facts += count_table(pa.table({column: cells}), column)
+    return facts
 
 
 def count_table(table: pa.Table, column: str) -> TagFacts:
-    cells = to_array(table[column])
-    tags, rows = flatten_tags(cells, column)
-    has_videos, has_sound, has_error = (np.zeros(len(cells), bool) for _ in range(3))
+    """The facts of a column of tags in a table, such as a shard of a run."""
+    tags, rows = flatten_tags(table, column)
+    has_videos, has_sound, has_error = (np.zeros(len(table), bool) for _ in range(3))
     has_videos[rows] = True
-    has_sound[rows[~to_mask(pc.equal(tags, EMPTY))]] = True
+    is_sound = pc.fill_null(pc.not_equal(tags, EMPTY), True)
+    has_sound[rows[is_sound.to_numpy(zero_copy_only=False)]] = True
     counts = Counter({entry["values"]: entry["counts"] for entry in tags.value_counts().to_pylist()})
     failed_videos = counts[None]
     if (errors := error_column(column).name) in table.column_names:
-        recorded, rows_of_errors = flatten_tags(to_array(table[errors]), errors)
-        is_error = to_mask(recorded.is_valid())
+        recorded, rows_of_errors = flatten_tags(table, errors)
+        is_error = recorded.is_valid().to_numpy(zero_copy_only=False)
         has_error[rows_of_errors[is_error]] = True
         failed_videos = int(is_error.sum())
     return TagFacts(
-        rows=len(cells),
+        rows=len(table),
         empty_rows=int((has_videos & ~has_sound & ~has_error).sum()),
         rows_without_videos=int((~has_videos & ~has_error).sum()),
         failed_rows=int(has_error.sum()),
@@ -125,8 +110,11 @@ def count_table(table: pa.Table, column: str) -> TagFacts:
     )
 
 
-def flatten_tags(cells: pa.Array, column: str) -> tuple[pa.Array, np.ndarray]:
+def flatten_tags(table: pa.Table, column: str) -> tuple[pa.Array, np.ndarray]:
     """All tags of a column, and the row that each is in. Columns of `roll_up` have lists within lists."""
+    cells = table[column].combine_chunks()
+    if pa.types.is_null(cells.type):  # no row was ever tagged
+        cells = pa.nulls(len(cells), pa.list_(pa.string()))
     values, rows = cells, np.arange(len(cells))
     while pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
         if values is not cells:  # a null within a row is a video without tags
@@ -139,25 +127,15 @@ def flatten_tags(cells: pa.Array, column: str) -> tuple[pa.Array, np.ndarray]:
     return values, rows
 
 
-def to_array(column: pa.ChunkedArray) -> pa.Array:
-    """The column as one array; where no row was ever tagged and its type is null, one of null lists."""
-    if pa.types.is_null(column.type):
-        return pa.nulls(len(column), pa.list_(pa.string()))
-    return column.combine_chunks()
-
-
-def to_mask(values: pa.Array) -> np.ndarray:
-    return pc.fill_null(values, False).to_numpy(zero_copy_only=False)
-
-
-def find_failures(table: pa.Table, errors: str, media: str, first_row: int = 0) -> Iterator[Failure]:
+def find_failures(table: pa.Table, errors: str, media: str, first_row: int = 0) -> Iterator[dict[str, Any]]:
     """Each video with an error. `media` is the column with its path, which the table may lack."""
     cells = table[media].to_pylist() if media in table.column_names else [None] * len(table)
     for row, (cell, row_errors) in enumerate(zip(cells, table[errors].to_pylist(), strict=True), first_row):
         for video, error in enumerate(row_errors or []):
             if error is not None:
                 value = cell[video] if isinstance(cell, list) else cell
-                yield Failure(row, video, value["path"] if isinstance(value, dict) else value, error)
+                path = value["path"] if isinstance(value, dict) else value
+                yield {"row": row, "video": video, "path": path, "error": error}
 
 
 def missing_column(column: str, names: Sequence[str]) -> ColumnError:

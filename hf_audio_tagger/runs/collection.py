@@ -16,7 +16,7 @@ from ..compat.datasets_internals import get_fingerprint
 from ..digests import digest_values
 from ..errors import ColumnError, SettingsError
 from ..media_paths import read_paths
-from ..predictions.file_names import make_file_names
+from ..predictions.writing import make_file_names
 from ..rows import pick_column
 from ..sources.source import Source
 from ..tagger import Tagger

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from ..atomic_files import append_line
 from ..cells import Media
 from ..executors.contract import IsStopped, Job, JobProgress, Report, StoppedError
-from ..predictions.layout import array_path
-from ..predictions.writing import ArrayWriter, log_odds
+from ..predictions.writing import ArrayWriter, array_path, log_odds
 from ..process import Worker
 from ..tagger import Tagger
 from .collection import Collection, identify_content, is_local_file

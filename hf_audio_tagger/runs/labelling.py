@@ -19,8 +19,7 @@ from datasets import Dataset
 from ..atomic_files import append_line, remove_leftovers, write_file
 from ..checks import check_counts
 from ..errors import ModelError, SettingsError
-from ..predictions.layout import ARRAYS_NAME, INDEX_NAME, array_path
-from ..predictions.writing import is_whole, write_index
+from ..predictions.writing import ARRAYS_NAME, INDEX_NAME, array_path, is_whole, write_index
 from ..sources import open_source
 from ..sources.source import Source
 from ..tagger import Tagger, build_tagger
