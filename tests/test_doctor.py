@@ -69,7 +69,7 @@ def test_here_tagging_works() -> None:
 CRIPPLED = """
 import sys
 from hf_audio_tagger.cells import BytesMedia
-from hf_audio_tagger.media import open_sound
+from hf_audio_tagger.media.audio import open_sound
 from hf_audio_tagger.doctor.decoders import make_tone_clip
 with open_sound(BytesMedia(make_tone_clip()), "auto", only_start=True) as sound:
     print(type(sound).__name__, sum(len(block) for block in sound.blocks()))
