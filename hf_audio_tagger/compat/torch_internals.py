@@ -18,15 +18,9 @@ def is_in_bad_fork() -> bool:
     return bool(torch.cuda._is_in_bad_fork())
 
 
-def has_avx512_bf16() -> bool:
-    """True where the CPU computes bfloat16 products with AVX-512."""
+def find_bfloat16_units() -> list[str]:
+    """The units of the CPU that compute bfloat16 products."""
     import torch
 
-    return bool(torch.cpu._is_avx512_bf16_supported())
-
-
-def has_amx() -> bool:
-    """True where the CPU computes bfloat16 products with AMX."""
-    import torch
-
-    return bool(torch.cpu._is_amx_tile_supported())
+    units = {"amx": torch.cpu._is_amx_tile_supported(), "avx512_bf16": torch.cpu._is_avx512_bf16_supported()}
+    return [name for name, is_supported in units.items() if is_supported]

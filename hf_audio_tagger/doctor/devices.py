@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..compat.torch_internals import has_amx, has_avx512_bf16
+from ..compat.torch_internals import find_bfloat16_units
 from .finding import Finding
 from .libraries import install_command, shorten
 
@@ -31,11 +31,7 @@ def check_cpu() -> Finding:
     parts = [f"{cores} core{'s' * (cores > 1)}", f"torch computes on {threads} thread{'s' * (threads > 1)}"]
     if threads_variable := os.environ.get("OMP_NUM_THREADS"):
         parts.append(f"OMP_NUM_THREADS={threads_variable}")
-    support = {
-        "amx": has_amx(),
-        "avx512_bf16": has_avx512_bf16(),
-    }
-    native = [name for name, is_supported in support.items() if is_supported]
+    native = find_bfloat16_units()
     parts.append(f"native bfloat16 ({', '.join(native)})" if native else "no native bfloat16")
     return Finding("cpu", "ok", ", ".join(parts))
 
@@ -71,7 +67,7 @@ def has_nvidia_driver() -> bool:
 def check_cuda_device(index: int) -> Finding:
     import torch
 
-    from ..models.dtypes import has_native_bfloat16
+    from ..models.spec import has_native_bfloat16
 
     device = torch.device("cuda", index)
     try:

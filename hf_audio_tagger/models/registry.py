@@ -2,8 +2,7 @@
 
 from ..checks import invalid
 from ..errors import SettingsError
-from .families.demo import DEMO
-from .families.pretrained import PRETRAINED
+from .families.pretrained import DEMO, PRETRAINED
 from .families.vggish import VGGISH
 from .families.yamnet import YAMNET
 from .family import Family

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from ...audioset.ontology import Category
 from ...errors import ModelError
 from ..family import Family, ModelFiles
-from ..file_digests import digest_file
 from ..model import AudioModel
 from ..spec import ModelSpec
-from ..weights import Release, find_weights
+from ..weights import Release, digest_file, find_weights
 
 if TYPE_CHECKING:
     import torch
