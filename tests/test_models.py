@@ -22,8 +22,8 @@ from transformers import (
 from hf_audio_tagger import ModelError, build_tagger
 from hf_audio_tagger.demo import CHECKPOINT
 from hf_audio_tagger.models import ModelSpec, get_model, load
-from hf_audio_tagger.models.engines.pruned_ast import LastLayer, prune_last_layer
 from hf_audio_tagger.models.front_ends.kaldi import build_filter_bank
+from hf_audio_tagger.models.networks.ast import LastLayer, prune_last_layer
 
 CPU = torch.device("cpu")
 

@@ -9,17 +9,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from ..process import on_every_core
 from .engines.openvino import OpenvinoNetwork
-from .engines.pruned_ast import prune_last_layer
 from .front_ends.kaldi import build_filter_bank
 from .model import ModelOutput
+from .networks.ast import AstNetwork, prune_last_layer
 from .transformers_model import TransformersModel
 
 LARGE_PARAMETERS = 20_000_000  # of a larger model one window fills a CPU's caches
-SMALL_MODEL_WINDOWS = 4  # that a smaller model takes at a time on a CPU
+SMALL_MODEL_WINDOWS = 4
 
 
 class AstModel(TransformersModel):
@@ -32,7 +31,12 @@ class AstModel(TransformersModel):
         self.frame_samples = self.bank.frame_samples
         self.window_samples = self.bank.count_samples(self.frames)  # 164,080: 1,024 frames at 16 kHz
         self.hop_samples = self.frames * self.bank.shift_samples  # the next 1,024 frames: 10.24 s on
-        self.chunk_windows = choose_chunk_windows(model, device)
+        self.chunk_windows: int | None = None  # windows that the model takes at a time; None: all
+        if device.type == "cpu":
+            # A large model gains nothing from more windows, and the outputs of its layers become so large
+            # that the system allocates new memory for each: 5 to 10 % of AST-base's time.
+            is_large = sum(parameter.numel() for parameter in model.parameters()) > LARGE_PARAMETERS
+            self.chunk_windows = 1 if is_large else SMALL_MODEL_WINDOWS
         prune_last_layer(model)
 
     def predict(self, windows: Sequence[np.ndarray]) -> ModelOutput:
@@ -57,18 +61,6 @@ class AstModel(TransformersModel):
         return {"input_values": energies.to(self.dtype)}
 
 
-def choose_chunk_windows(model: Any, device: torch.device) -> int | None:
-    """How many windows the model takes at a time; None for all.
-
-    On a CPU a large model gains nothing from more windows, and the outputs of its layers become so large that
-    the system allocates new memory for each: 5 to 10 % of AST-base's time.
-    """
-    if device.type != "cpu":
-        return None
-    is_large = sum(parameter.numel() for parameter in model.parameters()) > LARGE_PARAMETERS
-    return 1 if is_large else SMALL_MODEL_WINDOWS
-
-
 class OpenvinoAstModel(AstModel):
     """An AST whose network is converted to OpenVINO."""
 
@@ -82,15 +74,3 @@ class OpenvinoAstModel(AstModel):
     def forward(self, inputs: dict[str, torch.Tensor]) -> ModelOutput:
         logits, pooled = self.network(inputs["input_values"])
         return ModelOutput(logits.numpy(), pooled.numpy())
-
-
-class AstNetwork(nn.Module):
-    """AST with two outputs: the logits, and the pooled state that enters the classifier."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.body, self.classifier = model.audio_spectrogram_transformer, model.classifier
-
-    def forward(self, input_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        pooled = self.body(input_values).pooler_output
-        return self.classifier(pooled), pooled

@@ -28,9 +28,12 @@ class TransformersModel:
         self.model, self.extractor, self.device = model, extractor, device
         self.dtype = model.dtype
         self.labels = read_class_names(model.config)
-        self.multi_label = is_multi_label(model.config, self.labels)
+        problem = getattr(model.config, "problem_type", None)
+        says_so = problem == "multi_label_classification"
+        self.multi_label = says_so if problem else labels_are_audioset(self.labels)
         self.rate_hz = int(extractor.sampling_rate)
-        self.window_samples = choose_window_samples(extractor, self.rate_hz)
+        # What the extractor pads or cuts to, where it has such a length (Whisper: 30 s).
+        self.window_samples = int(getattr(extractor, "n_samples", None) or FREE_LENGTH_SECONDS * self.rate_hz)
         self.hop_samples = self.window_samples
         self.frame_samples = compute_frame_samples(model.config, self.rate_hz)
         self.latest = threading.local()  # the classifier's last input, in each thread
@@ -38,7 +41,8 @@ class TransformersModel:
         self.embedding_size: int | None = None
         if classifier is not None:
             classifier.register_forward_pre_hook(self.keep_pooled)
-            self.embedding_size = find_embedding_size(classifier)
+            linear = (module for module in classifier.modules() if isinstance(module, torch.nn.Linear))
+            self.embedding_size = next((module.in_features for module in linear), None)
 
     def keep_pooled(self, _: Any, inputs: tuple[Any, ...]) -> None:
         self.latest.pooled = inputs[0]
@@ -80,17 +84,6 @@ def read_class_names(config: Any) -> tuple[str, ...]:
     return tuple(str(config.id2label[index]) for index in range(config.num_labels))
 
 
-def is_multi_label(config: Any, labels: tuple[str, ...]) -> bool:
-    """As the config says; else whether the labels are AudioSet's, where a clip has several."""
-    problem = getattr(config, "problem_type", None)
-    return problem == "multi_label_classification" if problem else labels_are_audioset(labels)
-
-
-def choose_window_samples(extractor: Any, rate_hz: int) -> int:
-    """The length that the extractor pads or cuts to, where it has one (Whisper: 30 s)."""
-    return int(getattr(extractor, "n_samples", None) or FREE_LENGTH_SECONDS * rate_hz)
-
-
 def compute_frame_samples(config: Any, rate_hz: int) -> int:
     """The shortest sound that the model takes: what its convolutions span, else 25 ms."""
     kernels, strides = getattr(config, "conv_kernel", None), getattr(config, "conv_stride", None)
@@ -101,11 +94,3 @@ def compute_frame_samples(config: Any, rate_hz: int) -> int:
         span += (kernel - 1) * step
         step *= stride
     return span + step  # two frames: some heads normalize over time
-
-
-def find_embedding_size(classifier: Any) -> int | None:
-    """The width of the classifier's input."""
-    for module in classifier.modules():
-        if isinstance(module, torch.nn.Linear):
-            return module.in_features
-    return None

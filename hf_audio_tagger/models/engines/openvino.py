@@ -37,7 +37,14 @@ class OpenvinoNetwork:
         if dtype not in PRECISIONS:
             raise SettingsError(f"engine='openvino' computes in float32 or bfloat16, not in {dtype}.")
         refuse_after_fork()
-        self.converted = convert_network(network, row_shape)
+        try:
+            import openvino
+        except ImportError as error:
+            raise ModelError('engine="openvino" needs pip install "hf-audio-tagger[openvino]".') from error
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of tracing, which the converter does
+            example = torch.zeros(2, *row_shape)
+            self.converted = openvino.convert_model(network, example_input=example, input=[(-1, *row_shape)])
         self.precision = PRECISIONS[dtype]
         self.request_rows = request_rows
         self.cores = core_share()
@@ -97,20 +104,6 @@ def keep_result(request: Any, target: tuple[list[Any], int]) -> None:
         results[index] = [np.array(output.data, np.float32) for output in request.output_tensors]
     except Exception as error:
         results[index] = error
-
-
-def convert_network(network: nn.Module, row_shape: tuple[int, ...]) -> Any:
-    try:
-        import openvino
-    except ImportError as error:
-        raise ModelError(
-            "engine='openvino' needs OpenVINO: pip install \"hf-audio-tagger[openvino]\"."
-        ) from error
-    with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of tracing, which the converter does
-        return openvino.convert_model(
-            network, example_input=torch.zeros(2, *row_shape), input=[(-1, *row_shape)]
-        )
 
 
 def refuse_after_fork() -> None:

@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ...errors import ModelError
-from ..state_dict import build_network, read_state_dict
+from . import build_network, read_state_dict
 
 CLASSES = 521
 BATCH_NORM_EPSILON = 1e-4
@@ -21,22 +21,14 @@ LARGE_LAYERS, LARGE_LAYERS_PATCHES = 9, 14
 
 STEM_CHANNELS = 32
 # (stride, channels out) of the depthwise separable layers, layer2 to layer14
-SEPARABLE = (
-    (1, 64),
-    (2, 128),
-    (1, 128),
-    (2, 256),
-    (1, 256),
-    (2, 512),
-    *((1, 512),) * 5,
-    (2, 1024),
-    (1, 1024),
-)
+SEPARABLE = ((1, 64), (2, 128), (1, 128), (2, 256), (1, 256), (2, 512), *[(1, 512)] * 5, (2, 1024), (1, 1024))
 
 
 def read_network(path: Path) -> nn.Module:
     """The network with the weights of `yamnet.pth` or of Keras' `yamnet.h5`, in float32."""
-    state = read_h5(path) if is_h5(path) else read_state_dict(path)
+    with path.open("rb") as file:
+        is_h5 = file.read(len(H5_SIGNATURE)) == H5_SIGNATURE
+    state = read_h5(path) if is_h5 else read_state_dict(path)
     return fuse_and_mirror(build_network(Yamnet, state, path))
 
 
@@ -111,11 +103,6 @@ H5_LEAVES = {
     "moving_mean": "bn.running_mean",
     "moving_variance": "bn.running_var",
 }
-
-
-def is_h5(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(H5_SIGNATURE)) == H5_SIGNATURE
 
 
 def read_h5(path: Path) -> dict[str, Tensor]:
