@@ -21,7 +21,7 @@ from .scores import EMPTY, ClipResult, ScoreSum
 from .settings import ABOUT, DEFAULT_MODEL, Settings, takes_settings
 
 if TYPE_CHECKING:
-    from .models.model import AudioModel
+    from .models.family import AudioModel
     from .pipeline import ClipEnd, PipelineOptions
 
 # Raised by one when the same settings would no longer give the same columns: cached maps are then redone.

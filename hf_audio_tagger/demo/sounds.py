@@ -114,10 +114,13 @@ def _beep(take: Take) -> Wave:
     return gate * _tone(take, take.pitch(900, 3000))
 
 
-def _busy_signal(take: Take) -> Wave:
+def _dial_tone(take: Take, low_hz: float = 350, high_hz: float = 440) -> Wave:
     detune = take.uniform(0.97, 1.03)
-    tones = _tone(take, 480 * detune) + _tone(take, 620 * detune)
-    return tones * _gate(take, period_seconds=take.uniform(0.9, 1.1), duty=0.5)
+    return _tone(take, low_hz * detune) + _tone(take, high_hz * detune)
+
+
+def _busy_signal(take: Take) -> Wave:
+    return _dial_tone(take, 480, 620) * _gate(take, period_seconds=take.uniform(0.9, 1.1), duty=0.5)
 
 
 def _chirp_tone(take: Take) -> Wave:
@@ -156,11 +159,6 @@ def _cricket(take: Take) -> Wave:
     swell = np.maximum(np.sin(np.pi * times / pulse_seconds), 0.0)
     burst = swell * np.sin(2 * np.pi * pitch_hz * times)
     return _repeat(take, [burst], period_seconds=take.uniform(0.25, 0.6), jitter=0.05)
-
-
-def _dial_tone(take: Take) -> Wave:
-    detune = take.uniform(0.97, 1.03)
-    return _tone(take, 350 * detune) + _tone(take, 440 * detune)
 
 
 def _heartbeat(take: Take) -> Wave:

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from ..process import pick_device, prepare_torch
-from .model import AudioModel, ModelOutput
+from .family import AudioModel, ModelOutput
 from .registry import find_family
 from .spec import ModelSpec
 

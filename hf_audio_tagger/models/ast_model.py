@@ -12,8 +12,8 @@ import torch
 
 from ..process import on_every_core
 from .engines.openvino import OpenvinoNetwork
-from .front_ends.kaldi import build_filter_bank
-from .model import ModelOutput
+from .family import ModelOutput
+from .front_ends.kaldi import FilterBank
 from .networks.ast import AstNetwork, prune_last_layer
 from .transformers_model import TransformersModel
 
@@ -26,11 +26,11 @@ class AstModel(TransformersModel):
 
     def __init__(self, model: Any, extractor: Any, device: torch.device) -> None:
         super().__init__(model, extractor, device)
-        self.bank = build_filter_bank(self.rate_hz, extractor.num_mel_bins, device)
+        self.bank = FilterBank(self.rate_hz, extractor.num_mel_bins, device)
         self.frames = int(extractor.max_length)
         self.frame_samples = self.bank.frame_samples
-        self.window_samples = self.bank.count_samples(self.frames)  # 164,080: 1,024 frames at 16 kHz
-        self.hop_samples = self.frames * self.bank.shift_samples  # the next 1,024 frames: 10.24 s on
+        self.hop_samples = self.frames * self.bank.shift_samples  # 1,024 frames: 10.24 s
+        self.window_samples = self.hop_samples - self.bank.shift_samples + self.frame_samples
         self.chunk_windows: int | None = None  # windows that the model takes at a time; None: all
         if device.type == "cpu":
             # A large model gains nothing from more windows, and the outputs of its layers become so large

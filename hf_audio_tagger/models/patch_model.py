@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ..errors import ModelError
 from ..process import on_every_core
+from .family import ModelOutput
 from .front_ends.logmel import FRAME_SAMPLES, MEL_BANDS, PATCH_FRAMES, RATE_HZ, WINDOW_SAMPLES, log_mel
-from .model import ModelOutput
 
 PATCH_SHAPE = (PATCH_FRAMES, MEL_BANDS)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..audioset.ontology import labels_are_audioset
-from .model import ModelOutput
+from .family import ModelOutput
 
 FREE_LENGTH_SECONDS = 10.0  # a window for a model that takes any length
 FRAME_SECONDS = 0.025

@@ -15,7 +15,7 @@ import torch
 from ..errors import MediaError
 from ..media.resample import read_resampled
 from ..media.sound import Sound
-from ..models.front_ends.kaldi import LOWEST_HZ, build_filter_bank
+from ..models.front_ends.kaldi import LOWEST_HZ, FilterBank
 from ..process import prepare_torch
 from ..windows import pad_to
 
@@ -116,7 +116,7 @@ def split_blocks(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 def read_overview(sound: Sound, name: str) -> Overview:
     """Read a clip from beginning to end."""
     prepare_torch()
-    bank = build_filter_bank(RATE_HZ, BANDS, torch.device("cpu"))
+    bank = FilterBank(RATE_HZ, BANDS, torch.device("cpu"))
     columns = Columns(bank.shift_samples)
     total = 0
     pending = np.zeros(0, np.float32)  # samples from the start of the next frame on

@@ -11,8 +11,7 @@ from ...demo import CHECKPOINT
 from ...errors import ModelError
 from ...text import one_line
 from ..checkpoint_files import digest_folder, examine_checkpoint
-from ..family import Family, ModelFiles
-from ..model import AudioModel
+from ..family import AudioModel, Family, ModelFiles
 from ..spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -32,22 +31,17 @@ class PretrainedFamily(Family):
         return str(self.packaged or os.path.expanduser(spec.model))
 
     def load(self, spec: ModelSpec, device: "torch.device") -> AudioModel:
-        from transformers import (
-            ASTFeatureExtractor,
-            AutoConfig,
-            AutoFeatureExtractor,
-            AutoModelForAudioClassification,
-        )
+        import transformers as hf
 
         from ..ast_model import AstModel, OpenvinoAstModel
         from ..transformers_model import TransformersModel
 
         source, common = self.locate(spec), hub_arguments(spec)
         with explain_failure(spec):
-            config = AutoConfig.from_pretrained(source, **common)
-            extractor = AutoFeatureExtractor.from_pretrained(source, **common)
+            config = hf.AutoConfig.from_pretrained(source, **common)
+            extractor = hf.AutoFeatureExtractor.from_pretrained(source, **common)
             common |= {"config": config, "dtype": spec.loading_dtype(device), "output_loading_info": True}
-            model, report = AutoModelForAudioClassification.from_pretrained(source, **common)
+            model, report = hf.AutoModelForAudioClassification.from_pretrained(source, **common)
         if untrained := sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]])):
             # transformers would fill them at random, and every tag would be a guess.
             raise ModelError(
@@ -55,7 +49,7 @@ class PretrainedFamily(Family):
                 "was not trained to classify audio. Name a checkpoint that was fine-tuned for it."
             )
         model = model.eval().to(device)
-        is_ast = type(extractor) is ASTFeatureExtractor
+        is_ast = type(extractor) is hf.ASTFeatureExtractor
         if spec.engine == "torch":
             return (AstModel if is_ast else TransformersModel)(model, extractor, device)
         if is_ast:

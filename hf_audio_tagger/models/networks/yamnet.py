@@ -112,19 +112,17 @@ def read_h5(path: Path) -> dict[str, Tensor]:
     except ImportError as error:
         raise ModelError(f'{path} needs h5py: pip install "hf-audio-tagger[h5]"') from error
 
-    arrays: dict[str, Tensor] = {}
+    state: dict[str, Tensor] = {}
 
     def keep(name: str, item: object) -> None:
         if isinstance(item, h5py.Dataset):
-            arrays[name] = torch.from_numpy(item[()])
+            state.update([convert_keras(name, torch.from_numpy(item[()]))])
 
     try:
         with h5py.File(path, "r") as file:
             file.visititems(keep)
     except (OSError, KeyError, RuntimeError, TypeError) as error:
         raise ModelError(f"{path} cannot be read as HDF5: {error}") from error
-
-    state = dict(convert_keras(name, array) for name, array in arrays.items())
     for name in [name for name in state if name.endswith("bn.bias")]:  # trained without a scale
         state.setdefault(name.replace("bn.bias", "bn.weight"), torch.ones_like(state[name]))
     return state
