@@ -138,7 +138,7 @@ def test_outputs_do_not_depend_on_threads(
     waveforms = [noise(0.5, seed) for seed in range(9)]
     expected = np.stack([reference(ast_folder, one)[0] for one in waveforms])
     if is_large:
-        monkeypatch.setattr("hf_audio_tagger.models.ast_model.LARGE_PARAMETERS", 0)
+        monkeypatch.setattr("hf_audio_tagger.models.transformers_model.LARGE_PARAMETERS", 0)
     torch.set_num_threads(2)
     try:
         output = load(ModelSpec(str(ast_folder)), CPU).predict(waveforms)

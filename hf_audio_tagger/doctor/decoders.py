@@ -31,8 +31,15 @@ def check_decoder(name: str, clip: bytes) -> Finding:
     version = find_version(library)
     if version is None:
         return Finding(name, "note", f"is not installed; {use}", install_command(library))
-    if name == "torchcodec" and (message := find_torchcodec_error()):
-        return Finding(name, state, *explain_torchcodec_error(version, message))
+    if name == "torchcodec":
+        try:
+            import torchcodec
+            from torchcodec.decoders import AudioDecoder
+
+            if getattr(torchcodec, "ffmpeg_major_version", "unknown") is None:
+                AudioDecoder(b"?")  # it imports without FFmpeg, and fails at the first clip
+        except Exception as error:
+            return Finding(name, state, *explain_torchcodec_error(version, str(error)))
     if reason := find_import_error(library) or find_decoding_error(name, clip):
         return Finding(name, state, f"{version}: {reason}", install_command(library))
     return Finding(name, "ok", f"{version}, decodes with {describe_ffmpeg(name)}")
@@ -68,19 +75,6 @@ def find_decoding_error(name: str, clip: bytes) -> str | None:
     if rate_hz != CLIP_RATE_HZ or abs(tone_hz - TONE_HZ) > TOLERANCE_HZ:
         given = f"a tone of {TONE_HZ:.0f} Hz sampled at {CLIP_RATE_HZ} Hz"
         return f"decodes {given} as one of {tone_hz:.0f} Hz sampled at {rate_hz} Hz"
-    return None
-
-
-def find_torchcodec_error() -> str | None:
-    """torchcodec's own message on why it finds no FFmpeg; None where it has one."""
-    try:
-        import torchcodec
-        from torchcodec.decoders import AudioDecoder
-
-        if getattr(torchcodec, "ffmpeg_major_version", "unknown") is None:
-            AudioDecoder(b"?")  # it imports without FFmpeg, and fails at the first clip
-    except Exception as error:
-        return str(error)
     return None
 
 

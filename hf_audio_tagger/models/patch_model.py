@@ -46,11 +46,8 @@ class PatchModel:
         on_cpu = self.device.type == "cpu"
         size = CPU_CHUNK if on_cpu else DEVICE_CHUNK
         chunks = [windows[start : start + size] for start in range(0, len(windows), size)]
-        return ModelOutput.concatenate(
-            on_every_core(self.predict_chunk, chunks)
-            if on_cpu
-            else [self.predict_chunk(chunk) for chunk in chunks]
-        )
+        outputs = on_every_core(self.predict_chunk, chunks) if on_cpu else map(self.predict_chunk, chunks)
+        return ModelOutput.concatenate(list(outputs))
 
     @torch.inference_mode()
     def predict_chunk(self, windows: Sequence[np.ndarray]) -> ModelOutput:

@@ -30,7 +30,7 @@ class OpenvinoNetwork:
         row_shape: tuple[int, ...],
         device: torch.device,
         dtype: torch.dtype,
-        request_rows: int = 1,
+        rows: int = 1,
     ) -> None:
         if device.type != "cpu":
             raise SettingsError("engine='openvino' computes on the CPU; pass device='cpu'.")
@@ -46,7 +46,7 @@ class OpenvinoNetwork:
             example = torch.zeros(2, *row_shape)
             self.converted = openvino.convert_model(network, example_input=example, input=[(-1, *row_shape)])
         self.precision = PRECISIONS[dtype]
-        self.request_rows = request_rows
+        self.request_rows = rows
         self.cores = core_share()
         self.lock = threading.Lock()  # a request serves one caller at a time
 
@@ -58,7 +58,8 @@ class OpenvinoNetwork:
         with self.lock:
             parts = self.run_on_each_core([inputs[start : start + size] for start in range(0, shared, size)])
             if shared < len(inputs):
-                parts.append(self.run_on_all_cores(inputs[shared:]))
+                outputs = self.request.infer([inputs[shared:]], share_inputs=True)
+                parts.append([np.array(output, np.float32) for output in outputs.values()])
         return [torch.from_numpy(np.concatenate(outputs)) for outputs in zip(*parts, strict=True)]
 
     def run_on_each_core(self, parts: Sequence[np.ndarray]) -> list[Sequence[np.ndarray]]:
@@ -73,10 +74,6 @@ class OpenvinoNetwork:
             if isinstance(result, Exception):
                 raise result
         return results
-
-    def run_on_all_cores(self, rows: np.ndarray) -> Sequence[np.ndarray]:
-        outputs = self.request.infer([rows], share_inputs=True)
-        return [np.array(output, np.float32) for output in outputs.values()]
 
     @cached_property
     def queue(self) -> Any:
@@ -107,7 +104,6 @@ def keep_result(request: Any, target: tuple[list[Any], int]) -> None:
 
 
 def refuse_after_fork() -> None:
-    """A process forked after OpenVINO has run would wait for threads that do not exist in it."""
     if inherits_openvino():
         raise ProcessError(
             "OpenVINO was used in the parent process, and forked workers cannot use it after that. Tag "

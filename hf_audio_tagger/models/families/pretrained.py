@@ -33,8 +33,7 @@ class PretrainedFamily(Family):
     def load(self, spec: ModelSpec, device: "torch.device") -> AudioModel:
         import transformers as hf
 
-        from ..ast_model import AstModel, OpenvinoAstModel
-        from ..transformers_model import TransformersModel
+        from ..transformers_model import AstModel, OpenvinoAstModel, TransformersModel
 
         source, common = self.locate(spec), hub_arguments(spec)
         with explain_failure(spec):

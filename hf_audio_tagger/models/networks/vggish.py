@@ -1,6 +1,7 @@
 """VGGish's network, with a classifier or without."""
 
 from collections.abc import Mapping
+from itertools import chain, pairwise
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -40,23 +41,16 @@ class Vggish(nn.Module):
                 layers += [nn.Conv2d(channels, out, 3, padding=1), nn.ReLU(inplace=True)]
                 channels = out
         self.features = nn.Sequential(*layers)
-        self.embeddings = nn.Sequential(
-            nn.Linear(POOLED, HIDDEN),
-            nn.ReLU(inplace=True),
-            nn.Linear(HIDDEN, HIDDEN),
-            nn.ReLU(inplace=True),
-            nn.Linear(HIDDEN, EMBEDDING_SIZE),
-            nn.ReLU(inplace=True),
-        )
-        self.classifier = (
-            nn.Sequential(
+        widths = (POOLED, HIDDEN, HIDDEN, EMBEDDING_SIZE)
+        dense = [(nn.Linear(*pair), nn.ReLU(inplace=True)) for pair in pairwise(widths)]
+        self.embeddings = nn.Sequential(*chain.from_iterable(dense))
+        self.classifier: nn.Sequential | None = None
+        if classifies:
+            hidden, logits = (
                 nn.Linear(EMBEDDING_SIZE, CLASSIFIER_HIDDEN),
-                nn.ReLU(inplace=True),
                 nn.Linear(CLASSIFIER_HIDDEN, CLASSES),
             )
-            if classifies
-            else None
-        )
+            self.classifier = nn.Sequential(hidden, nn.ReLU(inplace=True), logits)
 
     def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         pooled = self.features(patches.unsqueeze(1))
