@@ -56,8 +56,7 @@ def write_video(
         seconds = SILENT_VIDEO_SECONDS if sound is None else sound.shape[1] / rate_hz
     if sound is not None and sound.shape[0] not in LAYOUTS:
         raise ValueError(f"a waveform of {sound.shape[0]} channels: mono or stereo is written")
-    target = str(path) if isinstance(path, Path) else path
-    with av.open(target, "w", format="mp4") as container:
+    with av.open(str(path) if isinstance(path, Path) else path, "w", format="mp4") as container:
         video = container.add_stream("mpeg4", rate=PICTURES_A_SECOND)
         video.width, video.height = size
         video.pix_fmt = "yuv420p"
@@ -92,8 +91,7 @@ def write_demo_videos(folder: str | Path, seed: int = 0) -> list[DemoVideo]:
     for index, (label, seconds, rate_hz) in enumerate(_DEMO_CLIPS):
         name = label.split(",")[0].lower().replace(" ", "-")
         path = folder / f"{index:02d}-{name}.mp4"
-        sound = synthesize(label, seconds, rate_hz, seed)
-        write_video(path, sound, rate_hz, picture_seed=seed + index)
+        write_video(path, synthesize(label, seconds, rate_hz, seed), rate_hz, picture_seed=seed + index)
         videos.append(DemoVideo(path, label))
     no_audio = folder / f"{len(videos):02d}-no-audio.mp4"
     write_video(no_audio, None, 44_100, picture_seed=seed + len(videos), seconds=4.0)

@@ -5,12 +5,11 @@ seconds: each finding can be shown as soon as it is known.
 """
 
 from collections.abc import Iterator
-from functools import partial
 
 from .decoders import check_decoders
 from .devices import check_devices
 from .libraries import Finding, State, check_versions
-from .models import check_demo, check_model
+from .models import check_models
 
 __all__ = ["Finding", "State", "examine"]
 
@@ -24,4 +23,4 @@ def examine(model: str | None = None, revision: str | None = None) -> Iterator[t
     yield "Versions", check_versions()
     yield "Decoders", check_decoders()
     yield "Devices", check_devices()
-    yield "Models", (check() for check in (check_demo, partial(check_model, model, revision)))
+    yield "Models", check_models(model, revision)

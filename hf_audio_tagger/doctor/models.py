@@ -1,11 +1,17 @@
 """Whether the packaged model tags, and whether the model that is asked for is here or can be downloaded."""
 
 import io
+from collections.abc import Iterator
 
 from .libraries import LIBRARIES, Finding, install_command, shorten
 
 ERRORS_FIRST = "See to the errors above first."
 RATE_HZ = 44_100
+
+
+def check_models(model: str | None, revision: str | None) -> Iterator[Finding]:
+    yield check_demo()
+    yield check_model(model, revision)
 
 
 def check_demo() -> Finding:

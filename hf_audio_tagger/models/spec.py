@@ -81,9 +81,8 @@ def nvidia_capabilities() -> list[tuple[int, int]]:
         if nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)) != 0:
             return []
         for index in range(count.value):
-            if nvml.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(device)) != 0:
-                return []
-            if nvml.nvmlDeviceGetCudaComputeCapability(device, *map(ctypes.byref, (major, minor))) != 0:
+            failed = nvml.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(device))
+            if failed or nvml.nvmlDeviceGetCudaComputeCapability(device, *map(ctypes.byref, (major, minor))):
                 return []
             found.append((major.value, minor.value))
         return found

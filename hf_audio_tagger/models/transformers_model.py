@@ -92,7 +92,7 @@ def read_class_names(config: Any) -> tuple[str, ...]:
 
 def compute_frame_samples(config: Any, rate_hz: int) -> int:
     """The shortest sound that the model takes: what its convolutions span, else 25 ms."""
-    kernels, strides = getattr(config, "conv_kernel", None), getattr(config, "conv_stride", None)
+    kernels, strides = (getattr(config, name, None) for name in ("conv_kernel", "conv_stride"))
     if not kernels or not strides:
         return round(FRAME_SECONDS * rate_hz)
     span, step = 1, 1

@@ -45,6 +45,7 @@ class OpenvinoNetwork:
             warnings.simplefilter("ignore")  # of tracing, which the converter does
             example = torch.zeros(2, *row_shape)
             self.converted = openvino.convert_model(network, example_input=example, input=[(-1, *row_shape)])
+        self.openvino = openvino
         self.precision = PRECISIONS[dtype]
         self.request_rows = rows
         self.cores = core_share()
@@ -77,9 +78,7 @@ class OpenvinoNetwork:
 
     @cached_property
     def queue(self) -> Any:
-        from openvino import AsyncInferQueue
-
-        queue = AsyncInferQueue(self.compile(NUM_STREAMS=self.cores), self.cores)
+        queue = self.openvino.AsyncInferQueue(self.compile(NUM_STREAMS=self.cores), self.cores)
         queue.set_callback(keep_result)
         return queue
 
@@ -88,10 +87,8 @@ class OpenvinoNetwork:
         return self.compile(NUM_STREAMS=1).create_infer_request()
 
     def compile(self, **streams: int) -> Any:
-        import openvino
-
         settings = {"INFERENCE_PRECISION_HINT": self.precision, "INFERENCE_NUM_THREADS": self.cores}
-        return openvino.Core().compile_model(self.converted, "CPU", {**settings, **streams})
+        return self.openvino.Core().compile_model(self.converted, "CPU", {**settings, **streams})
 
 
 def keep_result(request: Any, target: tuple[list[Any], int]) -> None:

@@ -35,8 +35,8 @@ class PretrainedFamily(Family):
 
         from ..transformers_model import AstModel, OpenvinoAstModel, TransformersModel
 
-        source, common = self.locate(spec), hub_arguments(spec)
-        with explain_failure(spec):
+        source = self.locate(spec)
+        with explain_failure(spec) as common:
             config = hf.AutoConfig.from_pretrained(source, **common)
             extractor = hf.AutoFeatureExtractor.from_pretrained(source, **common)
             common |= {"config": config, "dtype": spec.loading_dtype(device), "output_loading_info": True}
@@ -62,8 +62,8 @@ class PretrainedFamily(Family):
 
         from ..transformers_model import read_class_names
 
-        with explain_failure(spec):
-            return read_class_names(AutoConfig.from_pretrained(self.locate(spec), **hub_arguments(spec)))
+        with explain_failure(spec) as common:
+            return read_class_names(AutoConfig.from_pretrained(self.locate(spec), **common))
 
     def identify(self, spec: ModelSpec) -> tuple[Hashable, ...]:
         """A Hub id counts by its revision."""
@@ -80,17 +80,13 @@ PRETRAINED = PretrainedFamily("transformers")
 DEMO = PretrainedFamily("demo", CHECKPOINT)  # a small AST that names synthesized sounds
 
 
-def hub_arguments(spec: ModelSpec) -> dict[str, Any]:
-    settings = {name: getattr(spec, name) for name in ("revision", "trust_remote_code", "token")}
-    return {name: value for name, value in settings.items() if value is not None}
-
-
 @contextmanager
-def explain_failure(spec: ModelSpec) -> Iterator[None]:
-    """Load quietly; errors say which model cannot be loaded, why, and what to do."""
+def explain_failure(spec: ModelSpec) -> Iterator[dict[str, Any]]:
+    """Load quietly, with these arguments; errors say which model cannot be loaded, why, and what to do."""
+    settings = {name: getattr(spec, name) for name in ("revision", "trust_remote_code", "token")}
     try:
         with quiet():
-            yield
+            yield {name: value for name, value in settings.items() if value is not None}
     except Exception as error:
         model = f"The model {spec.model!r}" + (f" (revision {spec.revision!r})" if spec.revision else "")
         remedy = (

@@ -1,7 +1,6 @@
 """YAMNet's network, and its weights as PyTorch and Keras store them."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -51,17 +50,11 @@ class Yamnet(nn.Module):
         x = patches.flip(1, 2).unsqueeze(1)  # mirrored, see ConvNormRelu; the mean below is the same
         layers = [module for module in self.modules() if isinstance(module, ConvNormRelu)]  # in order
         if x.device.type == "cpu" and len(x) > LARGE_LAYERS_PATCHES:
-            parts = [run_layers(layers[:LARGE_LAYERS], part) for part in x.split(LARGE_LAYERS_PATCHES)]
-            x, layers = torch.cat(parts), layers[LARGE_LAYERS:]
-        x = run_layers(layers, x)
-        embeddings = x.mean(dim=(2, 3))
+            large = nn.Sequential(*layers[:LARGE_LAYERS])
+            x = torch.cat([large(part) for part in x.split(LARGE_LAYERS_PATCHES)])
+            layers = layers[LARGE_LAYERS:]
+        embeddings = nn.Sequential(*layers)(x).mean(dim=(2, 3))
         return embeddings, self.classifier(embeddings)
-
-
-def run_layers(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
-    for layer in layers:
-        x = layer(x)
-    return x
 
 
 class ConvNormRelu(nn.Module):
