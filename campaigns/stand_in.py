@@ -14,7 +14,6 @@ HEAVY = (
     "datasets",
     "hf_audio_tagger.cli",
     "hf_audio_tagger.pipeline",
-    "hf_audio_tagger.models.ast_model",
     "hf_audio_tagger.models.transformers_model",
     "hf_audio_tagger.recipes",
     "hf_audio_tagger.runs",

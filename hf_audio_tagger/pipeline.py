@@ -20,7 +20,7 @@ from .cells import Media
 from .errors import ColumnError, MediaError, ModelError
 from .media.audio import open_sound
 from .media.failures import convert_clip_errors
-from .models.model import AudioModel, ModelOutput
+from .models.family import AudioModel, ModelOutput
 from .process import compute, one_thread_each
 from .windows import Window, cut_windows
 

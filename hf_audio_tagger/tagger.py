@@ -14,14 +14,14 @@ from .columns import Column, all_columns, error_column
 from .compat.datasets_internals import set_hash_key
 from .errors import ModelError, transportable
 from .models import ModelSpec, identify_model
-from .models.registry import check_spec
+from .models.registry import check_spec, find_family
 from .process import check_rank, core_share
 from .rows import Rows, read_rows
 from .scores import EMPTY, ClipResult, ScoreSum
 from .settings import ABOUT, DEFAULT_MODEL, Settings, takes_settings
 
 if TYPE_CHECKING:
-    from .models.model import AudioModel
+    from .models.family import AudioModel
     from .pipeline import ClipEnd, PipelineOptions
 
 # Raised by one when the same settings would no longer give the same columns: cached maps are then redone.
@@ -81,9 +81,7 @@ class Tagger(Settings):
     @property
     def labels(self) -> tuple[str, ...]:
         """The model's class names by index. Reads its config, not its weights."""
-        from .models import read_labels
-
-        return read_labels(self.spec)
+        return find_family(self.spec.model).read_labels(self.spec)
 
     @property
     def spec(self) -> ModelSpec:

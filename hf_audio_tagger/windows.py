@@ -9,7 +9,7 @@ import numpy as np
 from .errors import MediaError
 from .media.resample import read_resampled
 from .media.sound import Sound, concatenate, no_sound
-from .models.model import AudioModel
+from .models.family import AudioModel
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hf_audio_tagger.cli import app
-from hf_audio_tagger.doctor import Finding, decoders, libraries, versions
+from hf_audio_tagger.doctor import Finding, decoders, libraries
 
 
 @pytest.fixture(autouse=True)
@@ -162,19 +162,19 @@ def test_a_library_that_is_too_old_missing_or_broken(tmp_path: Path, monkeypatch
     old.mkdir()
     (old / "METADATA").write_text("Metadata-Version: 2.1\nName: transformers\nVersion: 4.30.0\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    found = versions.check_library("transformers")
+    found = libraries.check_library("transformers")
     assert found == Finding(
         "transformers",
         "error",
         "4.30.0, but >=5 is needed",
         'pip install --upgrade "transformers>=5"',
     )
-    assert versions.check_library("surely_not_installed").detail == "is not installed"
+    assert libraries.check_library("surely_not_installed").detail == "is not installed"
     (tmp_path / "broken_one.py").write_text("raise RuntimeError('[Errno 2] no libfoo.')")
     (tmp_path / "broken_one-1.0.dist-info").mkdir()
     metadata = "Metadata-Version: 2.1\nName: broken_one\nVersion: 1.0\n"
     (tmp_path / "broken_one-1.0.dist-info" / "METADATA").write_text(metadata)
-    assert versions.check_library("broken_one").detail == "1.0 does not load: no libfoo"
+    assert libraries.check_library("broken_one").detail == "1.0 does not load: no libfoo"
 
 
 def test_a_decoder_that_gives_another_tone_is_reported() -> None:

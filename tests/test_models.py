@@ -22,8 +22,8 @@ from transformers import (
 from hf_audio_tagger import ModelError, build_tagger
 from hf_audio_tagger.demo import CHECKPOINT
 from hf_audio_tagger.models import ModelSpec, get_model, load
-from hf_audio_tagger.models.engines.pruned_ast import LastLayer, prune_last_layer
-from hf_audio_tagger.models.front_ends.kaldi import build_filter_bank
+from hf_audio_tagger.models.front_ends.kaldi import FilterBank
+from hf_audio_tagger.models.networks.ast import LastLayer, prune_last_layer
 
 CPU = torch.device("cpu")
 
@@ -138,7 +138,7 @@ def test_outputs_do_not_depend_on_threads(
     waveforms = [noise(0.5, seed) for seed in range(9)]
     expected = np.stack([reference(ast_folder, one)[0] for one in waveforms])
     if is_large:
-        monkeypatch.setattr("hf_audio_tagger.models.ast_model.LARGE_PARAMETERS", 0)
+        monkeypatch.setattr("hf_audio_tagger.models.transformers_model.LARGE_PARAMETERS", 0)
     torch.set_num_threads(2)
     try:
         output = load(ModelSpec(str(ast_folder)), CPU).predict(waveforms)
@@ -161,7 +161,7 @@ def test_tag_is_the_top_label_of_transformers(ast_folder: Path) -> None:
 @pytest.mark.parametrize(("rate_hz", "bands"), [(16_000, 128), (8_000, 64), (22_050, 80)])
 def test_filter_bank_is_kaldis(rate_hz: int, bands: int) -> None:
     waveforms = torch.from_numpy(np.stack([noise(1.7, seed, rate_hz) for seed in range(3)]))
-    batch = build_filter_bank(rate_hz, bands, CPU).log_mel(waveforms)
+    batch = FilterBank(rate_hz, bands, CPU).log_mel(waveforms)
     for waveform, ours in zip(waveforms, batch, strict=True):
         theirs = torchaudio.compliance.kaldi.fbank(
             waveform[None], sample_frequency=rate_hz, window_type="hanning", num_mel_bins=bands
@@ -171,7 +171,7 @@ def test_filter_bank_is_kaldis(rate_hz: int, bands: int) -> None:
 
 
 def test_silence_is_finite_and_equal_to_kaldis() -> None:
-    ours = build_filter_bank(16_000, 128, CPU).log_mel(torch.zeros(1, 16_000))
+    ours = FilterBank(16_000, 128, CPU).log_mel(torch.zeros(1, 16_000))
     theirs = torchaudio.compliance.kaldi.fbank(
         torch.zeros(1, 16_000), window_type="hanning", num_mel_bins=128
     )

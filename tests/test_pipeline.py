@@ -29,8 +29,7 @@ from hf_audio_tagger.demo import CHECKPOINT
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.errors import ModelError
 from hf_audio_tagger.media import audio
-from hf_audio_tagger.models import ModelSpec, get_model
-from hf_audio_tagger.models.model import ModelOutput
+from hf_audio_tagger.models import ModelOutput, ModelSpec, get_model
 from hf_audio_tagger.pipeline import ClipEnd, PipelineOptions, ScoredWindows, limit_open_clips, run_pipeline
 
 many = zero_model.many

@@ -5,7 +5,7 @@ from transformers import ASTFeatureExtractor, ASTForAudioClassification
 
 from benchmarks.subjects.first_window import decoded
 from benchmarks.subjects.serving import Job, Run, serve
-from hf_audio_tagger.models.engines.pruned_ast import prune_last_layer
+from hf_audio_tagger.models.networks.ast import prune_last_layer
 
 
 def prepare(settings: Job) -> Run:

@@ -13,9 +13,9 @@ from hf_audio_tagger import build_tagger, memo
 from hf_audio_tagger.cells import FileMedia
 from hf_audio_tagger.models import get_model
 from hf_audio_tagger.models.front_ends.logmel import log_mel
+from hf_audio_tagger.models.networks import build_network, read_state_dict
 from hf_audio_tagger.models.networks.yamnet import Yamnet
 from hf_audio_tagger.models.patch_model import PatchModel
-from hf_audio_tagger.models.state_dict import build_network, read_state_dict
 from hf_audio_tagger.pipeline import Window, decode_ahead, windows_per_unit
 
 

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,8 @@ from .console import mark, quiet_libraries, stdout
 
 if TYPE_CHECKING:
     from ..doctor import Finding
+
+    Sections = Iterable[tuple[str, Iterable[Finding]]]
 
 SUBJECT_COLUMNS = 16
 DETAIL_INDENT = len("  ✓ ") + SUBJECT_COLUMNS + 1
@@ -33,57 +36,47 @@ def doctor(
     tags, and the model is in the cache or can be downloaded. Anything else may be missing.
     """
     quiet_libraries()
-    if not (print_json if as_json else print_sections)(model, revision):
+    from ..doctor import examine
+
+    if not (print_json if as_json else print_sections)(examine(model, revision)):
         raise typer.Exit(1)
 
 
-def print_sections(model: str | None, revision: str | None) -> bool:
+def print_sections(sections: "Sections") -> bool:
     """Print each finding as soon as it is known; True if there is no error."""
-    from ..doctor import examine
-
     console, states = stdout(), Counter[str]()
-    for title, findings in examine(model, revision):
+    for title, findings in sections:
         console.print(title, style="bold")
         for finding in findings:
             states[finding.state] += 1
             print_finding(console, finding)
-    faults = " and ".join(
-        f"{states[state]} {state}{'s' * (states[state] != 1)}"
-        for state in ("error", "warning")
-        if states[state]
-    )
-    is_ready = not states["error"]
-    ready = "Ready" if is_ready else "Not ready"
+    counts = [(states[state], state) for state in ("error", "warning") if states[state]]
+    faults = " and ".join(f"{count} {state}{'s' * (count > 1)}" for count, state in counts)
+    ready = "Not ready" if states["error"] else "Ready"
     console.print(f"\n{ready}{f': {faults} above' if faults else ''}.", style="bold")
-    return is_ready
+    return not states["error"]
 
 
 def print_finding(console: Console, finding: "Finding") -> None:
     line = Text("  ").append_text(mark(console, finding.state))
-    line.append(f" {finding.subject:<{SUBJECT_COLUMNS}} {wrap(console, finding.detail, DETAIL_INDENT)}")
+    line.append(f" {finding.subject:<{SUBJECT_COLUMNS}} {wrap(console, finding.detail)}")
     console.print(line, soft_wrap=True)
     if finding.remedy and finding.state != "ok":
-        remedy = " " * DETAIL_INDENT + wrap(console, finding.remedy, DETAIL_INDENT)
+        remedy = " " * DETAIL_INDENT + wrap(console, finding.remedy)
         console.print(Text(remedy, "dim" if finding.state == "note" else "cyan"), soft_wrap=True)
 
 
-def wrap(console: Console, text: str, indent: int) -> str:
+def wrap(console: Console, text: str) -> str:
     """Indented lines on a terminal; one line for a file or a pipe, where it may be searched."""
     if not console.is_terminal:
         return text
-    room = max(20, console.width - indent)
-    lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
-    return ("\n" + " " * indent).join(lines)
+    width = max(20, console.width - DETAIL_INDENT)
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    return ("\n" + " " * DETAIL_INDENT).join(lines)
 
 
-def print_json(model: str | None, revision: str | None) -> bool:
-    from ..doctor import examine
-
-    findings = [
-        {"section": title, **asdict(finding)}
-        for title, section in examine(model, revision)
-        for finding in section
-    ]
+def print_json(sections: "Sections") -> bool:
+    findings = [{"section": title, **asdict(finding)} for title, section in sections for finding in section]
     works = all(finding["state"] != "error" for finding in findings)
     typer.echo(safe_json({"works": works, "findings": findings}, indent=2))
     return works

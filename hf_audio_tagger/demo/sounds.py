@@ -6,13 +6,12 @@ decides pitch, tempo, level, phase of the rhythm, and the faint background noise
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 Wave = np.ndarray  # (samples,) of float
 
-LOUDEST_DB, FAINTEST_DB = -1.0, -30.0  # peak level, against full scale
+LEVEL_DB = (-30.0, -1.0)  # peak, against full scale
 BACKGROUND_DB = (-70.0, -45.0)  # background noise, against the sound's own peak
 FAINT_SILENCE_DB = (-100.0, -80.0)  # of a recording in a silent room
 LOWEST_NOISE_HZ = 20.0  # below it the amplitude of coloured noise is constant
@@ -40,6 +39,9 @@ class Take:
     def pitch(self, low_hz: float, high_hz: float) -> float:
         """A frequency between the two, uniform in octaves."""
         return float(np.exp(self.rng.uniform(np.log(low_hz), np.log(high_hz))))
+
+    def gain(self, low_db: float, high_db: float) -> float:
+        return float(10 ** (self.uniform(low_db, high_db) / 20))
 
 
 # Building blocks
@@ -78,14 +80,10 @@ def _gate(take: Take, period_seconds: float, duty: float) -> Wave:
 def _struck(rate_hz: int, seconds: float, partials: list[tuple[float, float, float]]) -> Wave:
     """A struck object: the sum of partials (frequency in Hz, amplitude, seconds until 1/e)."""
     times = np.arange(int(seconds * rate_hz)) / rate_hz
-    ring = sum(
-        (
-            amplitude * _sine(frequency_hz * times) * np.exp((-times / decay).astype(np.float32))
-            for frequency_hz, amplitude, decay in partials
-            if frequency_hz < 0.45 * rate_hz
-        ),
-        start=np.zeros(len(times)),
-    )
+    ring = np.zeros(len(times))
+    for frequency_hz, amplitude, decay in partials:
+        if frequency_hz < 0.45 * rate_hz:
+            ring += amplitude * _sine(frequency_hz * times) * np.exp((-times / decay).astype(np.float32))
     return ring * np.minimum(times / 0.001, 1.0)  # an attack of at least 1 ms
 
 
@@ -116,10 +114,13 @@ def _beep(take: Take) -> Wave:
     return gate * _tone(take, take.pitch(900, 3000))
 
 
-def _busy_signal(take: Take) -> Wave:
+def _dial_tone(take: Take, low_hz: float = 350, high_hz: float = 440) -> Wave:
     detune = take.uniform(0.97, 1.03)
-    tones = _tone(take, 480 * detune) + _tone(take, 620 * detune)
-    return tones * _gate(take, period_seconds=take.uniform(0.9, 1.1), duty=0.5)
+    return _tone(take, low_hz * detune) + _tone(take, high_hz * detune)
+
+
+def _busy_signal(take: Take) -> Wave:
+    return _dial_tone(take, 480, 620) * _gate(take, period_seconds=take.uniform(0.9, 1.1), duty=0.5)
 
 
 def _chirp_tone(take: Take) -> Wave:
@@ -135,22 +136,18 @@ def _chirp_tone(take: Take) -> Wave:
 def _church_bell(take: Take) -> Wave:
     hum_hz = take.pitch(110, 260)
     ratios = (1.0, 2.0, 2.4, 3.0, 4.0, 5.35, 6.7, 8.2)  # hum, prime, minor third, fifth, nominal...
-    strike = _struck(
-        take.rate_hz,
-        seconds=5.0,
-        partials=[
-            (hum_hz * ratio * take.uniform(0.99, 1.01), take.uniform(0.4, 1.0), 2.5 / ratio**0.7)
-            for ratio in ratios
-        ],
-    )
+    partials = [
+        (hum_hz * ratio * take.uniform(0.99, 1.01), take.uniform(0.4, 1.0), 2.5 / ratio**0.7)
+        for ratio in ratios
+    ]
+    strike = _struck(take.rate_hz, 5.0, partials)
     return _repeat(take, [strike], period_seconds=take.uniform(0.9, 2.2), jitter=0.02)
 
 
 def _clicking(take: Take) -> Wave:
     samples = int(take.uniform(0.002, 0.005) * take.rate_hz)
-    clicks = [
-        take.rng.standard_normal(samples) * np.exp(-np.arange(samples) / (samples / 4)) for _ in range(4)
-    ]
+    decay = np.exp(-np.arange(samples) / (samples / 4))
+    clicks = [take.rng.standard_normal(samples) * decay for _ in range(4)]
     return _repeat(take, clicks, period_seconds=take.uniform(0.06, 0.18), jitter=0.2)
 
 
@@ -164,37 +161,24 @@ def _cricket(take: Take) -> Wave:
     return _repeat(take, [burst], period_seconds=take.uniform(0.25, 0.6), jitter=0.05)
 
 
-def _dial_tone(take: Take) -> Wave:
-    detune = take.uniform(0.97, 1.03)
-    return _tone(take, 350 * detune) + _tone(take, 440 * detune)
-
-
 def _heartbeat(take: Take) -> Wave:
     period = 60 / take.uniform(60, 110)
     depth = take.uniform(0.85, 1.2)
 
-    def thud(frequency_hz: float) -> Wave:
-        partials = [(frequency_hz * ratio, 1.0 / ratio, 0.035) for ratio in (1.0, 1.5, 2.0)]
-        return _struck(take.rate_hz, 0.2, partials)
-
     beat = np.zeros(int(0.6 * take.rate_hz))
-    _add_event(beat, thud(55 * depth), 0)
-    _add_event(beat, 0.7 * thud(75 * depth), int(period * 0.33 * take.rate_hz))
+    for pitch_hz, amplitude, start_seconds in ((55, 1.0, 0.0), (75, 0.7, period * 0.33)):
+        partials = [(pitch_hz * depth * ratio, 1.0 / ratio, 0.035) for ratio in (1.0, 1.5, 2.0)]
+        thud = _struck(take.rate_hz, 0.2, partials)
+        _add_event(beat, amplitude * thud, int(start_seconds * take.rate_hz))
     return _repeat(take, [beat], period, jitter=0.01)
 
 
 def _mains_hum(take: Take) -> Wave:
     mains_hz = 50.0 if take.rng.random() < 0.5 else 60.0
-    harmonics = (1, 2, 3, 4, 5, 6, 8, 10)
     hum = np.zeros(take.samples)
-    for harmonic in harmonics:
+    for harmonic in (1, 2, 3, 4, 5, 6, 8, 10):
         hum += take.uniform(0.4, 1.0) / harmonic**0.8 * _tone(take, mains_hz * harmonic)
     return hum
-
-
-def _note(take: Take, pitch_hz: float, seconds: float) -> Wave:
-    partials = [(pitch_hz * k, 1.0 / k**1.3, seconds / (2.0 + 0.5 * k)) for k in range(1, 5)]
-    return _struck(take.rate_hz, 1.2 * seconds, partials)
 
 
 def _music(take: Take) -> Wave:
@@ -204,20 +188,21 @@ def _music(take: Take) -> Wave:
     scale = (0, 2, 4, 5, 7, 9, 11)
     wave = np.zeros(take.samples)
 
-    def degree_hz(degree: int) -> float:
+    def note(degree: int, seconds: float) -> Wave:
         octave, step = divmod(degree, len(scale))
-        return tonic_hz * 2 ** (octave + scale[step] / 12)
+        pitch_hz = tonic_hz * 2 ** (octave + scale[step] / 12)
+        partials = [(pitch_hz * k, 1.0 / k**1.3, seconds / (2.0 + 0.5 * k)) for k in range(1, 5)]
+        return _struck(take.rate_hz, 1.2 * seconds, partials)
 
     offset = take.uniform(-1, 0) * 4 * beat
     for bar in range(int(take.seconds / (4 * beat)) + 2):
         root = int(take.rng.choice((0, 3, 4, 5)))
         start = int((offset + bar * 4 * beat) * take.rate_hz)
         for degree in (root, root + 2, root + 4):
-            _add_event(wave, 0.5 * _note(take, degree_hz(degree), 4 * beat), start)
+            _add_event(wave, 0.5 * note(degree, 4 * beat), start)
         for step in range(4):
             degree = 14 + root + int(take.rng.choice((-2, 0, 1, 2, 4)))
-            begin = start + int(step * beat * take.rate_hz)
-            _add_event(wave, 0.8 * _note(take, degree_hz(degree), beat), begin)
+            _add_event(wave, 0.8 * note(degree, beat), start + int(step * beat * take.rate_hz))
     return wave
 
 
@@ -227,19 +212,15 @@ def _silence(take: Take) -> Wave:
     return _coloured_noise(take, slope=float(take.rng.choice((0.0, 0.5))))
 
 
-def _sine_wave(take: Take) -> Wave:
-    return _tone(take, take.pitch(150, 5000))
-
-
 def _siren(take: Take) -> Wave:
     """A wail: slowly up and down, with the odd harmonics of a horn."""
     low_hz, high_hz = take.pitch(450, 650), take.pitch(1100, 1600)
     swing = 0.5 - 0.5 * np.cos(2 * np.pi * (take.times / take.uniform(2.0, 5.0) + take.uniform(0, 1)))
     pitch_hz = low_hz * (high_hz / low_hz) ** swing
-    return sum(
-        (_tone(take, pitch_hz * harmonic) / harmonic for harmonic in (1, 3, 5)),
-        start=np.zeros(take.samples),
-    )
+    wail = np.zeros(take.samples)
+    for harmonic in (1, 3, 5):
+        wail += _tone(take, pitch_hz * harmonic) / harmonic
+    return wail
 
 
 def _syllable(take: Take, voice_hz: float, seconds: float) -> Wave:
@@ -248,23 +229,12 @@ def _syllable(take: Take, voice_hz: float, seconds: float) -> Wave:
     glide = np.linspace(take.uniform(0.9, 1.15), take.uniform(0.8, 1.05), samples)
     phase = np.cumsum(voice_hz * glide) / take.rate_hz
     pulses = np.diff(np.floor(phase), prepend=0.0)
-    spectrum = np.fft.rfft(pulses)
     frequency_hz = np.fft.rfftfreq(samples, 1 / take.rate_hz)
-    formants = ((take.uniform(300, 850), 90), (take.uniform(900, 2300), 120), (2700, 180))
-    response = sum(
-        (
-            strength / (1 + ((frequency_hz - centre_hz) / width_hz) ** 2)
-            for (centre_hz, width_hz), strength in zip(formants, (1.0, 0.6, 0.3), strict=True)
-        ),
-        start=np.zeros(len(frequency_hz)),
-    )
-    return np.fft.irfft(spectrum * response, n=samples) * np.hanning(samples) ** 0.5
-
-
-def _consonant(take: Take, seconds: float) -> Wave:
-    """A hiss of high frequencies: noise, differentiated."""
-    noise = take.rng.standard_normal(int(seconds * take.rate_hz))
-    return np.diff(noise, prepend=0.0) * np.hanning(len(noise))
+    response = np.zeros(len(frequency_hz))
+    formants = ((take.uniform(300, 850), 90, 1.0), (take.uniform(900, 2300), 120, 0.6), (2700, 180, 0.3))
+    for centre_hz, width_hz, strength in formants:
+        response += strength / (1 + ((frequency_hz - centre_hz) / width_hz) ** 2)
+    return np.fft.irfft(np.fft.rfft(pulses) * response, n=samples) * np.hanning(samples) ** 0.5
 
 
 def _speech(take: Take) -> Wave:
@@ -276,7 +246,8 @@ def _speech(take: Take) -> Wave:
     while at < take.seconds:
         if take.rng.random() < 0.4:
             seconds = take.uniform(0.04, 0.09) * pace
-            hiss = _consonant(take, seconds)
+            noise = take.rng.standard_normal(int(seconds * take.rate_hz))
+            hiss = np.diff(noise, prepend=0.0) * np.hanning(len(noise))  # high frequencies
             _add_event(wave, 0.02 * hiss, int(at * take.rate_hz))
             at += seconds
         seconds = take.uniform(0.11, 0.26) * pace
@@ -289,12 +260,10 @@ def _speech(take: Take) -> Wave:
 
 def _tick_tock(take: Take) -> Wave:
     pitch_hz = take.pitch(1400, 2600)
-
-    def knock(frequency_hz: float) -> Wave:
-        partials = [(frequency_hz * ratio, 1.0 / ratio, 0.012) for ratio in (1.0, 1.6, 2.3)]
-        return _struck(take.rate_hz, 0.08, partials)
-
-    knocks = [knock(pitch_hz), 0.9 * knock(pitch_hz * take.uniform(0.6, 0.75))]
+    knocks = []
+    for knock_hz, amplitude in ((pitch_hz, 1.0), (pitch_hz * take.uniform(0.6, 0.75), 0.9)):
+        partials = [(knock_hz * ratio, 1.0 / ratio, 0.012) for ratio in (1.0, 1.6, 2.3)]
+        knocks.append(amplitude * _struck(take.rate_hz, 0.08, partials))
     return _repeat(take, knocks, period_seconds=take.uniform(0.3, 0.6), jitter=0.01)
 
 
@@ -318,23 +287,19 @@ _SOUNDS: dict[str, Callable[[Take], Wave]] = {
     "Heart sounds, heartbeat": _heartbeat,
     "Mains hum": _mains_hum,
     "Music": _music,
-    "Pink noise": partial(_coloured_noise, slope=0.5),
+    "Pink noise": lambda take: _coloured_noise(take, 0.5),
     "Silence": _silence,
-    "Sine wave": _sine_wave,
+    "Sine wave": lambda take: _tone(take, take.pitch(150, 5000)),
     "Siren": _siren,
     "Speech": _speech,
     "Tick-tock": _tick_tock,
-    "White noise": partial(_coloured_noise, slope=0.0),
+    "White noise": lambda take: _coloured_noise(take, 0.0),
     "Wind": _wind,
 }
 
 LABELS: tuple[str, ...] = tuple(_SOUNDS)
 
 _ALREADY_NOISE = {"Pink noise", "Silence", "White noise", "Wind"}
-
-
-def _gain(decibel: float) -> float:
-    return float(10 ** (decibel / 20))
 
 
 def synthesize(label: str, seconds: float, rate_hz: int, seed: int) -> np.ndarray:
@@ -347,7 +312,6 @@ def synthesize(label: str, seconds: float, rate_hz: int, seed: int) -> np.ndarra
     wave = wave / max(float(np.abs(wave).max()), 1e-9)
     if label not in _ALREADY_NOISE:
         hiss = _coloured_noise(take, slope=float(rng.choice((0.0, 0.5))))
-        wave = wave + hiss / np.abs(hiss).max() * _gain(take.uniform(*BACKGROUND_DB))
+        wave = wave + hiss / np.abs(hiss).max() * take.gain(*BACKGROUND_DB)
         wave = wave / np.abs(wave).max()
-    quiet_db, loud_db = FAINT_SILENCE_DB if label == "Silence" else (FAINTEST_DB, LOUDEST_DB)
-    return (wave * _gain(take.uniform(quiet_db, loud_db))).astype(np.float32)
+    return (wave * take.gain(*(FAINT_SILENCE_DB if label == "Silence" else LEVEL_DB))).astype(np.float32)

@@ -14,6 +14,7 @@ UNREADABLE = "UNREADABLE"  # expected of a broken file: an error, and no tag
 
 LAYOUTS = {1: "mono", 2: "stereo"}
 SILENT_VIDEO_SECONDS = 2.0
+PICTURES_A_SECOND = 2
 
 _DEMO_CLIPS: tuple[tuple[str, float, int], ...] = (
     ("Music", 8.0, 44_100),
@@ -37,22 +38,12 @@ class DemoVideo:
     expected: str
 
 
-def _picture(size: tuple[int, int], seed: int) -> np.ndarray:
-    """A gradient of two random colours, which takes little time to encode."""
-    width, height = size
-    left, right = np.random.default_rng(seed).integers(0, 256, size=(2, 3))
-    blend = np.linspace(0.0, 1.0, width)[None, :, None]
-    row = left * (1 - blend) + right * blend
-    return np.ascontiguousarray(np.broadcast_to(row, (height, width, 3)).astype(np.uint8))
-
-
 def write_video(
     path: str | Path | BinaryIO,
     waveform: np.ndarray | None,
     rate_hz: int,
     *,
     picture_seed: int = 0,
-    fps: int = 2,
     size: tuple[int, int] = (64, 48),
     seconds: float | None = None,
 ) -> None:
@@ -65,25 +56,27 @@ def write_video(
         seconds = SILENT_VIDEO_SECONDS if sound is None else sound.shape[1] / rate_hz
     if sound is not None and sound.shape[0] not in LAYOUTS:
         raise ValueError(f"a waveform of {sound.shape[0]} channels: mono or stereo is written")
-    target = str(path) if isinstance(path, Path) else path
-    with av.open(target, "w", format="mp4") as container:
-        video = container.add_stream("mpeg4", rate=fps)
+    with av.open(str(path) if isinstance(path, Path) else path, "w", format="mp4") as container:
+        video = container.add_stream("mpeg4", rate=PICTURES_A_SECOND)
         video.width, video.height = size
         video.pix_fmt = "yuv420p"
         # Streams are added before the first packet: the header is written with it.
-        audio = None
         if sound is not None:
-            audio = container.add_stream("aac", rate=rate_hz, layout=LAYOUTS[sound.shape[0]])
+            layout = LAYOUTS[sound.shape[0]]
+            audio = container.add_stream("aac", rate=rate_hz, layout=layout)
             audio.bit_rate = 64_000 * sound.shape[0]
             audio.options = {"aac_coder": "fast"}
-        picture = av.VideoFrame.from_ndarray(_picture(size, picture_seed), format="rgb24")
+        # A gradient of two random colours, which takes little time to encode.
+        left, right = np.random.default_rng(picture_seed).integers(0, 256, size=(2, 3))
+        blend = np.linspace(0.0, 1.0, size[0])[None, :, None]
+        row = (left * (1 - blend) + right * blend).astype(np.uint8)
+        picture = av.VideoFrame.from_ndarray(np.repeat(row, size[1], axis=0), format="rgb24")
         picture = picture.reformat(format="yuv420p")
-        for index in range(max(1, round(seconds * fps))):
+        for index in range(max(1, round(seconds * PICTURES_A_SECOND))):
             picture.pts = index
             container.mux(video.encode(picture))
         container.mux(video.encode(None))
-        if sound is not None and audio is not None:
-            layout = LAYOUTS[sound.shape[0]]
+        if sound is not None:
             frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound), format="fltp", layout=layout)
             frame.sample_rate = rate_hz
             container.mux(audio.encode(frame))
@@ -98,8 +91,7 @@ def write_demo_videos(folder: str | Path, seed: int = 0) -> list[DemoVideo]:
     for index, (label, seconds, rate_hz) in enumerate(_DEMO_CLIPS):
         name = label.split(",")[0].lower().replace(" ", "-")
         path = folder / f"{index:02d}-{name}.mp4"
-        sound = synthesize(label, seconds, rate_hz, seed)
-        write_video(path, sound, rate_hz, picture_seed=seed + index)
+        write_video(path, synthesize(label, seconds, rate_hz, seed), rate_hz, picture_seed=seed + index)
         videos.append(DemoVideo(path, label))
     no_audio = folder / f"{len(videos):02d}-no-audio.mp4"
     write_video(no_audio, None, 44_100, picture_seed=seed + len(videos), seconds=4.0)

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 
 from .decoders import check_decoders
 from .devices import check_devices
-from .finding import Finding, State
+from .libraries import Finding, State, check_versions
 from .models import check_models
-from .versions import check_versions
 
 __all__ = ["Finding", "State", "examine"]
 

@@ -4,16 +4,13 @@ import io
 import re
 from collections.abc import Iterator
 
-from .finding import Finding, State
-from .libraries import find_import_error, find_version, install_command, shorten
+from .libraries import Finding, State, find_import_error, find_version, install_command, shorten
 
-MODULES = {"pyav": "av", "torchcodec": "torchcodec", "decord": "decord"}  # by decoder
-ABSENT = {
-    "pyav": "is not installed",
-    "torchcodec": "is not installed; it is the fastest where FFmpeg is on the system",
-    "decord": "is not installed; nothing needs it",
+DECODERS = {  # the library of each, and why to install it
+    "pyav": ("av", "every decoder needs it"),
+    "torchcodec": ("torchcodec", "it is the fastest where FFmpeg is on the system"),
+    "decord": ("decord", "nothing needs it"),
 }
-
 TONE_HZ, TONE_SECONDS, CLIP_RATE_HZ = 440.0, 0.5, 44_100
 TOLERANCE_HZ = 10.0  # AAC pads the clip, which widens its spectrum a little
 
@@ -25,19 +22,26 @@ def check_decoders() -> Iterator[Finding]:
         detail = f"{find_version('av') or 'PyAV is not installed'}: {shorten(error)}"
         yield Finding("pyav", "error", detail, install_command("av"))
         return
-    for name in MODULES:
-        yield check_decoder(name, clip)
+    yield from (check_decoder(name, clip) for name in DECODERS)
 
 
 def check_decoder(name: str, clip: bytes) -> Finding:
+    library, use = DECODERS[name]
     state: State = "error" if name == "pyav" else "warning"
-    version = find_version(MODULES[name])
+    version = find_version(library)
     if version is None:
-        return Finding(name, "note", ABSENT[name], install_command(MODULES[name]))
-    if name == "torchcodec" and (message := find_torchcodec_error()):
-        return Finding(name, state, *explain_torchcodec_error(version, message))
-    if reason := find_import_error(MODULES[name]) or find_decoding_error(name, clip):
-        return Finding(name, state, f"{version}: {reason}", install_command(MODULES[name]))
+        return Finding(name, "note", f"is not installed; {use}", install_command(library))
+    if name == "torchcodec":
+        try:
+            import torchcodec
+            from torchcodec.decoders import AudioDecoder
+
+            if getattr(torchcodec, "ffmpeg_major_version", "unknown") is None:
+                AudioDecoder(b"?")  # it imports without FFmpeg, and fails at the first clip
+        except Exception as error:
+            return Finding(name, state, *explain_torchcodec_error(version, str(error)))
+    if reason := find_import_error(library) or find_decoding_error(name, clip):
+        return Finding(name, state, f"{version}: {reason}", install_command(library))
     return Finding(name, "ok", f"{version}, decodes with {describe_ffmpeg(name)}")
 
 
@@ -69,23 +73,8 @@ def find_decoding_error(name: str, clip: bytes) -> str | None:
         return f"does not decode ({shorten(error)})"
     tone_hz = float(np.argmax(np.abs(np.fft.rfft(samples)))) * rate_hz / len(samples)
     if rate_hz != CLIP_RATE_HZ or abs(tone_hz - TONE_HZ) > TOLERANCE_HZ:
-        return (
-            f"decodes a tone of {TONE_HZ:.0f} Hz sampled at {CLIP_RATE_HZ} Hz as one of {tone_hz:.0f} Hz "
-            f"sampled at {rate_hz} Hz"
-        )
-    return None
-
-
-def find_torchcodec_error() -> str | None:
-    """torchcodec's own message on why it finds no FFmpeg; None where it has one."""
-    try:
-        import torchcodec
-        from torchcodec.decoders import AudioDecoder
-
-        if getattr(torchcodec, "ffmpeg_major_version", "unknown") is None:
-            AudioDecoder(b"?")  # it imports without FFmpeg, and fails at the first clip
-    except Exception as error:
-        return str(error)
+        given = f"a tone of {TONE_HZ:.0f} Hz sampled at {CLIP_RATE_HZ} Hz"
+        return f"decodes {given} as one of {tone_hz:.0f} Hz sampled at {rate_hz} Hz"
     return None
 
 
@@ -114,7 +103,7 @@ def explain_torchcodec_error(version: str, message: str) -> tuple[str, str]:
 
 
 def describe_ffmpeg(name: str) -> str:
-    """The FFmpeg that a working decoder uses, as far as it says."""
+    """The FFmpeg that a working decoder uses."""
     if name == "pyav":
         import av
 

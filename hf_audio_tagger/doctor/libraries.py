@@ -1,36 +1,65 @@
-"""The libraries that this package needs: which versions it requires, which are installed, which load."""
+"""Python, this package and the libraries that it needs: which versions are installed, and which load."""
 
 import importlib
+import platform
 import re
 import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
+from typing import Literal
 
 from packaging.requirements import Requirement
 
+from .._version import __version__
 from ..text import one_line
 
-LIBRARIES = (
-    "torch",
-    "torchaudio",
-    "transformers",
-    "datasets",
-    "numpy",
-)  # decoders have a section of their own
+LIBRARIES = ("torch", "torchaudio", "transformers", "datasets", "numpy")  # for decoders see `decoders`
 OTHER_NAMES = {"decord": "eva-decord"}  # the same module, packaged for macOS
 TORCH_PAIR = ("torch", "torchaudio")  # a torchaudio wheel refuses torch builds that it was not made for
-REASON_LETTERS = 200
+# "error": tagging cannot work. "warning": something optional is broken. "note": something optional is absent.
+State = Literal["ok", "note", "warning", "error"]
 
 
-def shorten(error: BaseException | str) -> str:
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was examined, and what to do about it if it does not work."""
+
+    subject: str
+    state: State
+    detail: str
+    remedy: str | None = None
+
+
+def check_versions() -> Iterator[Finding]:
+    yield Finding("Python", "ok", platform.python_version())  # pip refuses versions that do not fit
+    yield Finding("hf-audio-tagger", "ok", __version__)
+    yield from map(check_library, LIBRARIES)
+
+
+def check_library(name: str) -> Finding:
+    """Whether a required library is installed, new enough, and can be imported."""
+    version, requirement = find_version(name), read_requirements().get(name)
+    if version is None:
+        fault = "is not installed"
+    elif requirement and not requirement.specifier.contains(version, prereleases=True):
+        fault = f"{version}, but {requirement.specifier} is needed"
+    elif reason := find_import_error(name):
+        beside = f" beside torch {find_version('torch')}" if name == "torchaudio" else ""
+        fault = f"{version} does not load{beside}: {reason}"
+    else:
+        return Finding(name, "ok", version)
+    return Finding(name, "error", fault, install_command(name))
+
+
+def shorten(error: BaseException) -> str:
     """The message of an error in one short line."""
-    if isinstance(error, str):
-        error = Exception(error)
-    return re.sub(r"\[Errno -?\d+\] ", "", one_line(error, REASON_LETTERS)).rstrip(".")
+    return re.sub(r"\[Errno -?\d+\] ", "", one_line(error, 200)).rstrip(".")
 
 
 def find_version(name: str) -> str | None:
-    for distribution in filter(None, (name, OTHER_NAMES.get(name))):
+    for distribution in (name, OTHER_NAMES.get(name, name)):
         try:
             return metadata.version(distribution)
         except metadata.PackageNotFoundError:
@@ -53,10 +82,9 @@ def find_import_error(name: str) -> str | None:
 def read_requirements() -> dict[str, Requirement]:
     """This package's requirements by name, with those of its extra "fast"."""
     try:
-        lines = metadata.requires("hf-audio-tagger") or []
+        found = map(Requirement, metadata.requires("hf-audio-tagger") or [])
     except metadata.PackageNotFoundError:
         return {}
-    found = map(Requirement, lines)
     return {one.name: one for one in found if one.marker is None or one.marker.evaluate({"extra": "fast"})}
 
 

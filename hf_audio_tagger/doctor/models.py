@@ -3,8 +3,7 @@
 import io
 from collections.abc import Iterator
 
-from .finding import Finding
-from .libraries import LIBRARIES, install_command, shorten
+from .libraries import LIBRARIES, Finding, install_command, shorten
 
 ERRORS_FIRST = "See to the errors above first."
 RATE_HZ = 44_100

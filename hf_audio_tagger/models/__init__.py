@@ -7,14 +7,14 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from ..process import pick_device, prepare_torch
-from .model import AudioModel, ModelOutput
+from .family import AudioModel, ModelOutput
 from .registry import find_family
 from .spec import ModelSpec
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["AudioModel", "ModelOutput", "ModelSpec", "get_model", "identify_model", "read_labels"]
+__all__ = ["AudioModel", "ModelOutput", "ModelSpec", "get_model", "identify_model"]
 
 KEPT_MODELS = 2  # of the latest used in one process
 
@@ -40,11 +40,6 @@ def get_model(spec: ModelSpec, device: str | None = None, rank: int | None = Non
 
 def load(spec: ModelSpec, device: "torch.device") -> AudioModel:
     return find_family(spec.model).load(spec, device)
-
-
-def read_labels(spec: ModelSpec) -> tuple[str, ...]:
-    """A model's class names by index, without building the network or touching a device."""
-    return find_family(spec.model).read_labels(spec)
 
 
 def identify_model(spec: ModelSpec, device: str | None = None) -> tuple[Hashable, ...]:

@@ -1,48 +1,71 @@
 """The files of a checkpoint of transformers: in a folder, in the Hub's cache, or on the Hub."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
-from threading import Thread
 from urllib.parse import urlsplit
 
 from ..text import one_line
 from .family import ModelFiles
+from .weights import call_with_deadline, digest_file
 
-EXTRACTOR_CONFIGS = ("preprocessor_config.json", "processor_config.json")
 # The weights as save_pretrained names them, whole or in shards.
-WEIGHTS = re.compile(r"(model(-\d+-of-\d+)?\.safetensors|pytorch_model(-\d+-of-\d+)?\.bin)(\.index\.json)?")
+WEIGHTS = r"(model(-\d+-of-\d+)?\.safetensors|pytorch_model(-\d+-of-\d+)?\.bin)(\.index\.json)?"
+NEEDED = {
+    "config.json": r"config\.json",
+    "preprocessor_config.json": r"(pre)?processor_config\.json",
+    "model.safetensors": WEIGHTS,
+}
+DIGESTED = (".json", ".safetensors", ".bin", ".py", ".pt", ".pth", ".h5")  # what loading may read
 HUB_SECONDS = 3.0  # for the Hub to answer
 
 
+def digest_folder(path: str) -> str | None:
+    """The digest of a local checkpoint's files; None for what is no folder, such as a Hub id."""
+    folder = Path(path)
+    if not folder.is_dir():
+        return None
+    digest = hashlib.blake2b(digest_size=16)
+    for file in sorted(folder.iterdir()):
+        if file.suffix in DIGESTED and file.is_file():
+            digest.update(f"{file.name}\0{digest_file(str(file))}\0".encode())
+    return digest.hexdigest()
+
+
 def examine_checkpoint(model: str, revision: str | None) -> ModelFiles:
-    """Whether a folder or the cache has all that loading reads, or the Hub has the model."""
+    """Whether a folder or the cache has what loading reads, or the Hub has the model: one HEAD request."""
     folder = Path(model).expanduser()
     if folder.is_dir():
         if missing := list_missing(folder):
             return ModelFiles(False, f"{model} lacks {', '.join(missing)}", "Write it with save_pretrained.")
         return ModelFiles(True, f"{model}: a local folder with all that is needed")
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+
     try:
-        snapshot = find_snapshot(model, revision)
+        config = try_to_load_from_cache(model, "config.json", revision=revision)
     except Exception as error:  # no id of the Hub
         return ModelFiles(False, f"{model}: {explain_error(error)}", "Check the spelling.")
-    missing = list_missing(snapshot) if snapshot else []
-    if snapshot and not missing:
-        size = sum(file.stat().st_size for file in snapshot.iterdir() if file.is_file()) / 1e6
-        return ModelFiles(True, f"{model}: in the cache, {size:.0f} MB ({snapshot.parents[1]})")
-    cached = f"{model}: " + (f"in the cache without {', '.join(missing)}" if missing else "not in the cache")
-    reason = explain_unreachable(model, revision, HUB_SECONDS)
-    if reason is None:
-        return ModelFiles(True, f"{cached}; {hub_host()} has it, the first use downloads it")
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    command = f"hf download {model}" + (f" --revision {revision}" if revision else "")
-    return ModelFiles(
-        False,
-        f"{cached}, and {reason}",
-        f"Where there is a network run `{command}` and copy its folder in the cache to {HF_HUB_CACHE} here; "
-        "or name another model or a local folder.",
-    )
+    cached = f"{model}: not in the cache"
+    if isinstance(config, str):
+        snapshot = Path(config).parent
+        missing = list_missing(snapshot)
+        if not missing:
+            size = sum(file.stat().st_size for file in snapshot.iterdir() if file.is_file()) / 1e6
+            return ModelFiles(True, f"{model}: in the cache, {size:.0f} MB ({snapshot.parents[1]})")
+        cached = f"{model}: in the cache without {', '.join(missing)}"
+    url = hf_hub_url(model, "config.json", revision=revision)
+    try:
+        call_with_deadline(lambda: get_hf_file_metadata(url, timeout=HUB_SECONDS), HUB_SECONDS)
+    except Exception as error:
+        command = f"hf download {model}" + (f" --revision {revision}" if revision else "")
+        return ModelFiles(
+            False,
+            f"{cached}, and {explain_error(error)}",
+            f"Where there is a network run `{command}` and copy its folder in the cache to "
+            f"{constants.HF_HUB_CACHE} here; or name another model or a local folder.",
+        )
+    return ModelFiles(True, f"{cached}; {hub_host()} has it, the first use downloads it")
 
 
 def hub_host() -> str:
@@ -52,49 +75,16 @@ def hub_host() -> str:
     return urlsplit(constants.ENDPOINT).netloc.rpartition("@")[2]
 
 
-def find_snapshot(model: str, revision: str | None = None) -> Path | None:
-    """The folder in the cache that has a model's config, whatever else it has or lacks."""
-    from huggingface_hub import try_to_load_from_cache
-
-    config = try_to_load_from_cache(model, "config.json", revision=revision)
-    return Path(config).parent if isinstance(config, str) else None
-
-
 def list_missing(folder: Path) -> list[str]:
     """What an audio classification model needs and the folder lacks, with shards that an index names."""
     names = {file.name for file in folder.iterdir() if file.is_file()}
+    missing = [
+        part for part, pattern in NEEDED.items() if not any(re.fullmatch(pattern, name) for name in names)
+    ]
     shards: set[str] = set()
     for index in folder.glob("*.index.json"):
         shards.update(json.loads(index.read_text()).get("weight_map", {}).values())
-    parts = {
-        "config.json": "config.json" in names,
-        "preprocessor_config.json": any(name in names for name in EXTRACTOR_CONFIGS),
-        "model.safetensors": any(map(WEIGHTS.fullmatch, names)),
-    }
-    return [part for part, is_present in parts.items() if not is_present] + sorted(shards - names)
-
-
-def explain_unreachable(model: str, revision: str | None, seconds: float) -> str | None:
-    """Why the Hub does not give a model; None where it does. One HEAD request.
-
-    The deadline covers the whole request: no timeout of HTTP covers the look-up of a host's name.
-    """
-    reasons: list[str | None] = []
-
-    def request() -> None:
-        from huggingface_hub import get_hf_file_metadata, hf_hub_url
-
-        try:
-            get_hf_file_metadata(hf_hub_url(model, "config.json", revision=revision), timeout=seconds)
-        except Exception as error:
-            reasons.append(explain_error(error))
-        else:
-            reasons.append(None)
-
-    thread = Thread(target=request, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return reasons[0] if reasons else f"{hub_host()} does not answer within {seconds:g} s"
+    return missing + sorted(shards - names)
 
 
 def explain_error(error: Exception) -> str:
@@ -109,7 +99,5 @@ def explain_error(error: Exception) -> str:
         errors.OfflineModeIsEnabled: "HF_HUB_OFFLINE=1 forbids the network",
         errors.HFValidationError: "it is neither a folder here nor an id such as name/model",
     }
-    for kind, reason in reasons.items():
-        if isinstance(error, kind):
-            return reason
-    return f"{hub_host()} cannot be reached ({one_line(error, 200).rstrip('.')})"
+    unreachable = f"{hub_host()} cannot be reached ({one_line(error, 200).rstrip('.')})"
+    return next((reason for kind, reason in reasons.items() if isinstance(error, kind)), unreachable)

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ..errors import ModelError
 from ..process import on_every_core
+from .family import ModelOutput
 from .front_ends.logmel import FRAME_SAMPLES, MEL_BANDS, PATCH_FRAMES, RATE_HZ, WINDOW_SAMPLES, log_mel
-from .model import ModelOutput
 
 PATCH_SHAPE = (PATCH_FRAMES, MEL_BANDS)
 
@@ -46,28 +46,20 @@ class PatchModel:
         on_cpu = self.device.type == "cpu"
         size = CPU_CHUNK if on_cpu else DEVICE_CHUNK
         chunks = [windows[start : start + size] for start in range(0, len(windows), size)]
-        return ModelOutput.concatenate(
-            on_every_core(self.predict_chunk, chunks)
-            if on_cpu
-            else [self.predict_chunk(chunk) for chunk in chunks]
-        )
+        outputs = on_every_core(self.predict_chunk, chunks) if on_cpu else map(self.predict_chunk, chunks)
+        return ModelOutput.concatenate(list(outputs))
 
     @torch.inference_mode()
     def predict_chunk(self, windows: Sequence[np.ndarray]) -> ModelOutput:
-        sound = torch.from_numpy(stack_windows(windows)).to(self.device)
+        stack = np.zeros((max(len(windows), MIN_CHUNK), WINDOW_SAMPLES), dtype=np.float32)
+        for row, window in zip(stack, windows, strict=False):
+            if window.ndim != 1 or len(window) > WINDOW_SAMPLES:
+                raise ModelError(
+                    f"a window is mono and holds at most {WINDOW_SAMPLES} samples, not {window.shape}"
+                )
+            row[: len(window)] = window
+        sound = torch.from_numpy(stack).to(self.device)
         # The logarithm of a quiet sound needs float32, whatever the network's dtype.
         patches = log_mel(sound, self.log_offset).to(self.dtype)
         outputs = [output[: len(windows)].float().cpu().numpy() for output in self.network(patches)]
         return ModelOutput(embeddings=outputs[0], logits=outputs[1])
-
-
-def stack_windows(windows: Sequence[np.ndarray]) -> np.ndarray:
-    """Windows as one array (n, 15600), padded with zeros; at least `MIN_CHUNK` rows."""
-    sound = np.zeros((max(len(windows), MIN_CHUNK), WINDOW_SAMPLES), dtype=np.float32)
-    for row, window in zip(sound, windows, strict=False):
-        if window.ndim != 1 or len(window) > WINDOW_SAMPLES:
-            raise ModelError(
-                f"a window is mono and holds at most {WINDOW_SAMPLES} samples, not {window.shape}"
-            )
-        row[: len(window)] = window
-    return sound

@@ -2,8 +2,7 @@
 
 from ..checks import invalid
 from ..errors import SettingsError
-from .families.demo import DEMO
-from .families.pretrained import PRETRAINED
+from .families.pretrained import DEMO, PRETRAINED
 from .families.vggish import VGGISH
 from .families.yamnet import YAMNET
 from .family import Family
@@ -25,10 +24,10 @@ def find_family(model: str) -> Family:
 def check_spec(spec: ModelSpec) -> None:
     """Refuse what the model's family does not take."""
     family = find_family(spec.model)
-    if spec.weights is not None and family.release is None:
-        names = " and ".join(repr(family.name) for family in FAMILIES if family.release)
-        raise SettingsError(f"weights= goes with model={names}; {spec.model!r} brings its own.")
     if spec.weights is not None:
+        if family.release is None:
+            names = " and ".join(repr(family.name) for family in FAMILIES if family.release)
+            raise SettingsError(f"weights= goes with model={names}; {spec.model!r} brings its own.")
         check_weights(spec.weights)
     for name, value, choices in (
         ("engine", spec.engine, family.engines),

@@ -1,16 +1,19 @@
 """Which model is asked for, and in which dtype and engine."""
 
+import ctypes
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..compat.other_libraries import find_bfloat16_units
 from ..process import pick_device
-from .dtypes import has_native_bfloat16
 
 if TYPE_CHECKING:
     import torch
 
 DTYPES = ("float32", "bfloat16", "float16", "auto")
 ENGINES = ("torch", "openvino")
+BFLOAT16_CAPABILITY = (8, 0)  # Ampere; older GPUs emulate it
 
 
 @dataclass(frozen=True)
@@ -25,14 +28,20 @@ class ModelSpec:
     dtype: str = "float32"
     engine: str = "torch"
 
-    def torch_dtype(self, device: "torch.device") -> "torch.dtype":
-        """The dtype to compute in; "auto" is bfloat16 where the hardware has it natively."""
+    def resolve_dtype(self, device: str | None) -> str:
+        """The dtype's name; "auto" is bfloat16 where the hardware has it. None: a worker's device."""
+        if self.dtype != "auto":
+            return self.dtype
         import torch
 
-        if self.dtype == "auto":
-            return torch.bfloat16 if has_native_bfloat16(device) else torch.float32
-        dtype = getattr(torch, self.dtype)
-        assert isinstance(dtype, torch.dtype)
+        is_native = has_native_bfloat16(torch.device(pick_device(device, 0)))
+        return "bfloat16" if is_native else "float32"
+
+    def torch_dtype(self, device: "torch.device") -> "torch.dtype":
+        """The dtype to compute in."""
+        import torch
+
+        dtype: torch.dtype = getattr(torch, self.resolve_dtype(str(device)))
         return dtype
 
     def loading_dtype(self, device: "torch.device") -> "torch.dtype":
@@ -41,10 +50,41 @@ class ModelSpec:
 
         return self.torch_dtype(device) if self.engine == "torch" else torch.float32
 
-    def resolve_dtype(self, device: str | None) -> str:
-        """The dtype's name; for "auto", the one on that device, or on the one that a worker would pick."""
-        if self.dtype != "auto":
-            return self.dtype
-        import torch
 
-        return str(self.torch_dtype(torch.device(pick_device(device, 0)))).removeprefix("torch.")
+def has_native_bfloat16(device: "torch.device") -> bool:
+    """True where a bfloat16 product is one instruction and not an emulation.
+
+    On CUDA, where all GPUs of the machine have it: workers on different ones compute alike.
+    """
+    import torch
+
+    if device.type == "cuda":
+        capabilities = nvidia_capabilities()
+        return bool(torch.version.hip or (capabilities and min(capabilities) >= BFLOAT16_CAPABILITY))
+    return device.type == "cpu" and bool(find_bfloat16_units())
+
+
+def nvidia_capabilities() -> list[tuple[int, int]]:
+    """The compute capability of every GPU that the driver's NVML library lists; [] without it.
+
+    torch.cuda.get_device_capability opens a CUDA context, and no process forked after that could use CUDA.
+    """
+    try:
+        nvml = ctypes.CDLL("nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1")
+    except OSError:
+        return []
+    if nvml.nvmlInit_v2() != 0:
+        return []
+    count, device, major, minor = ctypes.c_uint(), ctypes.c_void_p(), ctypes.c_int(), ctypes.c_int()
+    found = []
+    try:
+        if nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)) != 0:
+            return []
+        for index in range(count.value):
+            failed = nvml.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(device))
+            if failed or nvml.nvmlDeviceGetCudaComputeCapability(device, *map(ctypes.byref, (major, minor))):
+                return []
+            found.append((major.value, minor.value))
+        return found
+    finally:
+        nvml.nvmlShutdown()

@@ -1,4 +1,4 @@
-"""The audio model of any checkpoint of transformers, with its own feature extractor."""
+"""Checkpoints of transformers as audio models: any with its own feature extractor, AST with a faster one."""
 
 import threading
 from collections.abc import Sequence
@@ -9,10 +9,16 @@ import numpy as np
 import torch
 
 from ..audioset.ontology import labels_are_audioset
-from .model import ModelOutput
+from ..process import on_every_core
+from .engines.openvino import OpenvinoNetwork
+from .family import ModelOutput
+from .front_ends.kaldi import FilterBank
+from .networks.ast import AstNetwork, prune_last_layer
 
 FREE_LENGTH_SECONDS = 10.0  # a window for a model that takes any length
 FRAME_SECONDS = 0.025
+LARGE_PARAMETERS = 20_000_000  # of a larger model one window fills a CPU's caches
+SMALL_MODEL_WINDOWS = 4
 
 
 class TransformersModel:
@@ -28,9 +34,12 @@ class TransformersModel:
         self.model, self.extractor, self.device = model, extractor, device
         self.dtype = model.dtype
         self.labels = read_class_names(model.config)
-        self.multi_label = is_multi_label(model.config, self.labels)
+        problem = getattr(model.config, "problem_type", None)
+        says_so = problem == "multi_label_classification"
+        self.multi_label = says_so if problem else labels_are_audioset(self.labels)
         self.rate_hz = int(extractor.sampling_rate)
-        self.window_samples = choose_window_samples(extractor, self.rate_hz)
+        # What the extractor pads or cuts to, where it has such a length (Whisper: 30 s).
+        self.window_samples = int(getattr(extractor, "n_samples", None) or FREE_LENGTH_SECONDS * self.rate_hz)
         self.hop_samples = self.window_samples
         self.frame_samples = compute_frame_samples(model.config, self.rate_hz)
         self.latest = threading.local()  # the classifier's last input, in each thread
@@ -38,7 +47,8 @@ class TransformersModel:
         self.embedding_size: int | None = None
         if classifier is not None:
             classifier.register_forward_pre_hook(self.keep_pooled)
-            self.embedding_size = find_embedding_size(classifier)
+            linear = (module for module in classifier.modules() if isinstance(module, torch.nn.Linear))
+            self.embedding_size = next((module.in_features for module in linear), None)
 
     def keep_pooled(self, _: Any, inputs: tuple[Any, ...]) -> None:
         self.latest.pooled = inputs[0]
@@ -80,20 +90,9 @@ def read_class_names(config: Any) -> tuple[str, ...]:
     return tuple(str(config.id2label[index]) for index in range(config.num_labels))
 
 
-def is_multi_label(config: Any, labels: tuple[str, ...]) -> bool:
-    """As the config says; else whether the labels are AudioSet's, where a clip has several."""
-    problem = getattr(config, "problem_type", None)
-    return problem == "multi_label_classification" if problem else labels_are_audioset(labels)
-
-
-def choose_window_samples(extractor: Any, rate_hz: int) -> int:
-    """The length that the extractor pads or cuts to, where it has one (Whisper: 30 s)."""
-    return int(getattr(extractor, "n_samples", None) or FREE_LENGTH_SECONDS * rate_hz)
-
-
 def compute_frame_samples(config: Any, rate_hz: int) -> int:
     """The shortest sound that the model takes: what its convolutions span, else 25 ms."""
-    kernels, strides = getattr(config, "conv_kernel", None), getattr(config, "conv_stride", None)
+    kernels, strides = (getattr(config, name, None) for name in ("conv_kernel", "conv_stride"))
     if not kernels or not strides:
         return round(FRAME_SECONDS * rate_hz)
     span, step = 1, 1
@@ -103,9 +102,56 @@ def compute_frame_samples(config: Any, rate_hz: int) -> int:
     return span + step  # two frames: some heads normalize over time
 
 
-def find_embedding_size(classifier: Any) -> int | None:
-    """The width of the classifier's input."""
-    for module in classifier.modules():
-        if isinstance(module, torch.nn.Linear):
-            return module.in_features
-    return None
+class AstModel(TransformersModel):
+    """A checkpoint whose feature extractor is AST's, whose numbers are computed here for a whole batch."""
+
+    def __init__(self, model: Any, extractor: Any, device: torch.device) -> None:
+        super().__init__(model, extractor, device)
+        self.bank = FilterBank(self.rate_hz, extractor.num_mel_bins, device)
+        self.frames = int(extractor.max_length)
+        self.frame_samples = self.bank.frame_samples
+        self.hop_samples = self.frames * self.bank.shift_samples  # 1,024 frames: 10.24 s
+        self.window_samples = self.hop_samples - self.bank.shift_samples + self.frame_samples
+        self.chunk_windows: int | None = None  # windows that the model takes at a time; None: all
+        if device.type == "cpu":
+            # A large model gains nothing from more windows, and the outputs of its layers become so large
+            # that the system allocates new memory for each: 5 to 10 % of AST-base's time.
+            is_large = sum(parameter.numel() for parameter in model.parameters()) > LARGE_PARAMETERS
+            self.chunk_windows = 1 if is_large else SMALL_MODEL_WINDOWS
+        prune_last_layer(model)
+
+    def predict(self, windows: Sequence[np.ndarray]) -> ModelOutput:
+        """In chunks that the cores share, where there are enough. The front end pads all to one length."""
+        size = self.chunk_windows or len(windows)
+        chunks = [windows[start : start + size] for start in range(0, len(windows), size)]
+        if len(chunks) < torch.get_num_threads():
+            chunks = [windows]
+        return ModelOutput.concatenate(on_every_core(self.predict_equal_lengths, chunks))
+
+    def features(self, windows: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
+        lengths = [len(window) for window in windows]
+        padded = torch.zeros(len(windows), max(lengths), pin_memory=self.device.type == "cuda")
+        for row, window in zip(padded, windows, strict=True):
+            row[: len(window)] = torch.from_numpy(np.ascontiguousarray(window))
+        energies = self.bank.log_mel(padded.to(self.device, non_blocking=True))[:, : self.frames]
+        for row, length in zip(energies, lengths, strict=True):
+            row[self.bank.count_frames(length) :] = 0  # as the extractor pads: features, before normalizing
+        energies = torch.nn.functional.pad(energies, (0, 0, 0, self.frames - energies.shape[1]))
+        if self.extractor.do_normalize:
+            energies = (energies - self.extractor.mean) / (self.extractor.std * 2)
+        return {"input_values": energies.to(self.dtype)}
+
+
+class OpenvinoAstModel(AstModel):
+    """An AST whose network is converted to OpenVINO."""
+
+    def __init__(self, model: Any, extractor: Any, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__(model, extractor, device)
+        row_shape = (self.frames, extractor.num_mel_bins)
+        self.network = OpenvinoNetwork(AstNetwork(model).eval(), row_shape, device, dtype)
+        self.chunk_windows = None  # the network shares rows among the cores
+        del self.model  # frees weights that the converted network has copied
+
+    def forward(self, inputs: dict[str, torch.Tensor]) -> ModelOutput:
+        logits, pooled = self.network(inputs["input_values"])
+        return ModelOutput(logits.numpy(), pooled.numpy())

@@ -1,18 +1,31 @@
-"""Weights that come as one file: where it is, or the URL that it is downloaded from. Imports no torch."""
+"""Weights that come as one file: where it is, its download, and its digest. Imports no torch."""
 
 import hashlib
 import os
+import time
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from functools import lru_cache
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Thread
+from typing import BinaryIO, TypeVar
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
+from ..atomic_files import open_atomic
 from ..cells import is_url
 from ..errors import ModelError, SettingsError
-from .download import download
 
-CACHE_VARIABLE = "HF_AUDIO_TAGGER_CACHE"
 URL_SCHEMES = ("http", "https", "file")
+TIMEOUT_SECONDS = 60.0  # without a byte from the server
+PATIENCE_SECONDS = 60.0  # a download that takes longer has to keep up LEAST_BYTES_A_SECOND
+LEAST_BYTES_A_SECOND = 20_000
+LARGEST_BYTES = 1 << 30  # VGGish, the largest, has 289 MB
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -26,7 +39,7 @@ class Release:
 
 def cache_folder() -> Path:
     """`$HF_AUDIO_TAGGER_CACHE`, or `~/.cache/hf_audio_tagger`."""
-    folder = os.environ.get(CACHE_VARIABLE)
+    folder = os.environ.get("HF_AUDIO_TAGGER_CACHE")
     return Path(folder) if folder else Path.home() / ".cache" / "hf_audio_tagger"
 
 
@@ -44,23 +57,30 @@ def check_weights(weights: str) -> None:
         )
 
 
-def find_weights(weights: str | Path | None, release: Release) -> Path:
+def find_weights(weights: str | None, release: Release) -> Path:
     """The file that the user names by path or URL, or the one in the cache folder.
 
     A URL is downloaded once, to a file in the cache folder that is no default. Remove it to download again.
     """
     if weights is None:
-        return find_cached(release)
-    path = locate_weights(str(weights), release)
+        folder = cache_folder()
+        for path in (folder / name for name in release.files):
+            if path.is_file():
+                return path
+        raise ModelError(
+            f"no weights for {release.model!r}: {folder} holds no {' or '.join(release.files)}. "
+            f"They are published at {' and '.join(release.sources)}. Put one there, or name a path or "
+            f'URL: build_tagger("{release.model}", weights="{release.files[0]}")'
+        )
+    path = locate_weights(weights, release)
     if path.is_file():
         return path
-    if not is_remote(str(weights)):
+    if not is_remote(weights):
         raise ModelError(f"no weights at {path}")
     try:
-        download(str(weights), path)
-    except OSError as error:
-        shown = without_secrets(str(weights))
-        raise ModelError(f"cannot download {shown} to {path.parent}: {error}") from error
+        download(weights, path)
+    except (OSError, ValueError, HTTPException) as error:
+        raise ModelError(f"cannot download {without_secrets(weights)} to {path.parent}: {error}") from error
     return path
 
 
@@ -75,25 +95,11 @@ def is_remote(weights: str) -> bool:
 
 def locate_weights(weights: str, release: Release) -> Path:
     """The file of a path or URL, which may have to be downloaded."""
+    url = urlsplit(weights)
     if is_remote(weights):
         digest = hashlib.sha256(weights.encode()).hexdigest()[:16]
-        return cache_folder() / f"{release.model}-{digest}{Path(urlsplit(weights).path).suffix}"
-    scheme, separator, _ = weights.partition("://")
-    if separator and scheme.lower() != "file":
-        raise ModelError(f"weights must be a path or a URL of http, https or file; got {scheme.lower()}://")
-    return Path(url2pathname(urlsplit(weights).path) if separator else weights).expanduser()
-
-
-def find_cached(release: Release) -> Path:
-    folder = cache_folder()
-    for name in release.files:
-        if (folder / name).is_file():
-            return folder / name
-    raise ModelError(
-        f"no weights for {release.model!r}: {folder} holds no {' or '.join(release.files)}. "
-        f"They are published at {' and '.join(release.sources)}. Put one there, or name a path or "
-        f'URL: build_tagger("{release.model}", weights="{release.files[0]}")'
-    )
+        return cache_folder() / f"{release.model}-{digest}{Path(url.path).suffix}"
+    return Path(urllib.request.url2pathname(url.path) if url.scheme == "file" else weights).expanduser()
 
 
 def without_secrets(url: str) -> str:
@@ -104,3 +110,60 @@ def without_secrets(url: str) -> str:
     """
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def download(url: str, path: Path) -> None:
+    """Write `path` whole or not at all, with limits on time and size that hold whatever the server does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    seconds = TIMEOUT_SECONDS + PATIENCE_SECONDS  # urllib's timeout starts anew with each byte of the headers
+    with (
+        call_with_deadline(lambda: urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS), seconds) as response,
+        TemporaryDirectory(dir=path.parent) as folder,
+        open_atomic(path, Path(folder)) as file,
+    ):
+        size = copy_body(response, file)
+        length = response.headers.get("Content-Length")
+        if length is not None and int(length) != size:  # urllib takes a lost connection for the end
+            raise OSError(f"{size} bytes came of {length}")
+
+
+def call_with_deadline(function: Callable[[], Result], seconds: float) -> Result:
+    """The function's result. It runs in a thread: a request's own timeout does not cover all of it."""
+    result: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            result.set_result(function())
+        except BaseException as error:
+            result.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    if not wait([result], seconds).done:
+        raise TimeoutError(f"no answer within {seconds:g} s")
+    return result.result()
+
+
+def copy_body(response: HTTPResponse, file: BinaryIO) -> int:
+    """How many bytes were copied. Raises where the server is too slow or does not stop."""
+    started = time.monotonic()
+    size = 0
+    while block := response.read1(1 << 16):  # `read` would wait for all of them
+        size += file.write(block)
+        seconds = time.monotonic() - started
+        if size > LARGEST_BYTES:
+            raise OSError(f"it has more than {LARGEST_BYTES} bytes, and no weights are as large")
+        if seconds > PATIENCE_SECONDS and size < seconds * LEAST_BYTES_A_SECOND:
+            raise OSError(f"only {size / seconds:.0f} bytes a second came, fewer than {LEAST_BYTES_A_SECOND}")
+    return size
+
+
+def digest_file(path: str) -> str:
+    """The digest of a file's whole content, read once for each size and modification time."""
+    info = os.stat(path)
+    return _digest_content(path, info.st_size, info.st_mtime_ns, info.st_ino)
+
+
+@lru_cache(maxsize=64)
+def _digest_content(path: str, size: int, mtime_ns: int, inode: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

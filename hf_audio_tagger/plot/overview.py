@@ -14,7 +14,7 @@ import torch
 from ..errors import MediaError
 from ..media.resample import read_resampled
 from ..media.sound import Sound
-from ..models.front_ends.kaldi import LOWEST_HZ, build_filter_bank
+from ..models.front_ends.kaldi import LOWEST_HZ, FilterBank
 from ..process import prepare_torch
 from ..windows import pad_to
 
@@ -45,7 +45,7 @@ class Overview:
 def read_overview(sound: Sound, name: str) -> Overview:
     """Read a clip from beginning to end."""
     prepare_torch()
-    bank = build_filter_bank(RATE_HZ, BANDS, torch.device("cpu"))
+    bank = FilterBank(RATE_HZ, BANDS, torch.device("cpu"))
     width = bank.shift_samples  # of a column
     empty: dict[np.ufunc, Any] = {
         np.minimum: np.float32(np.inf),

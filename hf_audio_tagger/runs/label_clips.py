@@ -17,7 +17,7 @@ from .collection import Collection, identify_content, is_local_file
 from .journal import Entry
 
 if TYPE_CHECKING:
-    from ..models.model import AudioModel
+    from ..models.family import AudioModel
     from ..pipeline import ClipEnd, ScoredWindows
 
 

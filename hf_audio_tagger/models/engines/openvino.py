@@ -30,16 +30,24 @@ class OpenvinoNetwork:
         row_shape: tuple[int, ...],
         device: torch.device,
         dtype: torch.dtype,
-        request_rows: int = 1,
+        rows: int = 1,
     ) -> None:
         if device.type != "cpu":
             raise SettingsError("engine='openvino' computes on the CPU; pass device='cpu'.")
         if dtype not in PRECISIONS:
             raise SettingsError(f"engine='openvino' computes in float32 or bfloat16, not in {dtype}.")
         refuse_after_fork()
-        self.converted = convert_network(network, row_shape)
+        try:
+            import openvino
+        except ImportError as error:
+            raise ModelError('engine="openvino" needs pip install "hf-audio-tagger[openvino]".') from error
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of tracing, which the converter does
+            example = torch.zeros(2, *row_shape)
+            self.converted = openvino.convert_model(network, example_input=example, input=[(-1, *row_shape)])
+        self.openvino = openvino
         self.precision = PRECISIONS[dtype]
-        self.request_rows = request_rows
+        self.request_rows = rows
         self.cores = core_share()
         self.lock = threading.Lock()  # a request serves one caller at a time
 
@@ -51,7 +59,8 @@ class OpenvinoNetwork:
         with self.lock:
             parts = self.run_on_each_core([inputs[start : start + size] for start in range(0, shared, size)])
             if shared < len(inputs):
-                parts.append(self.run_on_all_cores(inputs[shared:]))
+                outputs = self.request.infer([inputs[shared:]], share_inputs=True)
+                parts.append([np.array(output, np.float32) for output in outputs.values()])
         return [torch.from_numpy(np.concatenate(outputs)) for outputs in zip(*parts, strict=True)]
 
     def run_on_each_core(self, parts: Sequence[np.ndarray]) -> list[Sequence[np.ndarray]]:
@@ -67,15 +76,9 @@ class OpenvinoNetwork:
                 raise result
         return results
 
-    def run_on_all_cores(self, rows: np.ndarray) -> Sequence[np.ndarray]:
-        outputs = self.request.infer([rows], share_inputs=True)
-        return [np.array(output, np.float32) for output in outputs.values()]
-
     @cached_property
     def queue(self) -> Any:
-        from openvino import AsyncInferQueue
-
-        queue = AsyncInferQueue(self.compile(NUM_STREAMS=self.cores), self.cores)
+        queue = self.openvino.AsyncInferQueue(self.compile(NUM_STREAMS=self.cores), self.cores)
         queue.set_callback(keep_result)
         return queue
 
@@ -84,10 +87,8 @@ class OpenvinoNetwork:
         return self.compile(NUM_STREAMS=1).create_infer_request()
 
     def compile(self, **streams: int) -> Any:
-        import openvino
-
         settings = {"INFERENCE_PRECISION_HINT": self.precision, "INFERENCE_NUM_THREADS": self.cores}
-        return openvino.Core().compile_model(self.converted, "CPU", {**settings, **streams})
+        return self.openvino.Core().compile_model(self.converted, "CPU", {**settings, **streams})
 
 
 def keep_result(request: Any, target: tuple[list[Any], int]) -> None:
@@ -99,22 +100,7 @@ def keep_result(request: Any, target: tuple[list[Any], int]) -> None:
         results[index] = error
 
 
-def convert_network(network: nn.Module, row_shape: tuple[int, ...]) -> Any:
-    try:
-        import openvino
-    except ImportError as error:
-        raise ModelError(
-            "engine='openvino' needs OpenVINO: pip install \"hf-audio-tagger[openvino]\"."
-        ) from error
-    with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of tracing, which the converter does
-        return openvino.convert_model(
-            network, example_input=torch.zeros(2, *row_shape), input=[(-1, *row_shape)]
-        )
-
-
 def refuse_after_fork() -> None:
-    """A process forked after OpenVINO has run would wait for threads that do not exist in it."""
     if inherits_openvino():
         raise ProcessError(
             "OpenVINO was used in the parent process, and forked workers cannot use it after that. Tag "

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 
 from ...audioset.ontology import Category
 from ...errors import ModelError
-from ..family import Family, ModelFiles
-from ..file_digests import digest_file
-from ..model import AudioModel
+from ..family import AudioModel, Family, ModelFiles
 from ..spec import ModelSpec
-from ..weights import Release, find_weights
+from ..weights import Release, digest_file, find_weights
 
 if TYPE_CHECKING:
     import torch
@@ -43,15 +41,8 @@ class PatchFamily(Family):
         if spec.engine == "openvino":
             precision = spec.torch_dtype(device)
             network = OpenvinoNetwork(network, PATCH_SHAPE, device, precision, OPENVINO_PATCHES)
-        return PatchModel(
-            network=network,
-            log_offset=self.log_offset,
-            labels=self.name_classes(has_classifier),
-            hop_samples=self.hop_samples,
-            embedding_size=self.embedding_size,
-            device=device,
-            dtype=dtype,
-        )
+        shape = (self.name_classes(has_classifier), self.hop_samples, self.embedding_size)
+        return PatchModel(network, self.log_offset, *shape, device, dtype)
 
     def read_labels(self, spec: ModelSpec) -> tuple[str, ...]:
         return self.name_classes()

@@ -1,47 +1,60 @@
-"""Any audio classification checkpoint of transformers, on the Hub or in a folder."""
+"""Any audio classification checkpoint of transformers, on the Hub or in a folder; one is packaged."""
 
 import os
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...demo import CHECKPOINT
 from ...errors import ModelError
 from ...text import one_line
-from ..checkpoint_files import examine_checkpoint
-from ..family import Family, ModelFiles
-from ..file_digests import digest_folder
-from ..model import AudioModel
+from ..checkpoint_files import digest_folder, examine_checkpoint
+from ..family import AudioModel, Family, ModelFiles
 from ..spec import ModelSpec
 
 if TYPE_CHECKING:
     import torch
 
 
+@dataclass(frozen=True)
 class PretrainedFamily(Family):
-    name = "transformers"
+    name: str
+    packaged: Path | None = None  # the one checkpoint of the family, which `name` names
 
     def recognizes(self, model: str) -> bool:
-        return True
+        return self.packaged is None or model == self.name
 
     def locate(self, spec: ModelSpec) -> str:
         """The id or folder that transformers loads."""
-        return os.path.expanduser(spec.model)
+        return str(self.packaged or os.path.expanduser(spec.model))
 
     def load(self, spec: ModelSpec, device: "torch.device") -> AudioModel:
-        from transformers import ASTFeatureExtractor
+        import transformers as hf
 
-        from ..ast_model import AstModel, OpenvinoAstModel
-        from ..transformers_model import TransformersModel
+        from ..transformers_model import AstModel, OpenvinoAstModel, TransformersModel
 
-        model, extractor = load_checkpoint(spec, self.locate(spec), device)
-        is_ast = type(extractor) is ASTFeatureExtractor
-        with quiet():
-            if spec.engine == "torch":
-                return (AstModel if is_ast else TransformersModel)(model, extractor, device)
-            if is_ast:
+        source = self.locate(spec)
+        with explain_failure(spec) as common:
+            config = hf.AutoConfig.from_pretrained(source, **common)
+            extractor = hf.AutoFeatureExtractor.from_pretrained(source, **common)
+            common |= {"config": config, "dtype": spec.loading_dtype(device), "output_loading_info": True}
+            model, report = hf.AutoModelForAudioClassification.from_pretrained(source, **common)
+        if untrained := sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]])):
+            # transformers would fill them at random, and every tag would be a guess.
+            raise ModelError(
+                f"The checkpoint {spec.model!r} has no trained weights for {', '.join(untrained[:5])}: it "
+                "was not trained to classify audio. Name a checkpoint that was fine-tuned for it."
+            )
+        model = model.eval().to(device)
+        is_ast = type(extractor) is hf.ASTFeatureExtractor
+        if spec.engine == "torch":
+            return (AstModel if is_ast else TransformersModel)(model, extractor, device)
+        if is_ast:
+            with quiet():
                 return OpenvinoAstModel(model, extractor, device, spec.torch_dtype(device))
-        kind = model.config.model_type
+        kind = config.model_type
         raise ModelError(f"engine='openvino' runs AST, YAMNet and VGGish; {spec.model!r} is a {kind}.")
 
     def read_labels(self, spec: ModelSpec) -> tuple[str, ...]:
@@ -49,11 +62,8 @@ class PretrainedFamily(Family):
 
         from ..transformers_model import read_class_names
 
-        try:
-            with quiet():
-                return read_class_names(AutoConfig.from_pretrained(self.locate(spec), **hub_arguments(spec)))
-        except Exception as error:
-            raise ModelError(describe_failure(spec, error)) from error
+        with explain_failure(spec) as common:
+            return read_class_names(AutoConfig.from_pretrained(self.locate(spec), **common))
 
     def identify(self, spec: ModelSpec) -> tuple[Hashable, ...]:
         """A Hub id counts by its revision."""
@@ -61,55 +71,35 @@ class PretrainedFamily(Family):
         return digest_folder(source) or source, spec.revision, spec.trust_remote_code, None
 
     def find_files(self, spec: ModelSpec) -> ModelFiles:
+        if self.packaged:
+            return ModelFiles(True, f"{self.name} is packaged")
         return examine_checkpoint(spec.model, spec.revision)
 
 
-PRETRAINED = PretrainedFamily()
+PRETRAINED = PretrainedFamily("transformers")
+DEMO = PretrainedFamily("demo", CHECKPOINT)  # a small AST that names synthesized sounds
 
 
-def load_checkpoint(spec: ModelSpec, source: str, device: "torch.device") -> tuple[Any, Any]:
-    """A checkpoint's model and its feature extractor."""
-    from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForAudioClassification
-
-    common = hub_arguments(spec)
+@contextmanager
+def explain_failure(spec: ModelSpec) -> Iterator[dict[str, Any]]:
+    """Load quietly, with these arguments; errors say which model cannot be loaded, why, and what to do."""
+    settings = {name: getattr(spec, name) for name in ("revision", "trust_remote_code", "token")}
     try:
         with quiet():
-            config = AutoConfig.from_pretrained(source, **common)
-            extractor = AutoFeatureExtractor.from_pretrained(source, **common)
-            common |= {"config": config, "dtype": spec.loading_dtype(device), "output_loading_info": True}
-            model, report = AutoModelForAudioClassification.from_pretrained(source, **common)
+            yield {name: value for name, value in settings.items() if value is not None}
     except Exception as error:
-        raise ModelError(describe_failure(spec, error)) from error
-    if untrained := sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]])):
-        # transformers would fill them at random, and every tag would be a guess.
-        raise ModelError(
-            f"The checkpoint {spec.model!r} has no trained weights for {', '.join(untrained[:5])}: it was "
-            "not trained to classify audio. Name a checkpoint that was fine-tuned for it."
-        )
-    return model.eval().to(device), extractor
-
-
-def hub_arguments(spec: ModelSpec) -> dict[str, Any]:
-    settings = {name: getattr(spec, name) for name in ("revision", "trust_remote_code", "token")}
-    return {name: value for name, value in settings.items() if value is not None}
-
-
-def describe_failure(spec: ModelSpec, error: Exception) -> str:
-    """Which model, why it failed, and what to do."""
-    model = f"The model {spec.model!r}" + (f" (revision {spec.revision!r})" if spec.revision else "")
-    reason = one_line(error, 400)
-    if Path(spec.model).exists() or spec.model.startswith((".", "/", "~")):
-        remedy = (
-            "A local folder needs config.json, preprocessor_config.json and the weights of an audio "
-            "classification model, as save_pretrained writes them."
-        )
-    else:
+        model = f"The model {spec.model!r}" + (f" (revision {spec.revision!r})" if spec.revision else "")
         remedy = (
             "Check the id and the network; for a private or gated model pass token=. Without network, run "
             f"`hf download {spec.model}` where there is one and copy the cache, or name a local folder. "
             'To try the package offline, model="demo" is packaged.'
         )
-    return f"{model} cannot be loaded: {reason} {remedy}"
+        if Path(spec.model).exists() or spec.model.startswith((".", "/", "~")):
+            remedy = (
+                "A local folder needs config.json, preprocessor_config.json and the weights of an audio "
+                "classification model, as save_pretrained writes them."
+            )
+        raise ModelError(f"{model} cannot be loaded: {one_line(error, 400)} {remedy}") from error
 
 
 @contextmanager

@@ -12,8 +12,7 @@ from .patch_family import PatchFamily
 
 class VggishFamily(PatchFamily):
     def read_labels(self, spec: ModelSpec) -> tuple[str, ...]:
-        from ..networks.vggish import has_classifier
-        from ..state_dict import read_state_dict
+        from ..networks.vggish import has_classifier, read_state_dict
 
         return self.name_classes(has_classifier(read_state_dict(find_weights(spec.weights, self.release))))
 

@@ -3,8 +3,6 @@
 Equal to ``torchaudio.compliance.kaldi.fbank(window_type="hanning")``, which takes one clip at a time.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torchaudio.compliance.kaldi import get_mel_banks
 
@@ -15,23 +13,21 @@ PREEMPHASIS = 0.97
 CPU_CLIPS = 1  # at a time: more leave the caches and took twice as long
 
 
-@dataclass(frozen=True)
 class FilterBank:
-    """The constants of one front end, on the device that computes it."""
+    """The front end of a model that was trained on so many mel bands, on the device that computes it."""
 
-    frame_samples: int
-    shift_samples: int
-    fft_samples: int
-    taper: torch.Tensor  # (frame_samples,)
-    mel: torch.Tensor  # (fft_samples / 2 + 1, bands)
+    def __init__(self, rate_hz: int, bands: int, device: torch.device) -> None:
+        self.frame_samples = int(rate_hz * FRAME_SECONDS)
+        self.shift_samples = int(rate_hz * SHIFT_SECONDS)
+        self.fft_samples = 1 << (self.frame_samples - 1).bit_length()
+        self.taper = torch.hann_window(self.frame_samples, periodic=False).to(device)
+        mel, _ = get_mel_banks(bands, self.fft_samples, float(rate_hz), LOWEST_HZ, 0.0, 100.0, -500.0, 1.0)
+        mel = torch.nn.functional.pad(mel, (0, 1))  # the Nyquist bin belongs to no band
+        self.mel = mel.T.contiguous().to(device)  # (fft_samples / 2 + 1, bands)
 
     def count_frames(self, samples: int) -> int:
         """How many whole frames a number of samples has."""
         return max(0, 1 + (samples - self.frame_samples) // self.shift_samples)
-
-    def count_samples(self, frames: int) -> int:
-        """How many samples make a number of frames."""
-        return self.frame_samples + (frames - 1) * self.shift_samples
 
     def log_mel(self, waveforms: torch.Tensor) -> torch.Tensor:
         """``(clips, samples)`` → ``(clips, frames, bands)``."""
@@ -46,18 +42,3 @@ class FilterBank:
         spectrum = torch.fft.rfft(frames, n=self.fft_samples)
         power = spectrum.real.square() + spectrum.imag.square()  # `abs` took a quarter of the time
         return (power @ self.mel).clamp_min(torch.finfo(torch.float32).eps).log()
-
-
-def build_filter_bank(rate_hz: int, bands: int, device: torch.device) -> FilterBank:
-    """The front end of a model that was trained on so many mel bands."""
-    frame_samples = int(rate_hz * FRAME_SECONDS)
-    fft_samples = 1 << (frame_samples - 1).bit_length()
-    mel, _ = get_mel_banks(bands, fft_samples, float(rate_hz), LOWEST_HZ, 0.0, 100.0, -500.0, 1.0)
-    mel = torch.nn.functional.pad(mel, (0, 1)).T.contiguous()  # the Nyquist bin belongs to no band
-    return FilterBank(
-        frame_samples=frame_samples,
-        shift_samples=int(rate_hz * SHIFT_SECONDS),
-        fft_samples=fft_samples,
-        taper=torch.hann_window(frame_samples, periodic=False).to(device),
-        mel=mel.to(device),
-    )

@@ -39,17 +39,14 @@ def _log_mel(sound: Tensor, offset: float) -> Tensor:
 @functools.cache
 def _tables(device: torch.device) -> tuple[Tensor, Tensor]:
     hann = torch.hann_window(FRAME_SAMPLES, periodic=True, dtype=torch.float64)
-    return hann.float().to(device), mel_weights().float().to(device)
-
-
-def mel_weights() -> Tensor:
-    """Triangles (257, 64) over the FFT's bins, straight in mel rather than in hertz, peak 1."""
+    # Triangles (257, 64) over the FFT's bins, straight in mel rather than in hertz, peak 1.
     bins = _mel(torch.linspace(0, RATE_HZ / 2, FFT_BINS, dtype=torch.float64))[:, None]
     lowest, highest = _mel(torch.tensor([MEL_MIN_HZ, MEL_MAX_HZ], dtype=torch.float64))
     edges = torch.linspace(lowest, highest, MEL_BANDS + 2, dtype=torch.float64)
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
     rising, falling = (bins - low) / (centre - low), (high - bins) / (high - centre)
-    return torch.minimum(rising, falling).clamp(min=0)
+    mel = torch.minimum(rising, falling).clamp(min=0)
+    return hann.float().to(device), mel.float().to(device)
 
 
 def _mel(hertz: Tensor) -> Tensor:

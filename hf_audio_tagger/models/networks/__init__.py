@@ -1,1 +1,56 @@
-"""Networks of this package, a file each."""
+"""Networks, a file each; here what they share: reading weights, and putting them into a network."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import ModelError
+
+KEYS_SHOWN = 5  # of each kind that does not fit
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file that `torch.save` wrote. A pickle that holds more is refused."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file raises any of a dozen kinds
+        raise ModelError(
+            f"{path} is refused: it is damaged or holds more than tensors, and no code is run to read weights"
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ModelError(f"{path} is no state dict: tensors by name")
+    return state
+
+
+def build_network(build: Callable[[], nn.Module], state: Mapping[str, Tensor], path: Path) -> nn.Module:
+    """The network that `build` returns with the tensors of `state`, ready to run in float32.
+
+    Tensors that differ from the network's in name or shape are refused; the batch counters of training, which
+    not every file has, are left out.
+    """
+    with torch.device("meta"):  # no random initialization
+        network = build()
+    expected, given = (
+        {key: value for key, value in tensors.items() if not key.endswith(".num_batches_tracked")}
+        for tensors in (network.state_dict(), state)
+    )
+    differences = {
+        "missing": [key for key in expected if key not in given],
+        "unexpected": [key for key in given if key not in expected],
+        "of the wrong shape": [
+            f"{key} {tuple(given[key].shape)}, not {tuple(value.shape)}"
+            for key, value in expected.items()
+            if key in given and given[key].shape != value.shape
+        ],
+    }
+    parts = [
+        f"{len(keys)} {what}: {', '.join(keys[:KEYS_SHOWN])}{', ...' * (len(keys) > KEYS_SHOWN)}"
+        for what, keys in differences.items()
+        if keys
+    ]
+    if parts:
+        raise ModelError(f"{path} does not fit the network: " + "; ".join(parts))
+    network.load_state_dict({key: value.float() for key, value in given.items()}, strict=False, assign=True)
+    return network.eval().requires_grad_(False)

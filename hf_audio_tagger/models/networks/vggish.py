@@ -1,12 +1,12 @@
 """VGGish's network, with a classifier or without."""
 
 from collections.abc import Mapping
-from functools import partial
+from itertools import chain, pairwise
 from pathlib import Path
 
 from torch import Tensor, nn
 
-from ..state_dict import build_network, read_state_dict
+from . import build_network, read_state_dict
 
 CLASSES = 527
 EMBEDDING_SIZE = 128
@@ -20,7 +20,7 @@ CLASSIFIER_HIDDEN = 100
 def read_network(path: Path) -> nn.Module:
     """The network with the weights of a state dict, in float32; without a classifier where they have none."""
     state = read_state_dict(path)
-    return build_network(partial(Vggish, has_classifier(state)), state, path)
+    return build_network(lambda: Vggish(has_classifier(state)), state, path)
 
 
 def has_classifier(state: Mapping[str, Tensor]) -> bool:
@@ -32,24 +32,25 @@ class Vggish(nn.Module):
 
     def __init__(self, classifies: bool) -> None:
         super().__init__()
-        self.features = build_convolutions()
-        self.embeddings = nn.Sequential(
-            nn.Linear(POOLED, HIDDEN),
-            nn.ReLU(inplace=True),
-            nn.Linear(HIDDEN, HIDDEN),
-            nn.ReLU(inplace=True),
-            nn.Linear(HIDDEN, EMBEDDING_SIZE),
-            nn.ReLU(inplace=True),
-        )
-        self.classifier = (
-            nn.Sequential(
+        layers: list[nn.Module] = []
+        channels = 1
+        for out in CHANNELS:
+            if isinstance(out, str):
+                layers.append(nn.MaxPool2d(2))
+            else:
+                layers += [nn.Conv2d(channels, out, 3, padding=1), nn.ReLU(inplace=True)]
+                channels = out
+        self.features = nn.Sequential(*layers)
+        widths = (POOLED, HIDDEN, HIDDEN, EMBEDDING_SIZE)
+        dense = [(nn.Linear(*pair), nn.ReLU(inplace=True)) for pair in pairwise(widths)]
+        self.embeddings = nn.Sequential(*chain.from_iterable(dense))
+        self.classifier: nn.Sequential | None = None
+        if classifies:
+            hidden, logits = (
                 nn.Linear(EMBEDDING_SIZE, CLASSIFIER_HIDDEN),
-                nn.ReLU(inplace=True),
                 nn.Linear(CLASSIFIER_HIDDEN, CLASSES),
             )
-            if classifies
-            else None
-        )
+            self.classifier = nn.Sequential(hidden, nn.ReLU(inplace=True), logits)
 
     def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         pooled = self.features(patches.unsqueeze(1))
@@ -57,15 +58,3 @@ class Vggish(nn.Module):
         embeddings = self.embeddings(pooled.permute(0, 2, 3, 1).flatten(1))
         logits = self.classifier(embeddings) if self.classifier else embeddings[:, :0]
         return embeddings, logits
-
-
-def build_convolutions() -> nn.Sequential:
-    layers: list[nn.Module] = []
-    channels = 1
-    for out in CHANNELS:
-        if isinstance(out, str):
-            layers.append(nn.MaxPool2d(2))
-        else:
-            layers += [nn.Conv2d(channels, out, 3, padding=1), nn.ReLU(inplace=True)]
-            channels = out
-    return nn.Sequential(*layers)

@@ -1,7 +1,6 @@
 """YAMNet's network, and its weights as PyTorch and Keras store them."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -10,7 +9,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ...errors import ModelError
-from ..state_dict import build_network, read_state_dict
+from . import build_network, read_state_dict
 
 CLASSES = 521
 BATCH_NORM_EPSILON = 1e-4
@@ -21,22 +20,14 @@ LARGE_LAYERS, LARGE_LAYERS_PATCHES = 9, 14
 
 STEM_CHANNELS = 32
 # (stride, channels out) of the depthwise separable layers, layer2 to layer14
-SEPARABLE = (
-    (1, 64),
-    (2, 128),
-    (1, 128),
-    (2, 256),
-    (1, 256),
-    (2, 512),
-    *((1, 512),) * 5,
-    (2, 1024),
-    (1, 1024),
-)
+SEPARABLE = ((1, 64), (2, 128), (1, 128), (2, 256), (1, 256), (2, 512), *[(1, 512)] * 5, (2, 1024), (1, 1024))
 
 
 def read_network(path: Path) -> nn.Module:
     """The network with the weights of `yamnet.pth` or of Keras' `yamnet.h5`, in float32."""
-    state = read_h5(path) if is_h5(path) else read_state_dict(path)
+    with path.open("rb") as file:
+        is_h5 = file.read(len(H5_SIGNATURE)) == H5_SIGNATURE
+    state = read_h5(path) if is_h5 else read_state_dict(path)
     return fuse_and_mirror(build_network(Yamnet, state, path))
 
 
@@ -59,17 +50,11 @@ class Yamnet(nn.Module):
         x = patches.flip(1, 2).unsqueeze(1)  # mirrored, see ConvNormRelu; the mean below is the same
         layers = [module for module in self.modules() if isinstance(module, ConvNormRelu)]  # in order
         if x.device.type == "cpu" and len(x) > LARGE_LAYERS_PATCHES:
-            parts = [run_layers(layers[:LARGE_LAYERS], part) for part in x.split(LARGE_LAYERS_PATCHES)]
-            x, layers = torch.cat(parts), layers[LARGE_LAYERS:]
-        x = run_layers(layers, x)
-        embeddings = x.mean(dim=(2, 3))
+            large = nn.Sequential(*layers[:LARGE_LAYERS])
+            x = torch.cat([large(part) for part in x.split(LARGE_LAYERS_PATCHES)])
+            layers = layers[LARGE_LAYERS:]
+        embeddings = nn.Sequential(*layers)(x).mean(dim=(2, 3))
         return embeddings, self.classifier(embeddings)
-
-
-def run_layers(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
-    for layer in layers:
-        x = layer(x)
-    return x
 
 
 class ConvNormRelu(nn.Module):
@@ -113,11 +98,6 @@ H5_LEAVES = {
 }
 
 
-def is_h5(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(H5_SIGNATURE)) == H5_SIGNATURE
-
-
 def read_h5(path: Path) -> dict[str, Tensor]:
     """Keras' weights with the names and the order of axes of `Yamnet`."""
     try:
@@ -125,19 +105,17 @@ def read_h5(path: Path) -> dict[str, Tensor]:
     except ImportError as error:
         raise ModelError(f'{path} needs h5py: pip install "hf-audio-tagger[h5]"') from error
 
-    arrays: dict[str, Tensor] = {}
+    state: dict[str, Tensor] = {}
 
     def keep(name: str, item: object) -> None:
         if isinstance(item, h5py.Dataset):
-            arrays[name] = torch.from_numpy(item[()])
+            state.update([convert_keras(name, torch.from_numpy(item[()]))])
 
     try:
         with h5py.File(path, "r") as file:
             file.visititems(keep)
     except (OSError, KeyError, RuntimeError, TypeError) as error:
         raise ModelError(f"{path} cannot be read as HDF5: {error}") from error
-
-    state = dict(convert_keras(name, array) for name, array in arrays.items())
     for name in [name for name in state if name.endswith("bn.bias")]:  # trained without a scale
         state.setdefault(name.replace("bn.bias", "bn.weight"), torch.ones_like(state[name]))
     return state

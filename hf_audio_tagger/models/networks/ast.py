@@ -1,8 +1,4 @@
-"""AST's last layer for the two pooled tokens only: the same logits, a ninth faster.
-
-After the last layer AST reads the class token and the distillation token. Their queries still need every
-token's keys and values, but the other 1,212 outputs of the layer are never used.
-"""
+"""What is changed in transformers' AST: the last layer, and which outputs the network has."""
 
 from typing import Any
 
@@ -11,10 +7,15 @@ from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
 POOLED_TOKENS = 2  # class and distillation token, first in the sequence
+ATTENTION_PARTS = ("q_proj", "k_proj", "v_proj", "o_proj", "head_dim", "scaling")
 
 
 class LastLayer(nn.Module):
-    """Replaces an ``ASTLayer`` and shares its weights."""
+    """Replaces an ``ASTLayer`` and shares its weights: the same logits, a ninth faster.
+
+    After the last layer AST reads the class token and the distillation token. Their queries still need every
+    token's keys and values, but the other 1,212 outputs of the layer are never used.
+    """
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
@@ -45,13 +46,23 @@ def prune_last_layer(model: Any) -> bool:
         return False
     layers = model.audio_spectrogram_transformer.layers
     last = layers[-1]
-    parts = ("layernorm_before", "layernorm_after", "attention", "mlp")
-    projections = ("q_proj", "k_proj", "v_proj", "o_proj", "head_dim", "scaling")
     is_known = (
         type(last) is ast.ASTLayer
-        and all(hasattr(last, part) for part in parts)
-        and all(hasattr(last.attention, part) for part in projections)
+        and all(hasattr(last, part) for part in ("layernorm_before", "layernorm_after", "attention", "mlp"))
+        and all(hasattr(last.attention, part) for part in ATTENTION_PARTS)
     )
     if is_known:
         layers[-1] = LastLayer(last)
     return is_known
+
+
+class AstNetwork(nn.Module):
+    """AST with two outputs: the logits, and the pooled state that enters the classifier."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.body, self.classifier = model.audio_spectrogram_transformer, model.classifier
+
+    def forward(self, input_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        pooled = self.body(input_values).pooler_output
+        return self.classifier(pooled), pooled
