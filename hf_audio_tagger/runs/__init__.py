@@ -22,9 +22,9 @@ shards as shorter ones. The task that labels writes a file for each clip, and a 
 | `plain_rows.py`, `typed_json.py` | rows as JSON Lines; JSON with checked types |
 """
 
+from ..results.facts import Summary
 from .labelling import LabelSummary, export_predictions
 from .progress import Progress, RunPlan, Watcher
-from .summary import Summary
 from .tagging import load_result, preview, tag_dataset
 
 __all__ = [
