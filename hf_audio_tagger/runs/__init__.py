@@ -22,12 +22,12 @@ shards as shorter ones. The task that labels writes a file for each clip, and a 
 | `plain_rows.py`, `typed_json.py` | rows as JSON Lines; JSON with checked types |
 """
 
+from ..results.facts import Summary as Summary
 from .labelling import LabelSummary as LabelSummary
 from .labelling import export_predictions as export_predictions
 from .progress import Progress as Progress
 from .progress import RunPlan as RunPlan
 from .progress import Watcher as Watcher
-from .summary import Summary as Summary
 from .tagging import load_result as load_result
 from .tagging import preview as preview
 from .tagging import tag_dataset as tag_dataset

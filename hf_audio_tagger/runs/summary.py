@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ..atomic_files import write_file
 from ..columns import error_column
-from ..results.facts import TagFacts, count_table, find_failures
+from ..results.facts import Summary, TagFacts, count_table, find_failures
 from ..rows import pick_column
 from ..tagger import Tagger
 from .record import make_fingerprint
@@ -16,29 +15,6 @@ from .run_folder import RunFolder
 from .shards import read_column_names, read_columns, read_footer, read_texts, shard_index, shard_paths
 
 MOST_TAGS = 10
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Counts of rows. Each is tagged, EMPTY (nothing but clips without sound), without videos, or failed."""
-
-    dest: str
-    rows: int
-    tagged: int
-    empty: int
-    without_videos: int
-    failed: int
-    processed_now: int  # rows of this run; the others were done before
-    seconds: float  # of this run
-    clips_per_second: float  # in this run, from its first row to its last
-    most_frequent: tuple[tuple[str, int], ...]  # tags of videos, without EMPTY
-    failures: str | None  # the file that lists them
-    kept: int = 0  # rows, counted above too, that came with their tags and keep them
-    notes: tuple[str, ...] = ()  # what a person should know, a line each
-
-    def as_dict(self) -> dict[str, Any]:
-        """For `json.dumps`."""
-        return {**asdict(self), "most_frequent": dict(self.most_frequent)}
 
 
 def summarize(

@@ -11,6 +11,7 @@ from ..atomic_files import remove_leftovers
 from ..checks import check_counts
 from ..errors import SettingsError
 from ..provenance import Provenance, add_provenance, read_file_provenance, update_provenance
+from ..results.facts import Summary
 from ..rows import pick_column
 from ..sources import open_source
 from ..sources.source import Source
@@ -23,7 +24,7 @@ from .progress import RunCounter, RunPlan, Watcher
 from .record import count_shards, make_record, prepare_folder, read_record
 from .run_folder import RunFolder, folder_for
 from .shards import shard_paths
-from .summary import Summary, summarize
+from .summary import summarize
 from .tag_plan import make_plan
 from .tag_shard import ShardTagger, tag_rows
 
