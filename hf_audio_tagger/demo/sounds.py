@@ -5,7 +5,6 @@ decides pitch, tempo, level, phase of the rhythm, and the faint background noise
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,21 +16,12 @@ FAINT_SILENCE_DB = (-100.0, -80.0)  # of a recording in a silent room
 LOWEST_NOISE_HZ = 20.0  # below it the amplitude of coloured noise is constant
 
 
-@dataclass(frozen=True)
 class Take:
     """One recording to synthesize: its length, its rate, and the random generator for all the rest."""
 
-    samples: int
-    rate_hz: int
-    rng: np.random.Generator
-
-    @property
-    def seconds(self) -> float:
-        return self.samples / self.rate_hz
-
-    @property
-    def times(self) -> Wave:
-        return np.arange(self.samples) / self.rate_hz
+    def __init__(self, samples: int, rate_hz: int, rng: np.random.Generator) -> None:
+        self.samples, self.rate_hz, self.rng = samples, rate_hz, rng
+        self.seconds, self.times = samples / rate_hz, np.arange(samples) / rate_hz
 
     def uniform(self, low: float, high: float) -> float:
         return float(self.rng.uniform(low, high))

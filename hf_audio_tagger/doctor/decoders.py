@@ -79,13 +79,11 @@ def find_decoding_error(name: str, clip: bytes) -> str | None:
 
 
 def explain_torchcodec_error(version: str, message: str) -> tuple[str, str]:
-    """Detail and remedy from torchcodec's long message: one traceback for each FFmpeg that it tried.
-
-    All FFmpeg versions but the installed one are expected to be absent; any other reason is the cause.
-    """
+    """Detail and remedy from torchcodec's long message: one traceback for each FFmpeg that it tried."""
     reasons = re.findall(r"^(?:OSError|ImportError): (.+)$", message, re.MULTILINE)
     wrappers = ("Could not load this library", "No spec found")
     absent = re.compile(r"lib(av|sw)\w+[.-].*(cannot open shared object|not loaded|could not be found)", re.I)
+    # All FFmpeg versions but the installed one are expected to be absent; any other reason is the cause.
     causes = [one for one in reasons if not one.startswith(wrappers) and not absent.search(one)]
     if causes:
         return f"{version} does not load: {causes[0][:200]}", (

@@ -53,7 +53,6 @@ class AudioModel(Protocol):
         Shorter ones are padded as the model was trained. The output for a window does not depend on the
         others in the call, but for its last digits: matrix products of another size round differently.
         """
-        ...
 
 
 @dataclass(frozen=True)

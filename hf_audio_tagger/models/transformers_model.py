@@ -35,8 +35,8 @@ class TransformersModel:
         self.dtype = model.dtype
         self.labels = read_class_names(model.config)
         problem = getattr(model.config, "problem_type", None)
-        says_so = problem == "multi_label_classification"
-        self.multi_label = says_so if problem else labels_are_audioset(self.labels)
+        is_multi_label = problem == "multi_label_classification"
+        self.multi_label = is_multi_label if problem else labels_are_audioset(self.labels)
         self.rate_hz = int(extractor.sampling_rate)
         # What the extractor pads or cuts to, where it has such a length (Whisper: 30 s).
         self.window_samples = int(getattr(extractor, "n_samples", None) or FREE_LENGTH_SECONDS * self.rate_hz)
@@ -81,9 +81,8 @@ class TransformersModel:
         self.latest.pooled = None
         logits = self.model(**inputs).logits.float().cpu().numpy()
         pooled, self.latest.pooled = self.latest.pooled, None
-        if pooled is None or pooled.ndim != 2:
-            return ModelOutput(logits, None)
-        return ModelOutput(logits, pooled.float().cpu().numpy())
+        is_pooled = pooled is not None and pooled.ndim == 2
+        return ModelOutput(logits, pooled.float().cpu().numpy() if is_pooled else None)
 
 
 def read_class_names(config: Any) -> tuple[str, ...]:

@@ -45,12 +45,11 @@ def cache_folder() -> Path:
 
 def check_weights(weights: str) -> None:
     """Refuse a path without a file, and a URL that cannot be downloaded; its secrets are not shown."""
+    url = urlsplit(weights)
     if not is_url(weights):
         if not os.path.isfile(os.path.expanduser(weights)):
             raise SettingsError(f"weights={weights!r}: there is no such file.")
-        return
-    url = urlsplit(weights)
-    if url.scheme not in URL_SCHEMES or "@" in url.netloc:
+    elif url.scheme not in URL_SCHEMES or "@" in url.netloc:
         raise SettingsError(
             f"weights={without_secrets(weights)!r} must be a path, or an http, https or file URL without a "
             "user's name and password."
