@@ -218,9 +218,7 @@ class Tagger(Settings):
             return ClipResult(None, error=str(event.error))
         if not event.has_sound:
             return ClipResult(
-                EMPTY,
-                top=None if self.top_k is None else (),
-                segments=() if self.segments else None,
+                EMPTY, top=None if self.top_k is None else (), segments=() if self.segments else None
             )
         return scores.result(self.top_k, self.threshold)
 

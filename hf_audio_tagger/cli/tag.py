@@ -87,12 +87,7 @@ def tag(
         raise SettingsError("--out DEST says where the result goes; --dry-run looks without one.")
     push_how = make_push_options(push, out, private, push_revision, only_tags)
     opened = open_source(
-        source,
-        config=config,
-        split=split,
-        streaming=streaming,
-        token=tagger.token,
-        follow_links=follow_links,
+        source, config=config, split=split, streaming=streaming, token=tagger.token, follow_links=follow_links
     )
     if dry_run:
         show_preview(opened, tagger, out, limit)

@@ -1,6 +1,5 @@
 """One split of a dataset on the Hub."""
 
-import re
 from pathlib import Path
 
 from datasets import load_dataset
@@ -8,13 +7,12 @@ from datasets import load_dataset
 from ..compat.datasets_internals import get_fingerprint
 from ..digests import digest_values
 from ..provenance import read_hub_provenance
+from ..settings import HUB_ID
 from ..text import one_line
 from .data_files import BUILDERS
 from .saved import pick_split
 from .source import BaseFolder, Source, SourceError, SourceRequest
 from .streams import ensure_features
-
-HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")  # "user/name", or "name" alone
 
 
 def open_hub(request: SourceRequest) -> Source | None:
