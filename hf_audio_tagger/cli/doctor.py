@@ -33,29 +33,30 @@ def doctor(
     tags, and the model is in the cache or can be downloaded. Anything else may be missing.
     """
     quiet_libraries()
-    if not (print_json if as_json else print_sections)(model, revision):
-        raise typer.Exit(1)
-
-
-def print_sections(model: str | None, revision: str | None) -> bool:
-    """Print each finding as soon as it is known; True if there is no error."""
     from ..doctor import examine
 
-    console, states = stdout(), Counter[str]()
-    for title, findings in examine(model, revision):
-        console.print(title, style="bold")
-        for finding in findings:
-            states[finding.state] += 1
-            print_finding(console, finding)
-    faults = " and ".join(
-        f"{states[state]} {state}{'s' * (states[state] != 1)}"
-        for state in ("error", "warning")
-        if states[state]
-    )
-    is_ready = not states["error"]
-    ready = "Ready" if is_ready else "Not ready"
-    console.print(f"\n{ready}{f': {faults} above' if faults else ''}.", style="bold")
-    return is_ready
+    console, findings = stdout(), []
+    for title, section in examine(model, revision):
+        if not as_json:
+            console.print(title, style="bold")
+        for finding in section:  # shown as soon as it is known
+            findings.append({"section": title, **asdict(finding)})
+            if not as_json:
+                print_finding(console, finding)
+    states = Counter(finding["state"] for finding in findings)
+    works = not states["error"]
+    if as_json:
+        typer.echo(safe_json({"works": works, "findings": findings}, indent=2))
+    else:
+        faults = " and ".join(
+            f"{count} {state}{'s' * (count != 1)}"
+            for state in ("error", "warning")
+            if (count := states[state])
+        )
+        ready = "Ready" if works else "Not ready"
+        console.print(f"\n{ready}{f': {faults} above' if faults else ''}.", style="bold")
+    if not works:
+        raise typer.Exit(1)
 
 
 def print_finding(console: Console, finding: "Finding") -> None:
@@ -74,16 +75,3 @@ def wrap(console: Console, text: str, indent: int) -> str:
     room = max(20, console.width - indent)
     lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
     return ("\n" + " " * indent).join(lines)
-
-
-def print_json(model: str | None, revision: str | None) -> bool:
-    from ..doctor import examine
-
-    findings = [
-        {"section": title, **asdict(finding)}
-        for title, section in examine(model, revision)
-        for finding in section
-    ]
-    works = all(finding["state"] != "error" for finding in findings)
-    typer.echo(safe_json({"works": works, "findings": findings}, indent=2))
-    return works

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from .console import print_text, stdout
 from .options import RUN, SOURCES, AsJson, FollowLinks, Processes, option, takes_tagger
-from .report import finish, run_with_bar, settings_table, show_counts
+from .report import count_table, finish, run_with_bar, settings_table
 
 if TYPE_CHECKING:
     from ..runs import LabelSummary, RunPlan
@@ -106,7 +106,7 @@ def show_summary(summary: "LabelSummary", console: Console) -> None:
         "patches": f"{summary.patches:,}",
         "seconds": f"{summary.seconds:,.1f}",
     }
-    show_counts(counts, summary.failed, console)
+    console.print(count_table(counts, summary.failed))
     print_text(f"\nThe scores are in {summary.folder}", console)
     if summary.failures is not None:
         print_text(f"Failures are listed in {summary.failures}\nThe same command tries them again.", console)
