@@ -13,6 +13,9 @@ import pyarrow as pa
 from .compat.datasets_calls import called_by_arrow_map
 from .scores import ClipResult
 
+Columns = Mapping[str, Sequence[Any]]  # a value a row
+Types = Mapping[str, pa.DataType]
+
 SCORED = [("label", pa.string()), ("score", pa.float32())]
 TYPES: dict[str, pa.DataType] = {  # of an entry in each kind of column, in order
     "tags": pa.string(),
@@ -66,12 +69,7 @@ class TypedList(list):  # type: ignore[type-arg]
         return pa.array(list(self), type=type or self.arrow_type)
 
 
-def build_columns(
-    columns: Mapping[str, Sequence[Any]],
-    types: Mapping[str, pa.DataType],
-    is_batch: bool,
-    is_lazy: bool = False,
-) -> dict[str, Any]:
+def build_columns(columns: Columns, types: Types, is_batch: bool, is_lazy: bool = False) -> dict[str, Any]:
     """Columns as `map` expects them: typed lists of a batch, Arrow arrays of length one of a row.
 
     Where `map` writes no Arrow, as in streaming, a row has plain values.

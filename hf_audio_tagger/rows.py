@@ -13,12 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from .cells import COLUMNS, is_file_struct, is_list_cell, is_samples_struct, read_cells
-from .columns import build_columns
+from .columns import Columns, Types, build_columns
 from .compat.datasets_internals import is_lazy_batch, is_lazy_row, stored_column
 from .errors import ColumnError, SettingsError
-
-Columns = Mapping[str, Sequence[Any]]  # a value a row
-Types = Mapping[str, pa.DataType]
 
 
 @dataclass(frozen=True)
@@ -92,10 +89,9 @@ def pick_column(names: Sequence[str], column: str | None) -> str:
     for name in candidates:
         if name in names:
             return name
-    existing = ", ".join(map(repr, names)) or "none"
-    wanted = " or ".join(map(repr, candidates))
+    wanted, existing = " or ".join(map(repr, candidates)), ", ".join(map(repr, names)) or "none"
     raise ColumnError(
-        f"The rows have no column {wanted}. They have: {existing}. Name it: build_tagger(column=...)."
+        f"The rows have no column {wanted}, only {existing}. Name it: build_tagger(column=...)."
     )
 
 

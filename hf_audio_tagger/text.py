@@ -12,7 +12,6 @@ UNSAFE = re.compile(
     "\U000e0000-\U000e007f\ud800-\udfff]"
 )
 SURROGATE = re.compile("[\ud800-\udfff]")
-SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
 def safe_text(text: str, keep: str = "") -> str:
@@ -25,12 +24,9 @@ def safe_text(text: str, keep: str = "") -> str:
 
 
 def escape(letter: str) -> str:
-    """A character by its number; a byte of a name that is not UTF-8, which Python keeps as U+DC80 and up."""
+    """A character as Python writes it; a surrogate that stands for a byte of a file's name, as that byte."""
     code = ord(letter)
-    if letter in SHORT:
-        return SHORT[letter]
-    code -= 0xDC00 if 0xDC80 <= code <= 0xDCFF else 0
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return chr(code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code).encode("unicode_escape").decode()
 
 
 def safe_json(value: Any, indent: int | None = None) -> str:

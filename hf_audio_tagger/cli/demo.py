@@ -45,20 +45,16 @@ def demo(
                 videos = write_demo_videos(place)
             except OSError as error:
                 raise SettingsError(
-                    f"--folder {place}: {error.strerror or error}. Name one to write in."
+                    f"Cannot write to --folder {place}: {error.strerror or error}."
                 ) from error
         console.print(f"Made {len(videos)} short videos" + (f" in {place}." if folder else "."), markup=False)
         rows = tag(videos, num_proc)
     table, wrong = Table("file", "expected", "tag", "", box=SIMPLE_HEAD), 0
     for video, row in zip(videos, rows, strict=True):
         shown = row["video_audio_tags"][0] or UNREADABLE
-        wrong += shown != video.expected
-        table.add_row(
-            video.path.name,
-            video.expected,
-            shown,
-            mark(console, "error" if shown != video.expected else "ok"),
-        )
+        state = "ok" if shown == video.expected else "error"
+        wrong += state == "error"
+        table.add_row(video.path.name, video.expected, shown, mark(console, state))
     console.print(table)
     for reason in filter(None, (row["video_audio_error"][0] for row in rows)):
         print_text(f"video_audio_error of {reason.replace(f'{place}{os.sep}', '')}", console, "dim")

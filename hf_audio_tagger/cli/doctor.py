@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..doctor import Finding
 
 SUBJECT_COLUMNS = 16
-DETAIL_INDENT = len("  ✓ ") + SUBJECT_COLUMNS + 1
+INDENT = " " * (len("  ✓ ") + SUBJECT_COLUMNS + 1)  # of details and remedies
 
 
 def doctor(
@@ -61,17 +61,17 @@ def doctor(
 
 def print_finding(console: Console, finding: "Finding") -> None:
     line = Text("  ").append_text(mark(console, finding.state))
-    line.append(f" {finding.subject:<{SUBJECT_COLUMNS}} {wrap(console, finding.detail, DETAIL_INDENT)}")
+    line.append(f" {finding.subject:<{SUBJECT_COLUMNS}} {wrap(console, finding.detail)}")
     console.print(line, soft_wrap=True)
     if finding.remedy and finding.state != "ok":
-        remedy = " " * DETAIL_INDENT + wrap(console, finding.remedy, DETAIL_INDENT)
+        remedy = INDENT + wrap(console, finding.remedy)
         console.print(Text(remedy, "dim" if finding.state == "note" else "cyan"), soft_wrap=True)
 
 
-def wrap(console: Console, text: str, indent: int) -> str:
+def wrap(console: Console, text: str) -> str:
     """Indented lines on a terminal; one line for a file or a pipe, where it may be searched."""
     if not console.is_terminal:
         return text
-    room = max(20, console.width - indent)
-    lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
-    return ("\n" + " " * indent).join(lines)
+    width = max(20, console.width - len(INDENT))
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    return f"\n{INDENT}".join(lines)

@@ -17,18 +17,8 @@ if TYPE_CHECKING:
     from ..sources.source import Source
     from ..tagger import Tagger
 
-# Predictions hold all windows and all scores, and none of these columns.
-WITHOUT = (
-    "trust_remote_code",
-    "token",
-    "windows",
-    "tag_column",
-    "top_k",
-    "threshold",
-    "segments",
-    "embeddings",
-    "redo",
-)
+NO_COLUMNS = ("tag_column", "top_k", "threshold", "segments", "embeddings", "redo")
+WITHOUT = ("trust_remote_code", "token", "windows", *NO_COLUMNS)  # predictions hold all windows and scores
 
 
 @takes_tagger(*WITHOUT, model="yamnet", on_error="record")
@@ -49,9 +39,7 @@ def label(
     *,
     tagger: "Tagger",
     num_proc: Processes = None,
-    overwrite: Annotated[
-        bool, option(RUN, "--overwrite", help="Label all anew, also with other settings.")
-    ] = False,
+    overwrite: Annotated[bool, option(RUN, "--overwrite", help="Remove an earlier run's result.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Label FOLDER: each file's scores in every class, patch by patch.

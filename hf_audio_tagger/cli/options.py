@@ -13,14 +13,8 @@ from ..settings import ABOUT, IS_COUNT, Settings
 from .console import quiet_libraries
 from .report import exit_codes
 
-PANELS = SOURCES, MODEL, SOUND, COLUMNS, RUN, HUB = (
-    "Source",
-    "Model",
-    "Sound",
-    "Columns",
-    "The run",
-    "The Hub",
-)
+SOURCES, RUN, HUB = "Source", "The run", "The Hub"
+PANELS = (SOURCES, "Model", "Sound", "Columns", RUN, HUB)  # in the order of --help
 
 
 def option(panel: str, *names: str, **more: Any) -> Any:
@@ -59,7 +53,7 @@ def takes_tagger(*without: str, **defaults: Any) -> Callable[[Callable[..., None
 
                 command(tagger=build_tagger(**settings), **given)
 
-        expanded = [make_parameter("context", typer.Context)]
+        expanded = [inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
         for name, parameter in inspect.signature(command).parameters.items():
             if name == "tagger":
                 expanded += [setting_option(one, defaults) for one in names]
@@ -81,12 +75,9 @@ def setting_option(name: str, defaults: dict[str, Any]) -> inspect.Parameter:
     if default is None:
         kind |= None
         more["show_default"] = about.none
-    words = about.help[0].upper() + about.help[1:]
-    return make_parameter(name, Annotated[kind, option(str(about.panel), *flag, help=words, **more)], default)
-
-
-def make_parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+    more["help"] = about.help[0].upper() + about.help[1:]
+    annotation = Annotated[kind, option(str(about.panel), *flag, **more)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def value_types(name: str) -> tuple[Any, ...]:

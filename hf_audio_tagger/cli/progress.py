@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -31,20 +30,15 @@ class Bar(Watcher):
         self.task: TaskID | None = None
         self.last_line = time.monotonic()
 
-    def __enter__(self) -> "Bar":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+    def close(self) -> None:
         self.progress.stop()
 
     def planned(self, plan: RunPlan) -> None:
         self.console.print(self.settings(plan))
-        texts: dict[str, Any] = format_progress(
-            Reached(plan.done_rows, plan.failed_rows, 0, plan.total_rows, 0.0)
-        )
         self.task = self.progress.add_task(
-            "Tagging", total=plan.total_rows, completed=plan.done_rows, **texts
+            "Tagging", total=plan.total_rows, rows="", rate="", left="", failed=""
         )
+        self.progressed(Reached(plan.done_rows, plan.failed_rows, 0, plan.total_rows, 0.0))
         self.progress.start()
 
     def noted(self, text: str) -> None:
@@ -64,7 +58,7 @@ class Bar(Watcher):
             self.progress.update(self.task, description=what)
 
     def finishing(self, what: str) -> None:
-        self.progress.stop()  # a push has bars of its own
+        self.close()  # a push has bars of its own
         self.console.print(what, style="dim", markup=False, soft_wrap=True)
 
 

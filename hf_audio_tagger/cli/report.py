@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
@@ -58,7 +58,7 @@ def run_with_bar(
 
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with Bar(stderr(), show) as bar:
+        with closing(Bar(stderr(), show)) as bar:
             return run(bar)
     except KeyboardInterrupt:
         note(f"Interrupted. What is done is kept in {out}; the same command continues from there.")
@@ -99,10 +99,8 @@ def two_columns(rows: Iterable[tuple[str, str, str | None]], justify: Any = "lef
 
 
 def count_table(counts: Mapping[str, str], failed: int) -> Table:
-    red = "red" if failed else None
-    return two_columns(
-        [(name, text, red if name == "failed" else None) for name, text in counts.items()], "right"
-    )
+    styles = {"failed": "red"} if failed else {}
+    return two_columns([(name, text, styles.get(name)) for name, text in counts.items()], "right")
 
 
 def finish(summary: Mapping[str, Any], failed: int, as_json: bool, show: Callable[[], None]) -> None:

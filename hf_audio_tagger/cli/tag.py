@@ -62,7 +62,7 @@ def tag(
         str | None, option(RUN, metavar="N|N%", help="Stop when more rows failed. What is done is kept.")
     ] = None,
     dry_run: Annotated[
-        bool, option(RUN, "--dry-run", help="Show settings, count rows, tag one. Nothing is written.")
+        bool, option(RUN, "--dry-run", help="Show settings, tag one row, write nothing.")
     ] = False,
     as_json: AsJson = False,
     push: Annotated[
@@ -70,9 +70,7 @@ def tag(
     ] = None,
     private: Annotated[bool, option(HUB, "--private", help="If the dataset is created now.")] = False,
     push_revision: Annotated[str | None, option(HUB, help="The branch to push to.")] = None,
-    only_tags: Annotated[
-        bool, option(HUB, "--only-tags", help="Push keys and tags without the media.")
-    ] = False,
+    only_tags: Annotated[bool, option(HUB, "--only-tags", help="Push keys and tags, not media.")] = False,
 ) -> None:
     """Tag SOURCE into DEST. The same command continues a run that was interrupted.
 
@@ -169,13 +167,8 @@ def show_preview(source: "Source", tagger: "Tagger", out: str | None, limit: int
 
 def show_summary(summary: "Summary", console: Console) -> None:
     """Show counts, the ten most frequent tags as bars, and where failures are listed."""
-    counts = {
-        "rows": summary.rows,
-        "tagged": summary.tagged,
-        "kept tags": summary.kept,
-        "EMPTY": summary.empty,
-    }
-    counts |= {"without videos": summary.without_videos, "failed": summary.failed}
+    counts = {"rows": summary.rows, "tagged": summary.tagged, "kept tags": summary.kept}
+    counts |= {"EMPTY": summary.empty, "without videos": summary.without_videos, "failed": summary.failed}
     optional = ("without videos", "kept tags")
     shown = {name: f"{number:,}" for name, number in counts.items() if number or name not in optional}
     shown |= {"seconds": f"{summary.seconds:,.1f}", "clips/s": f"{summary.clips_per_second:,.2f}"}
