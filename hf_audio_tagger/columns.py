@@ -1,6 +1,6 @@
 """The columns that a tagger adds: name, Arrow type, and how a result fills them.
 
-Every value that goes back to `map` carries its type. `datasets` infers a column's type from its first values:
+Every value returned to `map` carries its type. `datasets` infers a column's type from its first values:
 a thousand empty lists make a column of nulls, and the first tag after them would fail.
 """
 

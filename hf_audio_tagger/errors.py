@@ -19,7 +19,7 @@ class SettingsError(TaggerError, ValueError):
 
 
 class ColumnError(TaggerError, KeyError):
-    """The rows lack the column that was asked for, or a cell holds no video or sound."""
+    """The rows lack the requested column, or a cell holds no video or sound."""
 
     def __str__(self) -> str:
         return str(self.args[0])  # KeyError would show the message's repr

@@ -71,7 +71,7 @@ class Tagger(Settings):
         return tags if is_list_cell(video) or not tags else tags[0]
 
     def classify(self, video: Any) -> list[ClipResult]:
-        """The result of one video, or of each of a list: tag, and top, segments, embedding if asked for.
+        """The result of one video, or of each of a list: tag, and top, segments, embedding if requested.
 
         >>> build_tagger("demo", top_k=2).classify("a.mp4")[0].top  # doctest: +SKIP
         (('Siren', 0.98), ('Chirp tone', 0.04))
@@ -153,7 +153,7 @@ class Tagger(Settings):
     def _find_existing(self, rows: Rows) -> dict[str, list[Any] | None]:
         """The values that rows have in each column of the answer.
 
-        Columns that are not asked for are included where they describe tags that are replaced: the error of a
+        Columns that are not requested are included where they describe tags that are replaced: the error of a
         row that now succeeds and, with `redo`, all columns of the former tags.
         """
         existing = {column.name: rows.get_column(column.name) for column in self.columns}

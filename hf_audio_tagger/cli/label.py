@@ -39,14 +39,14 @@ def label(
     *,
     tagger: "Tagger",
     num_proc: Processes = None,
-    overwrite: Annotated[bool, option(RUN, "--overwrite", help="Remove an earlier run's result.")] = False,
+    overwrite: Annotated[bool, option(RUN, "--overwrite", help="Label all files anew.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Label FOLDER: each file's scores in every class, patch by patch.
 
     DIR gets audio_pred.json and audio_pred/*.npy, as torch_audioset's tools
     write and read them; load_predictions and top_moments read them in Python.
-    The same command again labels what is new or has changed.
+    Repeated, the same command labels what is new or has changed.
 
     Exit codes: 0 all well, 1 wrong use or settings, 2 the run could not
     continue, 3 done and some files failed, 130 interrupted.
