@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import pyarrow as pa
@@ -128,10 +128,17 @@ def parse_cell(cell: Any) -> list[Media]:
     if is_null(cell):
         return []
     values = list(cell) if is_list_cell(cell) else [cell]
-    wrong = [value for value in values if not is_null(value) and not is_media(value)]
-    if wrong and len(wrong) == sum(not is_null(value) for value in values):
-        raise ColumnError(describe_wrong_cell(wrong[0]))
-    return [parse_value(value) for value in values]
+    media: list[Media] = []
+    errors: list[ColumnError] = []
+    for value in values:
+        try:
+            media.append(parse_value(value))
+        except ColumnError as error:
+            errors.append(error)
+            media.append(wrong_value(str(error)))
+    if errors and len(errors) == sum(not is_null(value) for value in values):
+        raise errors[0]
+    return media
 
 
 def is_null(value: Any) -> bool:
@@ -148,7 +155,7 @@ def is_list_cell(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray, memoryview))
 
 
-def is_file_struct(value: Any) -> bool:
+def is_file_struct(value: Any) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(value, Mapping) and bool({"path", "bytes"} & set(value)) and "array" not in value
 
 
@@ -156,25 +163,8 @@ def is_samples_struct(value: Any) -> bool:
     return isinstance(value, Mapping) and "array" in value and "sampling_rate" in value
 
 
-def find_encoded(value: Any) -> Mapping[str, Any] | None:
-    """The struct from which `datasets` made a decoder object; reading it decodes no frame."""
-    encoded = None if isinstance(value, Mapping) else encoded_file(value)
-    return encoded if encoded and isinstance(encoded, Mapping) else None
-
-
-def is_media(value: Any) -> bool:
-    """True for every form of a video or sound, also where its content is invalid."""
-    return (
-        isinstance(value, (str, os.PathLike, bytes, bytearray, memoryview))
-        or is_samples_struct(value)
-        or is_file_struct(value)
-        or find_encoded(value) is not None
-        or hasattr(value, "get_samples_played_in_range")
-    )
-
-
 def parse_value(value: Any) -> Media:
-    """One video or sound; `UnreadableMedia`, with the reason, for a value that is neither."""
+    """One video or sound, also where its content is invalid; a `ColumnError` for a value that is neither."""
     if is_null(value):
         return NULL_MEDIA
     if isinstance(value, (str, os.PathLike)):
@@ -183,28 +173,24 @@ def parse_value(value: Any) -> Media:
         return parse_file(None, value)
     if is_samples_struct(value):
         return parse_samples(value)
-    struct = value if is_file_struct(value) else find_encoded(value)
-    if struct is not None and struct.get("refused"):  # set by `Source` and `parse_json_cell`
+    # `datasets` keeps the struct of which it made a decoder object: reading it decodes no frame.
+    struct = value if isinstance(value, Mapping) else encoded_file(value)
+    if isinstance(struct, Mapping) and struct.get("refused"):  # set by `Source` and `parse_json_cell`
         return UnreadableMedia(str(struct.get("path")), f"{struct['refused']}.")
-    if struct is not None:
+    if is_file_struct(struct):
         return parse_file(struct.get("path"), struct.get("bytes"))
     if hasattr(value, "get_samples_played_in_range"):
         return DecoderMedia(value)
-    return wrong_value(describe_wrong_cell(value))
-
-
-def wrong_value(reason: str, name: str = CELL_NAME) -> UnreadableMedia:
-    return UnreadableMedia(name, reason, ColumnError)
-
-
-def describe_wrong_cell(value: Any) -> str:
-    """The error for a value of a wrong type, with the types that a cell may hold."""
-    return (
+    raise ColumnError(
         f"A cell of type {type(value).__name__} is no video or sound. It may hold a path or URL, bytes, "
         "{'path', 'bytes'}, {'array', 'sampling_rate'}, a decoder object of datasets, or a list of these. "
         "Where datasets or a transform decodes the column first, map over ds.with_format(None), "
         "or over ds.decode(False) in streaming."
     )
+
+
+def wrong_value(reason: str, name: str = CELL_NAME) -> UnreadableMedia:
+    return UnreadableMedia(name, reason, ColumnError)
 
 
 def parse_file(path: Any, data: Any) -> Media:

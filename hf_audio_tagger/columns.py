@@ -1,40 +1,28 @@
 """The columns that a tagger adds: name, Arrow type, and how a result fills them.
 
-Every value that goes back to `map` carries its type. `datasets` infers a column's type from its first values:
+Every value returned to `map` carries its type. `datasets` infers a column's type from its first values:
 a thousand empty lists make a column of nulls, and the first tag after them would fail.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
+from .compat.datasets_calls import called_by_arrow_map
 from .scores import ClipResult
 
+Columns = Mapping[str, Sequence[Any]]  # a value a row
+Types = Mapping[str, pa.DataType]
+
 SCORED = [("label", pa.string()), ("score", pa.float32())]
-SEGMENT = [("start", pa.float32()), ("end", pa.float32()), *SCORED]
-
-
-def top_entry(result: ClipResult) -> list[dict[str, Any]] | None:
-    if result.top is None:
-        return None
-    return [{"label": label, "score": score} for label, score in result.top]
-
-
-def segments_entry(result: ClipResult) -> list[dict[str, Any]] | None:
-    return None if result.segments is None else [vars(segment) for segment in result.segments]
-
-
-def embedding_entry(result: ClipResult) -> list[float] | None:
-    return None if result.embedding is None else result.embedding.tolist()
-
-
-ENTRIES: dict[str, tuple[pa.DataType, Callable[[ClipResult], Any]]] = {  # by kind, in order
-    "tags": (pa.string(), lambda result: result.tag),
-    "top": (pa.list_(pa.struct(SCORED)), top_entry),
-    "segments": (pa.list_(pa.struct(SEGMENT)), segments_entry),
-    "embedding": (pa.list_(pa.float32()), embedding_entry),
-    "error": (pa.string(), lambda result: result.error),
+TYPES: dict[str, pa.DataType] = {  # of an entry in each kind of column, in order
+    "tags": pa.string(),
+    "top": pa.list_(pa.struct(SCORED)),
+    "segments": pa.list_(pa.struct([("start", pa.float32()), ("end", pa.float32()), *SCORED])),
+    "embedding": pa.list_(pa.float32()),
+    "error": pa.string(),
 }
 
 
@@ -44,13 +32,21 @@ class Column:
     def __init__(self, kind: str, tag_name: str) -> None:
         self.kind = kind
         self.name = tag_name if kind == "tags" else f"{find_prefix(tag_name)}_{kind}"
-        entry_type, self.entry = ENTRIES[kind]
-        self.type = pa.list_(entry_type)
+        self.type = pa.list_(TYPES[kind])
+
+    def entry(self, result: ClipResult) -> Any:
+        """A result's entry in this column."""
+        value = result.tag if self.kind == "tags" else getattr(result, self.kind)
+        if isinstance(value, np.ndarray):
+            return value.tolist()
+        if self.kind == "top" and value is not None:
+            return [{"label": one[0], "score": one[1]} for one in value]
+        return [vars(segment) for segment in value] if isinstance(value, tuple) else value
 
 
 def all_columns(tag_name: str) -> tuple[Column, ...]:
     """All columns that a tagger may add, in order."""
-    return tuple(Column(kind, tag_name) for kind in ENTRIES)
+    return tuple(Column(kind, tag_name) for kind in TYPES)
 
 
 def error_column(tag_name: str) -> Column:
@@ -73,24 +69,13 @@ class TypedList(list):  # type: ignore[type-arg]
         return pa.array(list(self), type=type or self.arrow_type)
 
 
-def typed_batch(columns: Mapping[str, Sequence[Any]], types: Mapping[str, pa.DataType]) -> dict[str, Any]:
-    """Columns of a batch, each a list with its type."""
-    return {name: TypedList(values, types[name]) for name, values in columns.items()}
+def build_columns(columns: Columns, types: Types, is_batch: bool, is_lazy: bool = False) -> dict[str, Any]:
+    """Columns as `map` expects them: typed lists of a batch, Arrow arrays of length one of a row.
 
-
-def typed_row(columns: Mapping[str, Sequence[Any]], types: Mapping[str, pa.DataType]) -> dict[str, Any]:
-    """Columns of one row, each an Arrow array of length one, which `map` writes unchanged."""
-    return {name: pa.array(values, type=types[name]) for name, values in columns.items()}
-
-
-def with_columns(
-    table: pa.Table, columns: Mapping[str, Sequence[Any]], types: Mapping[str, pa.DataType]
-) -> pa.Table:
-    """The table with columns added or replaced, for datasets in the "arrow" format."""
-    for name, values in columns.items():
-        column = pa.array(values, type=types[name])
-        if name in table.column_names:
-            table = table.set_column(table.column_names.index(name), name, column)
-        else:
-            table = table.append_column(name, column)
-    return table
+    Where `map` writes no Arrow, as in streaming, a row has plain values.
+    """
+    if is_batch:
+        return {name: TypedList(values, types[name]) for name, values in columns.items()}
+    if is_lazy or called_by_arrow_map():
+        return {name: pa.array(values, type=types[name]) for name, values in columns.items()}
+    return {name: values[0] for name, values in columns.items()}

@@ -1,7 +1,7 @@
-"""What can go wrong, one class for each thing a caller may want to treat on its own.
+"""The package's errors: a class for each kind that a caller may want to handle.
 
-Every class takes its message alone. A worker's exception travels to the parent as a pickle, and one
-whose ``__init__`` takes other arguments cannot be unpickled there: the parent would wait for ever.
+Every class takes its message alone. A worker's exception reaches the parent as a pickle, and one whose
+``__init__`` takes other arguments cannot be unpickled: the parent would wait for ever.
 """
 
 import pickle
@@ -19,7 +19,7 @@ class SettingsError(TaggerError, ValueError):
 
 
 class ColumnError(TaggerError, KeyError):
-    """The rows lack the column that was asked for, or a cell holds what no video can be."""
+    """The rows lack the requested column, or a cell holds no video or sound."""
 
     def __str__(self) -> str:
         return str(self.args[0])  # KeyError would show the message's repr
@@ -38,18 +38,15 @@ class ProcessError(TaggerError, RuntimeError):
 
 
 class RunError(TaggerError, RuntimeError):
-    """A long run that could not go on. Its message says why, and how to go on; what is done is kept."""
+    """A long run that could not continue. Its message says why, and how to resume; what is done is kept."""
 
 
 class ResourceError(RunError):
-    """Open files, memory or disk space ran out. That is no clip's fault, and ends the run."""
+    """Open files, memory or disk space ran out. No clip is the cause, so the run ends."""
 
 
 def transportable(error: Exception) -> Exception:
-    """The error itself if it survives the way from a worker to its parent, else its words in ours.
-
-    A parent that cannot unpickle a worker's exception waits for ever.
-    """
+    """The error itself if a parent process can unpickle it, else a `TaggerError` with its message."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:

@@ -49,9 +49,8 @@ def get(key: Hashable | None) -> ClipResult | None:
 def put(key: Hashable | None, result: ClipResult) -> None:
     """Store a result, but no failure: the next attempt may succeed."""
     global _kept_bytes
-    if key is None or result.error is not None or len(result.segments or ()) > LONGEST_KEPT:
-        return
-    if _is_disabled.get():
+    is_long = len(result.segments or ()) > LONGEST_KEPT
+    if key is None or result.error is not None or is_long or _is_disabled.get():
         return
     with _lock:
         if key in _results:

@@ -42,20 +42,23 @@ class TaggerRecord:
     digest: str  # of all that can change a tag
     package_version: str
 
+    def __post_init__(self) -> None:
+        texts = (self.model, self.digest, self.package_version)
+        if not isinstance(self.settings, Mapping) or not all(isinstance(text, str) for text in texts):
+            raise TypeError("not a record of a tagger")
 
-Provenance = Mapping[
-    str, Sequence[TaggerRecord | None]
-]  # by column; None: the origin of some tags is unknown
+
+# By column of tags; None: the origin of some is unknown.
+Provenance = Mapping[str, Sequence[TaggerRecord | None]]
 
 
 def record_tagger(tagger: Tagger) -> TaggerRecord:
     """What is written about a tagger. No token, and no folder of this machine."""
     shown = public_settings(tagger)
-    model = shown.pop("model")
     del shown["redo"]
     identity = repr(tagger.identity(tags_only=True))
     digest = hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()
-    return TaggerRecord(model, shown, digest, __version__)
+    return TaggerRecord(shown.pop("model"), shown, digest, __version__)
 
 
 def rebuild_tagger(record: TaggerRecord) -> Tagger | None:
@@ -120,9 +123,6 @@ def describe_differences(before: TaggerRecord, now: TaggerRecord) -> str:
     return "; ".join(changes) or "the model's files or this package's algorithms have changed"
 
 
-# As text
-
-
 def to_plain(provenance: Provenance) -> dict[str, Any]:
     """For JSON and YAML."""
     return {name: [one and asdict(one) for one in records] for name, records in provenance.items()}
@@ -132,19 +132,11 @@ def from_plain(values: Any) -> Provenance:
     """The inverse of `to_plain`; empty for values that it did not make."""
     try:
         return {
-            str(name): tuple(None if one is None else parse_record(one) for one in records)
+            str(name): tuple(None if one is None else TaggerRecord(**one) for one in records)
             for name, records in values.items()
         }
     except (AttributeError, TypeError):
         return {}
-
-
-def parse_record(values: Mapping[str, Any]) -> TaggerRecord:
-    record = TaggerRecord(**values)
-    texts = (record.model, record.digest, record.package_version)
-    if isinstance(record.settings, Mapping) and all(isinstance(text, str) for text in texts):
-        return record
-    raise TypeError(f"{values!r:.100} is no record of a tagger")
 
 
 def to_json(provenance: Provenance) -> str:
@@ -158,9 +150,6 @@ def from_json(text: str | bytes) -> Provenance:
         return {}
 
 
-# Parquet files
-
-
 def add_schema_provenance(schema: pa.Schema, provenance: Provenance) -> pa.Schema:
     """The schema with the provenance in its metadata."""
     return schema.with_metadata({**(schema.metadata or {}), KEY.encode(): to_json(provenance).encode()})
@@ -170,9 +159,6 @@ def read_file_provenance(paths: Sequence[str | Path]) -> Provenance:
     """The provenance that Parquet files have in their metadata, merged."""
     metadata = [pq.read_schema(path).metadata or {} for path in paths]
     return merge_provenance([from_json(one.get(KEY.encode(), b"")) for one in metadata])
-
-
-# Datasets
 
 
 def read_provenance(ds: Dataset | IterableDataset) -> Provenance:
@@ -188,9 +174,6 @@ def add_provenance(ds: Dataset, provenance: Provenance) -> Dataset:
     line = f"{KEY}: {to_json(provenance)}\n" if provenance else ""
     ds.info.description = line + DESCRIPTION_LINE.sub("", ds.info.description or "")
     return ds
-
-
-# The Hub
 
 
 def read_hub_provenance(repo_id: str, config: str | None, split: str, token: str | bool | None) -> Provenance:

@@ -13,13 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from .cells import COLUMNS, is_file_struct, is_list_cell, is_samples_struct, read_cells
-from .columns import typed_batch, typed_row, with_columns
-from .compat.datasets_calls import called_by_arrow_map
+from .columns import Columns, Types, build_columns
 from .compat.datasets_internals import is_lazy_batch, is_lazy_row, stored_column
 from .errors import ColumnError, SettingsError
-
-Columns = Mapping[str, Sequence[Any]]  # a value a row
-Types = Mapping[str, pa.DataType]
 
 
 @dataclass(frozen=True)
@@ -40,13 +36,13 @@ class Rows:
 
     def build_answer(self, columns: Columns, types: Types) -> Any:
         """The new columns with their types, in the form that `map` expects for these rows."""
-        if isinstance(self.given, pa.Table):
-            return with_columns(self.given, columns, types)
-        if self.is_batch:
-            return typed_batch(columns, types)
-        if is_lazy_row(self.given) or called_by_arrow_map():
-            return typed_row(columns, types)
-        return {name: values[0] for name, values in columns.items()}
+        if not isinstance(self.given, pa.Table):
+            return build_columns(columns, types, self.is_batch, is_lazy_row(self.given))
+        table = self.given
+        for name, values in columns.items():
+            place, column = table.schema.get_field_index(name), pa.array(values, type=types[name])
+            table = table.append_column(name, column) if place < 0 else table.set_column(place, name, column)
+        return table
 
 
 def read_rows(given: Any, column: str | None, batched: bool | None) -> Rows:
@@ -54,8 +50,11 @@ def read_rows(given: Any, column: str | None, batched: bool | None) -> Rows:
     if isinstance(given, pa.Table):
         return Rows(given, True, read_cells(given[pick_column(given.column_names, column)]))
     if is_lazy_row(given) or is_lazy_batch(given):
-        is_batch = is_lazy_batch(given)
-        return Rows(given, is_batch, lazy_cells(given, pick_column(list(given), column), is_batch))
+        is_batch, name = is_lazy_batch(given), pick_column(list(given), column)
+        # As Arrow stores them, undecoded. A column that an earlier function has edited is not stored.
+        if (stored := stored_column(given, name)) is not None:
+            return Rows(given, is_batch, read_cells(stored))
+        return Rows(given, is_batch, list(given[name]) if is_batch else [given[name]])
     if type(given).__name__ == "DataFrame":
         raise SettingsError(
             "A DataFrame holds no typed columns; map over ds.with_format(None) or with_format('arrow')."
@@ -69,16 +68,6 @@ def read_rows(given: Any, column: str | None, batched: bool | None) -> Rows:
     return Rows(given, bool(batched), list(given) if batched else [given])
 
 
-def lazy_cells(given: Mapping[str, Any], name: str, is_batch: bool) -> list[Any]:
-    """Cells as Arrow stores them: path and bytes of a `Video()`, nothing decoded.
-
-    A column that an earlier function edited is no longer in the table, and counts as edited.
-    """
-    if (stored := stored_column(given, name)) is not None:
-        return read_cells(stored)
-    return list(given[name]) if is_batch else [given[name]]
-
-
 def to_python(value: Any) -> Any:
     """A value in Python's own types: the arrays and tensors of a format become lists of numbers."""
     if hasattr(value, "tolist"):
@@ -90,10 +79,8 @@ def to_python(value: Any) -> Any:
 
 def is_cell_struct(value: Mapping[str, Any]) -> bool:
     """True for a mapping that is one cell, as `input_columns` passes it, and not a row."""
-    keys = set(value)
-    return keys <= {"path", "bytes", "array", "sampling_rate"} and (
-        is_file_struct(value) or is_samples_struct(value)
-    )
+    is_struct = is_file_struct(value) or is_samples_struct(value)
+    return is_struct and set(value) <= {"path", "bytes", "array", "sampling_rate"}
 
 
 def pick_column(names: Sequence[str], column: str | None) -> str:
@@ -102,10 +89,9 @@ def pick_column(names: Sequence[str], column: str | None) -> str:
     for name in candidates:
         if name in names:
             return name
-    existing = ", ".join(map(repr, names)) or "none"
-    wanted = " or ".join(map(repr, candidates))
+    wanted, existing = " or ".join(map(repr, candidates)), ", ".join(map(repr, names)) or "none"
     raise ColumnError(
-        f"The rows have no column {wanted}. They have: {existing}. Name it: build_tagger(column=...)."
+        f"The rows have no column {wanted}, only {existing}. Name it: build_tagger(column=...)."
     )
 
 
@@ -113,10 +99,8 @@ def is_batch_of_dicts(given: Mapping[str, Any], name: str) -> bool:
     """A plain dict is a row where its cell, or any other value, cannot be a batch's list."""
     if not is_list_cell(given[name]):
         return False
-    lengths = {
-        len(value) if is_list_cell(value) or isinstance(value, np.ndarray) else -1 for value in given.values()
-    }
-    if -1 in lengths or len(lengths) > 1:
+    columns = [value for value in given.values() if is_list_cell(value) or isinstance(value, np.ndarray)]
+    if len(columns) < len(given) or len(set(map(len, columns))) > 1:
         return False
     raise ambiguous_error("a dict of lists")
 

@@ -81,9 +81,9 @@ class ScoreSum:
         """Extend the last segment if the label is the same, else begin a new one."""
         last = self.segments[-1] if self.segments else None
         if last is not None and last.label == new.label:
-            mean = last.score + (new.score - last.score) / (self.last_windows + 1)
-            self.segments[-1] = replace(last, end=new.end, score=mean)
             self.last_windows += 1
+            mean = last.score + (new.score - last.score) / self.last_windows
+            self.segments[-1] = replace(last, end=new.end, score=mean)
             return
         if last is not None:  # windows may overlap: the border is the start of the new one
             self.segments[-1] = replace(last, end=min(last.end, new.start))
@@ -94,15 +94,11 @@ class ScoreSum:
         """The clip's tag, which has the highest mean score over its windows, and what else is requested."""
         mean_scores = self.score_sum / self.count
         order = rank_labels(mean_scores, self.logit_sum / self.count)
-        top = None
+        top = embedding = None
         if top_k is not None:
-            chosen = [
-                index for index in order[:top_k] if threshold is None or mean_scores[index] >= threshold
-            ]
-            top = tuple((self.labels[index], float(mean_scores[index])) for index in chosen)
-        segments = tuple(self.segments) if self.with_segments else None
-        embedding = None
+            best = [index for index in order[:top_k] if threshold is None or mean_scores[index] >= threshold]
+            top = tuple((self.labels[index], float(mean_scores[index])) for index in best)
         if not isinstance(self.embedding_sum, float):
             embedding = (self.embedding_sum / self.count).astype(np.float32)
         tag = self.labels[order[0]] if self.labels else None  # a model without a classifier
-        return ClipResult(tag, top, segments, embedding)
+        return ClipResult(tag, top, tuple(self.segments) if self.with_segments else None, embedding)

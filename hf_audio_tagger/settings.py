@@ -2,7 +2,8 @@
 
 The signature and documentation of `build_tagger`, the checks, the fingerprint, the lists of settings in cards
 and run records, and the options of the shell are derived from these fields. To add a setting, add a field and
-use it. The module imports nothing heavy, since the shell's `--help` reads it.
+use it. The module imports nothing heavy, since the shell's `--help` reads it; so dtypes and engines, which
+depend on the model's family, are checked by `models.registry.check_spec`.
 """
 
 import inspect
@@ -17,13 +18,14 @@ from typing import Any, Literal, ParamSpec, TypeVar
 
 from .checks import COUNT, invalid, is_count, is_number
 from .errors import SettingsError
+from .media.decoders import DECODER_NAMES
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 DEFAULT_MODEL = "MIT/ast-finetuned-audioset-10-10-0.4593"
 TAG_COLUMN = "video_audio_tags"
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")  # "user/name", or "name" alone
 DEVICE = re.compile(r"cpu|mps|(cuda|xpu)(:\d+)?")
 
 
@@ -120,11 +122,7 @@ class Settings:
     segments: bool = column_setting(False, "add which label leads from when to when.")
     embeddings: bool = column_setting(False, "add the pooled state before the classifier.")
     channels: str = sound_setting("mean", '"mean" of all channels, or the "first".', one_of("mean", "first"))
-    decoder: str = sound_setting(
-        "auto",
-        '"auto", "torchcodec", "pyav" or "decord".',
-        one_of("auto", "torchcodec", "pyav", "decord"),
-    )
+    decoder: str = sound_setting("auto", f"one of {', '.join(DECODER_NAMES)}.", one_of(*DECODER_NAMES))
     device: str | None = model_setting(
         None,
         'such as "cpu" or "cuda:1".',
@@ -133,13 +131,11 @@ class Settings:
         changes="nothing",
     )
     dtype: str = model_setting(
-        "float32",
-        '"float32", "bfloat16", "float16", or "auto" (bfloat16 where the hardware has it).',
-        one_of("float32", "bfloat16", "float16", "auto"),
+        "float32", '"float32", "bfloat16", "float16", or "auto" (bfloat16 where the hardware has it).'
     )
-    engine: str = model_setting("torch", '"torch", or "openvino" for CPUs.', one_of("torch", "openvino"))
+    engine: str = model_setting("torch", '"torch", or "openvino" for CPUs.')
     batch_size: int = model_setting(
-        16, "stretches of about ten seconds that the model processes at once.", IS_COUNT, changes="nothing"
+        16, "windows of about ten seconds that the model processes at once.", IS_COUNT, changes="nothing"
     )
     batched: bool | None = setting(
         None,
@@ -160,24 +156,15 @@ class Settings:
                 value = os.fspath(value)
                 object.__setattr__(self, one.name, value)
             is_optional = one.default is None
-            if check is None or (is_optional and value is None) or check.is_valid(value):
-                continue
-            raise invalid(one.name, value, "None or " * is_optional + check.expected)
-        check_combinations(self)
+            if check is not None and not (is_optional and value is None) and not check.is_valid(value):
+                raise invalid(one.name, value, "None or " * is_optional + check.expected)
+        if self.threshold is not None and self.top_k is None:
+            raise SettingsError("threshold= trims the column that top_k= adds; pass top_k too.")
+        if self.hop_seconds is not None and self.windows == "first":
+            raise SettingsError('hop_seconds= is the step from window to window; it needs windows="all".')
 
 
 ABOUT: dict[str, About] = {one.name: one.metadata["about"] for one in fields(Settings)}
-
-
-def check_combinations(settings: Settings) -> None:
-    """Settings that are valid alone and do not fit together."""
-    if settings.threshold is not None and settings.top_k is None:
-        raise SettingsError("threshold= trims the column that top_k= adds; pass top_k too, as in top_k=10.")
-    if settings.hop_seconds is not None and settings.windows == "first":
-        raise SettingsError('hop_seconds= is the step from window to window; it needs windows="all".')
-
-
-# What is derived from the declarations
 
 
 def takes_settings(
@@ -189,30 +176,24 @@ def takes_settings(
         made = inspect.signature(function).return_annotation
         signature = inspect.signature(settings).replace(return_annotation=made)
         function.__signature__ = signature  # type: ignore[attr-defined]
-        function.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\nArgs:\n{document_settings()}"
+        fill = textwrap.TextWrapper(100, " " * 4, " " * 8).fill
+        lines = [
+            fill(f"{name}: {about.help}" + (f" Default: {about.none}." if about.none else ""))
+            for name, about in ABOUT.items()
+        ]
+        function.__doc__ = "\n".join([inspect.cleandoc(function.__doc__ or ""), "", "Args:", *lines])
         return function
 
     return derive
 
 
-def document_settings() -> str:
-    """The settings as the "Args" of a docstring."""
-    lines = [
-        f"{name}: {about.help}" + (f" Default: {about.none}." if about.none else "")
-        for name, about in ABOUT.items()
-    ]
-    indents = {"initial_indent": " " * 4, "subsequent_indent": " " * 8}
-    return "\n".join(textwrap.fill(line, 100, **indents) for line in lines)  # type: ignore[arg-type]
-
-
 def shown_settings(settings: Settings, *, folders: bool = True) -> dict[str, Any]:
     """The settings that can change a column, without secrets: for people on this machine."""
-    show_path = hide_secrets if folders else public_name
     shown = {}
     for name, about in ABOUT.items():
         if about.changes != "nothing" and not about.is_secret:
             value = getattr(settings, name)
-            shown[name] = show_path(value) if about.is_path and value is not None else value
+            shown[name] = public_name(value, folders) if about.is_path and value else value
     return shown
 
 
@@ -221,15 +202,7 @@ def public_settings(settings: Settings) -> dict[str, Any]:
     return shown_settings(settings, folders=False)
 
 
-def hide_secrets(source: str) -> str:
-    """A URL without the parts that may be secret; any other name as it is."""
-    from .cells import is_url
-    from .models.weights import without_secrets
-
-    return without_secrets(source) if is_url(source) else source
-
-
-def public_name(source: str) -> str:
+def public_name(source: str, folders: bool = False) -> str:
     """A Hub id as it is, a URL without the parts that may be secret, a local path without its folders.
 
     >>> public_name("https://user:word@example.org/yamnet.h5?signature=abc")
@@ -238,11 +211,14 @@ def public_name(source: str) -> str:
     'path/to/mine'
     """
     from .cells import is_url
+    from .models.weights import without_secrets
 
-    if is_url(source) or is_hub_id(source) or not PurePath(source).parent.name:
-        return hide_secrets(source)
-    return f"path/to/{PurePath(source).name}"
+    if is_url(source):
+        return without_secrets(source)
+    path = PurePath(source)
+    return source if folders or is_hub_id(source) or not path.parent.name else f"path/to/{path.name}"
 
 
 def is_hub_id(model: str) -> bool:
-    return bool(HUB_ID.fullmatch(model)) and not os.path.exists(os.path.expanduser(model))
+    is_id = "/" in model and HUB_ID.fullmatch(model)
+    return bool(is_id) and not os.path.exists(os.path.expanduser(model))

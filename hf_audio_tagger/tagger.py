@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, overload
 import pyarrow as pa
 from datasets import Features
 
-from . import memo
+from . import memo, models
 from .cells import Media, is_list_cell, parse_cell, parse_cells
 from .columns import Column, all_columns, error_column
 from .compat.datasets_internals import set_hash_key
 from .errors import ModelError, transportable
-from .models import ModelSpec, identify_model
+from .models import ModelSpec
 from .models.registry import check_spec, find_family
 from .process import check_rank, core_share
 from .rows import Rows, read_rows
@@ -22,7 +22,7 @@ from .settings import ABOUT, DEFAULT_MODEL, Settings, takes_settings
 
 if TYPE_CHECKING:
     from .models.family import AudioModel
-    from .pipeline import ClipEnd, PipelineOptions
+    from .pipeline import PipelineOptions
 
 # Raised by one when the same settings would no longer give the same columns: cached maps are then redone.
 ALGORITHMS_VERSION = 1
@@ -71,7 +71,7 @@ class Tagger(Settings):
         return tags if is_list_cell(video) or not tags else tags[0]
 
     def classify(self, video: Any) -> list[ClipResult]:
-        """The result of one video, or of each of a list: tag, and top, segments, embedding if asked for.
+        """The result of one video, or of each of a list: tag, and top, segments, embedding if requested.
 
         >>> build_tagger("demo", top_k=2).classify("a.mp4")[0].top  # doctest: +SKIP
         (('Siren', 0.98), ('Chirp tone', 0.04))
@@ -122,7 +122,12 @@ class Tagger(Settings):
             for name, about in ABOUT.items()
             if about.changes in kinds and name not in in_spec and (name != "redo" or self.redo)
         )
-        return ("hf_audio_tagger", ALGORITHMS_VERSION, identify_model(self.spec, self.device), settings)
+        return (
+            "hf_audio_tagger",
+            ALGORITHMS_VERSION,
+            models.identify_model(self.spec, self.device),
+            settings,
+        )
 
     def find_kept_rows(self, table: pa.Table) -> list[bool]:
         """Which rows of a table have tags that they keep."""
@@ -133,22 +138,22 @@ class Tagger(Settings):
         existing = self._find_existing(rows)
         columns = [column for column in all_columns(self.tag_column) if column.name in existing]
         done = self._find_done(existing, len(rows.cells))
-        media = parse_cells(
-            [None if is_kept else cell for is_kept, cell in zip(done, rows.cells, strict=True)]
-        )
+        media = parse_cells([None if kept else cell for kept, cell in zip(done, rows.cells, strict=True)])
         results = iter(self._classify([one for row_media in media for one in row_media], rank))
         row_results = [[next(results) for _ in row_media] for row_media in media]
-        values = {column.name: list(existing[column.name] or [None] * len(done)) for column in columns}
+        values = {}
         for column in columns:
-            for row, its_results in enumerate(row_results):
-                if not done[row]:
-                    values[column.name][row] = [column.entry(result) for result in its_results]
+            old = existing[column.name] or [None] * len(done)
+            values[column.name] = [
+                old[row] if done[row] else [column.entry(result) for result in its_results]
+                for row, its_results in enumerate(row_results)
+            ]
         return rows.build_answer(values, {column.name: column.type for column in columns})
 
     def _find_existing(self, rows: Rows) -> dict[str, list[Any] | None]:
         """The values that rows have in each column of the answer.
 
-        Columns that are not asked for are included where they describe tags that are replaced: the error of a
+        Columns that are not requested are included where they describe tags that are replaced: the error of a
         row that now succeeds and, with `redo`, all columns of the former tags.
         """
         existing = {column.name: rows.get_column(column.name) for column in self.columns}
@@ -159,8 +164,16 @@ class Tagger(Settings):
         return existing
 
     def _find_done(self, existing: dict[str, list[Any] | None], count: int) -> list[bool]:
-        errors = error_column(self.tag_column).name
-        return [not self.redo and is_done(existing, errors, row) for row in range(count)]
+        """Which rows have a value in every requested column, and no error in the column of errors."""
+        present = {name: column for name, column in existing.items() if column is not None}
+        if self.redo or len(present) < len(existing):
+            return [False] * count
+        errors = present.pop(error_column(self.tag_column).name, None) or [None] * count
+        return [
+            all(column[row] is not None for column in present.values())
+            and all(error is None for error in errors[row] or ())
+            for row in range(count)
+        ]
 
     def _classify(self, media: Sequence[Media], rank: int | None) -> list[ClipResult]:
         """A result for each, in order. A clip whose result is cached, or that occurs twice, is read once."""
@@ -170,24 +183,22 @@ class Tagger(Settings):
         keys = [memo.make_key(one, identity) for one in media]
         clips = [place if key is None else key for place, key in enumerate(keys)]  # without a key, its place
         known = {clip: result for clip, key in zip(clips, keys, strict=True) if (result := memo.get(key))}
-        missing: dict[Hashable, int] = {}  # each clip's first place
-        for place, clip in enumerate(clips):
+        missing: dict[Hashable, Media] = {}
+        for clip, one in zip(clips, media, strict=True):
             if clip not in known:
-                missing.setdefault(clip, place)
-        new = self._classify_new([media[place] for place in missing.values()], rank)
-        for (clip, place), result in zip(missing.items(), new, strict=True):
+                missing.setdefault(clip, one)
+        for clip, result in zip(missing, self._classify_new([*missing.values()], rank), strict=True):
             known[clip] = result
-            memo.put(keys[place], result)
+            memo.put(None if isinstance(clip, int) else clip, result)
         return [known[clip] for clip in clips]
 
     def _classify_new(self, media: list[Media], rank: int | None) -> list[ClipResult]:
         """Run the pipeline over clips and sum the scores of each one's windows to a result."""
         if not media:
             return []
-        from .models import get_model
         from .pipeline import ClipEnd, run_pipeline
 
-        model = get_model(self.spec, self.device, rank)
+        model = models.get_model(self.spec, self.device, rank)
         if self.embeddings and model.embedding_size is None:
             raise ModelError(f"The model {self.model!r} has no classifier to take embeddings before.")
         if not model.labels and (not self.embeddings or self.top_k or self.segments):
@@ -200,52 +211,34 @@ class Tagger(Settings):
         with closing(run_pipeline(media, model, self.pipeline_options(model))) as events:
             for event in events:
                 if not isinstance(event, ClipEnd):
-                    scores.add(
-                        event.spans, event.output.logits, event.output.embeddings if self.embeddings else None
-                    )
+                    embeddings = event.output.embeddings if self.embeddings else None
+                    scores.add(event.spans, event.output.logits, embeddings)
                     continue
                 if event.error is not None and self.on_error == "raise":
                     raise event.error
-                results.append(self._close(event, scores))
+                if event.error is not None:
+                    results.append(ClipResult(None, error=str(event.error)))
+                elif event.has_sound:
+                    results.append(scores.result(self.top_k, self.threshold))
+                else:
+                    top, segments = None if self.top_k is None else (), () if self.segments else None
+                    results.append(ClipResult(EMPTY, top, segments))
                 scores = ScoreSum(model.labels, model.multi_label, self.segments)
         return results
-
-    def _close(self, event: "ClipEnd", scores: ScoreSum) -> ClipResult:
-        """The result of a clip after its last window."""
-        if event.error is not None:
-            return ClipResult(None, error=str(event.error))
-        if not event.has_sound:
-            return ClipResult(
-                EMPTY,
-                top=None if self.top_k is None else (),
-                segments=() if self.segments else None,
-            )
-        return scores.result(self.top_k, self.threshold)
 
     def pipeline_options(self, model: "AudioModel") -> "PipelineOptions":
         """The options of a pipeline with a loaded model: the settings, or the model's own defaults."""
         from .pipeline import PipelineOptions
 
-        hop_samples = model.hop_samples
-        if self.hop_seconds is not None:
-            hop_samples = max(1, round(self.hop_seconds * model.rate_hz))
+        hop = None if self.hop_seconds is None else max(1, round(self.hop_seconds * model.rate_hz))
         return PipelineOptions(
             windows=self.windows or model.default_windows,
-            hop_samples=hop_samples,
+            hop_samples=hop or model.hop_samples,
             channels=self.channels,
             decoder=self.decoder,
             batch_size=self.batch_size,
             decode_threads=min(MOST_DECODE_THREADS, core_share()),
         )
-
-
-def is_done(existing: dict[str, list[Any] | None], errors: str, row: int) -> bool:
-    """True for a row that has a value in every requested column, and no error in the column of errors."""
-    if any(column is None for column in existing.values()):
-        return False
-    values = {name: column[row] for name, column in existing.items() if column is not None}
-    recorded = values.pop(errors, None) or []
-    return all(error is None for error in recorded) and all(value is not None for value in values.values())
 
 
 set_hash_key(Tagger, Tagger.identity)  # a map's fingerprint depends on what can change an output alone

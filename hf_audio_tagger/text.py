@@ -11,7 +11,7 @@ UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e007f\ud800-\udfff]"
 )
-SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def safe_text(text: str, keep: str = "") -> str:
@@ -24,41 +24,29 @@ def safe_text(text: str, keep: str = "") -> str:
 
 
 def escape(letter: str) -> str:
-    """A character by its number; a byte of a name that is not UTF-8, which Python keeps as U+DC80 and up."""
+    """A character as Python writes it; a surrogate that stands for a byte of a file's name, as that byte."""
     code = ord(letter)
-    if letter in SHORT:
-        return SHORT[letter]
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return chr(code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code).encode("unicode_escape").decode()
 
 
 def safe_json(value: Any, indent: int | None = None) -> str:
     """JSON that is safe to show and parses to the same value; letters of all languages stay readable."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
-    return UNSAFE.sub(lambda match: match[0] if match[0] == "\n" else escape_json(match[0]), text)
-
-
-def escape_json(letter: str) -> str:
-    return f"\\u{ord(letter):04x}" if ord(letter) < 0x10000 else json.dumps(letter)[1:-1]
+    return UNSAFE.sub(lambda match: match[0] if match[0] == "\n" else json.dumps(match[0])[1:-1], text)
 
 
 def is_utf8(text: str) -> bool:
     """False for a file's name that is not UTF-8: Linux allows any bytes, which Python keeps as surrogates."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return not SURROGATE.search(text)
 
 
-def as_utf8(name: str) -> str:
+def as_utf8(text: str) -> str:
     r"""A file's name as Arrow can store it: bytes that are not UTF-8 are escaped by backslashes.
 
     >>> print(as_utf8("lat\udce9in.mp4"))
     lat\xe9in.mp4
     """
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return SURROGATE.sub(lambda match: escape(match[0]), text)
 
 
 def one_line(error: BaseException, most: int = 300) -> str:

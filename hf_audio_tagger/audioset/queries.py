@@ -23,8 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..checks import COUNT, invalid, is_count
-from ..columns import typed_batch, typed_row
-from ..compat.datasets_calls import called_by_arrow_map
+from ..columns import build_columns
 from ..compat.datasets_internals import is_lazy_batch, is_lazy_row
 from ..errors import ColumnError
 from ..scores import EMPTY
@@ -164,13 +163,8 @@ class RollUp:
     def __call__(self, rows: Any) -> dict[str, Any]:
         """The new column for a row, or for a batch."""
         cells, is_batch = read_cells(rows, self.column, TAGS_DEPTH, self.batched)
-        columns = {self.new_column: [self._roll_up(cell) for cell in (cells if is_batch else [cells])]}
-        types = {self.new_column: LEVELS_TYPE}
-        if is_batch:
-            return typed_batch(columns, types)
-        if called_by_arrow_map():
-            return typed_row(columns, types)
-        return {self.new_column: columns[self.new_column][0]}
+        values = [self._roll_up(cell) for cell in (cells if is_batch else [cells])]
+        return build_columns({self.new_column: values}, {self.new_column: LEVELS_TYPE}, is_batch)
 
     def _roll_up(self, cell: Any) -> list[list[str] | None] | None:
         tags = check_list(cell, self.column)

@@ -20,8 +20,7 @@ QUIET = {
     "HF_HUB_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "false",
 }
-NO_MAP_BAR = {"HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
-NO_HUB_BARS = {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+MAP_BAR, HUB_BARS = "HF_DATASETS_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_PROGRESS_BARS"
 
 MARKS = {  # of each state: a sign, the sign in ASCII, a colour
     "ok": ("✓", "+", "green"),
@@ -86,8 +85,8 @@ def quiet_libraries(*, map_bar: bool = False, hub_bars: bool = False) -> None:
     `map_bar` and `hub_bars` keep the bars of `datasets.map` and of downloads. FFmpeg needs nothing: PyAV and
     torchcodec print none of its messages.
     """
-    quiet = {**QUIET, **({} if map_bar else NO_MAP_BAR), **({} if hub_bars else NO_HUB_BARS)}
-    for name, value in quiet.items():
+    bars = {MAP_BAR: map_bar, HUB_BARS: hub_bars}
+    for name, value in {**QUIET, **{name: "1" for name, is_kept in bars.items() if not is_kept}}.items():
         os.environ.setdefault(name, value)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")

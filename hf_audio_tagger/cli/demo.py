@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from ..errors import SettingsError
@@ -36,19 +35,29 @@ def demo(
 ) -> None:
     """Try it: tag a dozen generated videos. No network needed."""
     quiet_libraries(map_bar=True)
+    from ..demo.videos import UNREADABLE, write_demo_videos
+
     console = stdout()
     with ExitStack() as stack:
         place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hf_audio_tagger_")))
         with stderr().status("Making a dozen short videos"):
-            videos = make_videos(place)
+            try:
+                videos = write_demo_videos(place)
+            except OSError as error:
+                raise SettingsError(
+                    f"Cannot write to --folder {place}: {error.strerror or error}."
+                ) from error
         console.print(f"Made {len(videos)} short videos" + (f" in {place}." if folder else "."), markup=False)
         rows = tag(videos, num_proc)
-    console.print(make_table(videos, rows, console))
-    for row in rows:
-        for reason in filter(None, row["video_audio_error"]):
-            short = reason.replace(f"{place}{os.sep}", "")
-            print_text(f"video_audio_error of {short}", console, "dim")
-    wrong = sum(shown_tag(row) != video.expected for video, row in zip(videos, rows, strict=True))
+    table, wrong = Table("file", "expected", "tag", "", box=SIMPLE_HEAD), 0
+    for video, row in zip(videos, rows, strict=True):
+        shown = row["video_audio_tags"][0] or UNREADABLE
+        state = "ok" if shown == video.expected else "error"
+        wrong += state == "error"
+        table.add_row(video.path.name, video.expected, shown, mark(console, state))
+    console.print(table)
+    for reason in filter(None, (row["video_audio_error"][0] for row in rows)):
+        print_text(f"video_audio_error of {reason.replace(f'{place}{os.sep}', '')}", console, "dim")
     if wrong:
         console.print(
             f"{wrong} of {len(videos)} are not as expected. `hf-audio-tagger doctor` looks for a cause.",
@@ -57,15 +66,6 @@ def demo(
         raise typer.Exit(1)
     console.print(f"All {len(videos)} are as expected. With your own videos, and AudioSet's 527 classes:\n")
     print_text(NEXT_STEPS, console, "cyan")
-
-
-def make_videos(folder: Path) -> "list[DemoVideo]":
-    from ..demo.videos import write_demo_videos
-
-    try:
-        return write_demo_videos(folder)
-    except OSError as error:
-        raise SettingsError(f"--folder {folder}: {error.strerror or error}. Name one to write in.") from error
 
 
 def tag(videos: "list[DemoVideo]", num_proc: int | None) -> list[Row]:
@@ -81,20 +81,3 @@ def tag(videos: "list[DemoVideo]", num_proc: int | None) -> list[Row]:
     ds = ds.map(build_tagger("demo", on_error="record"), num_proc=num_proc, desc="Tagging")
     rows: list[Row] = ds.remove_columns("video").to_list()
     return rows
-
-
-def shown_tag(row: Row) -> str:
-    """The tag of a row's one video, or `UNREADABLE` where there is an error in its place."""
-    from ..demo.videos import UNREADABLE
-
-    (tag,) = row["video_audio_tags"]
-    return UNREADABLE if tag is None else tag
-
-
-def make_table(videos: "list[DemoVideo]", rows: list[Row], console: Console) -> Table:
-    table = Table("file", "expected", "tag", "", box=SIMPLE_HEAD)
-    for video, row in zip(videos, rows, strict=True):
-        is_expected = shown_tag(row) == video.expected
-        sign = mark(console, "ok" if is_expected else "error")
-        table.add_row(video.path.name, video.expected, shown_tag(row), sign)
-    return table

@@ -2,7 +2,6 @@
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,10 +15,8 @@ from .console import mark, quiet_libraries, stdout
 if TYPE_CHECKING:
     from ..doctor import Finding
 
-    Sections = Iterable[tuple[str, Iterable[Finding]]]
-
 SUBJECT_COLUMNS = 16
-DETAIL_INDENT = len("  ✓ ") + SUBJECT_COLUMNS + 1
+INDENT = " " * (len("  ✓ ") + SUBJECT_COLUMNS + 1)  # of details and remedies
 
 
 def doctor(
@@ -38,23 +35,28 @@ def doctor(
     quiet_libraries()
     from ..doctor import examine
 
-    if not (print_json if as_json else print_sections)(examine(model, revision)):
+    console, findings = stdout(), []
+    for title, section in examine(model, revision):
+        if not as_json:
+            console.print(title, style="bold")
+        for finding in section:  # shown as soon as it is known
+            findings.append({"section": title, **asdict(finding)})
+            if not as_json:
+                print_finding(console, finding)
+    states = Counter(finding["state"] for finding in findings)
+    works = not states["error"]
+    if as_json:
+        typer.echo(safe_json({"works": works, "findings": findings}, indent=2))
+    else:
+        faults = " and ".join(
+            f"{count} {state}{'s' * (count != 1)}"
+            for state in ("error", "warning")
+            if (count := states[state])
+        )
+        ready = "Ready" if works else "Not ready"
+        console.print(f"\n{ready}{f': {faults} above' if faults else ''}.", style="bold")
+    if not works:
         raise typer.Exit(1)
-
-
-def print_sections(sections: "Sections") -> bool:
-    """Print each finding as soon as it is known; True if there is no error."""
-    console, states = stdout(), Counter[str]()
-    for title, findings in sections:
-        console.print(title, style="bold")
-        for finding in findings:
-            states[finding.state] += 1
-            print_finding(console, finding)
-    counts = [(states[state], state) for state in ("error", "warning") if states[state]]
-    faults = " and ".join(f"{count} {state}{'s' * (count > 1)}" for count, state in counts)
-    ready = "Not ready" if states["error"] else "Ready"
-    console.print(f"\n{ready}{f': {faults} above' if faults else ''}.", style="bold")
-    return not states["error"]
 
 
 def print_finding(console: Console, finding: "Finding") -> None:
@@ -62,7 +64,7 @@ def print_finding(console: Console, finding: "Finding") -> None:
     line.append(f" {finding.subject:<{SUBJECT_COLUMNS}} {wrap(console, finding.detail)}")
     console.print(line, soft_wrap=True)
     if finding.remedy and finding.state != "ok":
-        remedy = " " * DETAIL_INDENT + wrap(console, finding.remedy)
+        remedy = INDENT + wrap(console, finding.remedy)
         console.print(Text(remedy, "dim" if finding.state == "note" else "cyan"), soft_wrap=True)
 
 
@@ -70,13 +72,6 @@ def wrap(console: Console, text: str) -> str:
     """Indented lines on a terminal; one line for a file or a pipe, where it may be searched."""
     if not console.is_terminal:
         return text
-    width = max(20, console.width - DETAIL_INDENT)
+    width = max(20, console.width - len(INDENT))
     lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
-    return ("\n" + " " * DETAIL_INDENT).join(lines)
-
-
-def print_json(sections: "Sections") -> bool:
-    findings = [{"section": title, **asdict(finding)} for title, section in sections for finding in section]
-    works = all(finding["state"] != "error" for finding in findings)
-    typer.echo(safe_json({"works": works, "findings": findings}, indent=2))
-    return works
+    return f"\n{INDENT}".join(lines)

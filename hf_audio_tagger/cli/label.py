@@ -10,25 +10,15 @@ from rich.table import Table
 
 from .console import print_text, stdout
 from .options import RUN, SOURCES, AsJson, FollowLinks, Processes, option, takes_tagger
-from .report import finish, run_with_bar, settings_table, show_counts
+from .report import count_table, finish, run_with_bar, settings_table
 
 if TYPE_CHECKING:
     from ..runs import LabelSummary, RunPlan
     from ..sources.source import Source
     from ..tagger import Tagger
 
-# Predictions hold all windows and all scores, and none of these columns.
-WITHOUT = (
-    "trust_remote_code",
-    "token",
-    "windows",
-    "tag_column",
-    "top_k",
-    "threshold",
-    "segments",
-    "embeddings",
-    "redo",
-)
+NO_COLUMNS = ("tag_column", "top_k", "threshold", "segments", "embeddings", "redo")
+WITHOUT = ("trust_remote_code", "token", "windows", *NO_COLUMNS)  # predictions hold all windows and scores
 
 
 @takes_tagger(*WITHOUT, model="yamnet", on_error="record")
@@ -49,16 +39,14 @@ def label(
     *,
     tagger: "Tagger",
     num_proc: Processes = None,
-    overwrite: Annotated[
-        bool, option(RUN, "--overwrite", help="Label all anew, also with other settings.")
-    ] = False,
+    overwrite: Annotated[bool, option(RUN, "--overwrite", help="Label all files anew.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Label FOLDER: each file's scores in every class, patch by patch.
 
     DIR gets audio_pred.json and audio_pred/*.npy, as torch_audioset's tools
     write and read them; load_predictions and top_moments read them in Python.
-    The same command again labels what is new or has changed.
+    Repeated, the same command labels what is new or has changed.
 
     Exit codes: 0 all well, 1 wrong use or settings, 2 the run could not
     continue, 3 done and some files failed, 130 interrupted.
@@ -106,7 +94,7 @@ def show_summary(summary: "LabelSummary", console: Console) -> None:
         "patches": f"{summary.patches:,}",
         "seconds": f"{summary.seconds:,.1f}",
     }
-    show_counts(counts, summary.failed, console)
+    console.print(count_table(counts, summary.failed))
     print_text(f"\nThe scores are in {summary.folder}", console)
     if summary.failures is not None:
         print_text(f"Failures are listed in {summary.failures}\nThe same command tries them again.", console)

@@ -11,16 +11,10 @@ import typer
 
 from ..settings import ABOUT, IS_COUNT, Settings
 from .console import quiet_libraries
-from .exits import exit_codes
+from .report import exit_codes
 
-PANELS = SOURCES, MODEL, SOUND, COLUMNS, RUN, HUB = (
-    "Source",
-    "Model",
-    "Sound",
-    "Columns",
-    "The run",
-    "The Hub",
-)
+SOURCES, RUN, HUB = "Source", "The run", "The Hub"
+PANELS = (SOURCES, "Model", "Sound", "Columns", RUN, HUB)  # in the order of --help
 
 
 def option(panel: str, *names: str, **more: Any) -> Any:
@@ -46,7 +40,8 @@ def takes_tagger(*without: str, **defaults: Any) -> Callable[[Callable[..., None
         without: settings that the command has no option for.
         defaults: of settings where the command's differ from those of Python.
     """
-    names = [name for name in setting_names() if name not in without]
+    names = [name for name, about in ABOUT.items() if about.panel is not None and name not in without]
+    names.sort(key=lambda name: PANELS.index(str(ABOUT[name].panel)))
 
     def expand(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
@@ -58,13 +53,12 @@ def takes_tagger(*without: str, **defaults: Any) -> Callable[[Callable[..., None
 
                 command(tagger=build_tagger(**settings), **given)
 
-        context = make_parameter("context", typer.Context)
-        parameters = dict(inspect.signature(command).parameters)
-        options = {name: setting_option(name, defaults) for name in names}
-        expanded = [context]
-        for name, parameter in parameters.items():
-            one = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-            expanded += options.values() if name == "tagger" else [one]
+        expanded = [inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
+        for name, parameter in inspect.signature(command).parameters.items():
+            if name == "tagger":
+                expanded += [setting_option(one, defaults) for one in names]
+            else:
+                expanded.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
         build_and_call.__signature__ = inspect.Signature(expanded)  # type: ignore[attr-defined]
         build_and_call.__annotations__ = {one.name: one.annotation for one in expanded}
         return build_and_call
@@ -72,28 +66,18 @@ def takes_tagger(*without: str, **defaults: Any) -> Callable[[Callable[..., None
     return expand
 
 
-def setting_names() -> list[str]:
-    """The settings that have an option, panel by panel."""
-    with_option = [name for name, about in ABOUT.items() if about.panel is not None]
-    return sorted(with_option, key=lambda name: PANELS.index(str(ABOUT[name].panel)))
-
-
 def setting_option(name: str, defaults: dict[str, Any]) -> inspect.Parameter:
-    about = ABOUT[name]
+    about, types = ABOUT[name], value_types(name)
     default = defaults.get(name, getattr(Settings, name))
-    types = value_types(name)
     kind: Any = str if str in types else next(one for one in types if one is not type(None))
     flag = ["--" + name.replace("_", "-")] if kind is bool else []
     more: dict[str, Any] = {"min": 1} if about.check is IS_COUNT else {}
     if default is None:
         kind |= None
         more["show_default"] = about.none
-    words = about.help[0].upper() + about.help[1:]
-    return make_parameter(name, Annotated[kind, option(str(about.panel), *flag, help=words, **more)], default)
-
-
-def make_parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+    more["help"] = about.help[0].upper() + about.help[1:]
+    annotation = Annotated[kind, option(str(about.panel), *flag, **more)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def value_types(name: str) -> tuple[Any, ...]:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -11,6 +10,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from ..runs import Progress as Reached
 from ..runs import RunPlan, Watcher
 
+TEXTS = {"rows": "none", "rate": "none", "left": "cyan", "failed": "red"}  # beside the bar, with their styles
 LINE_SECONDS = 60  # between two lines where there is no terminal to draw on, as in a job's log
 
 
@@ -23,63 +23,50 @@ class Bar(Watcher):
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.fields[rows]}"),
-            TextColumn("{task.fields[rate]}"),
-            TextColumn("{task.fields[left]}", style="cyan"),
-            TextColumn("{task.fields[failed]}", style="red"),
+            *(TextColumn(f"{{task.fields[{name}]}}", style) for name, style in TEXTS.items()),
             TimeElapsedColumn(),
             console=console,
         )
         self.task: TaskID | None = None
         self.last_line = time.monotonic()
 
-    def __enter__(self) -> "Bar":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+    def close(self) -> None:
         self.progress.stop()
 
     def planned(self, plan: RunPlan) -> None:
         self.console.print(self.settings(plan))
         self.task = self.progress.add_task(
-            "Tagging", total=plan.total_rows, completed=plan.done_rows, rate="", left="", failed="", rows=""
+            "Tagging", total=plan.total_rows, rows="", rate="", left="", failed=""
         )
-        self.show(Reached(plan.done_rows, plan.failed_rows, 0, plan.total_rows, 0.0))
+        self.progressed(Reached(plan.done_rows, plan.failed_rows, 0, plan.total_rows, 0.0))
         self.progress.start()
 
     def noted(self, text: str) -> None:
         self.progress.console.print(text, style="yellow", markup=False, soft_wrap=True)
 
     def progressed(self, progress: Reached) -> None:
-        self.show(progress)
+        texts: dict[str, Any] = format_progress(progress)
+        if self.task is not None:
+            self.progress.update(self.task, completed=progress.done_rows, **texts)
         if not self.console.is_terminal and time.monotonic() - self.last_line > LINE_SECONDS:
             self.last_line = time.monotonic()
-            self.console.print(" ".join(filter(None, format_progress(progress).values())), markup=False)
+            self.console.print(" ".join(filter(None, texts.values())), markup=False)
 
     def stopping(self) -> None:
-        self.describe("Stopping; the rows at hand are finished. Ctrl-C ends at once")
+        if self.task is not None:
+            what = "Stopping after the rows in progress. Ctrl-C stops at once"
+            self.progress.update(self.task, description=what)
 
     def finishing(self, what: str) -> None:
-        self.progress.stop()  # a push has bars of its own
+        self.close()  # a push has bars of its own
         self.console.print(what, style="dim", markup=False, soft_wrap=True)
-
-    def show(self, progress: Reached) -> None:
-        if self.task is not None:
-            fields: dict[str, Any] = {"completed": progress.done_rows, **format_progress(progress)}
-            self.progress.update(self.task, **fields)
-
-    def describe(self, what: str) -> None:
-        if self.task is not None:
-            self.progress.update(self.task, description=what)
 
 
 def format_progress(progress: Reached) -> dict[str, str]:
     """Rows, rate, time left and failures as text."""
     total = "" if progress.total_rows is None else f"/{progress.total_rows:,}"
-    rate = progress.rows_per_second
-    left = ""
-    if progress.total_rows is not None and rate > 0 and progress.done_rows < progress.total_rows:
-        left = format_duration((progress.total_rows - progress.done_rows) / rate) + " left"
+    rate, rows_left = progress.rows_per_second, (progress.total_rows or 0) - progress.done_rows
+    left = f"{format_duration(rows_left / rate)} left" if rate > 0 and rows_left > 0 else ""
     return {
         "rows": f"{progress.done_rows:,}{total} rows",
         "rate": f"{rate:,.1f} rows/s" if rate else "",

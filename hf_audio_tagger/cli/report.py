@@ -1,17 +1,19 @@
-"""What `tag` and `label` share: a run with a bar, the settings before it, the summary after it."""
+"""What commands share: settings before a run, a bar during it, a summary after it, and exit codes."""
 
-from collections.abc import Callable, Iterable, Mapping
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ..errors import ColumnError, SettingsError, TaggerError
 from ..settings import ABOUT
 from ..text import safe_json
-from .console import note, stderr
-from .exits import INTERRUPTED, SOME_FAILED, terminated_like_ctrl_c
+from .console import fail, note, stderr
 
 if TYPE_CHECKING:
     from ..runs import RunPlan, Watcher
@@ -19,19 +21,50 @@ if TYPE_CHECKING:
 
 Summary = TypeVar("Summary")
 
+WRONG_USE = 1  # also for a mistyped option, where click exits with 2
+STOPPED, SOME_FAILED = 2, 3
+INTERRUPTED = 130  # what shells expect after Ctrl-C
+TRACEBACK_VARIABLE = "HF_AUDIO_TAGGER_TRACEBACK"
+
+
+def wants_traceback(context: Any) -> bool:
+    is_requested = context.find_root().params.get("traceback")
+    return bool(is_requested) or os.environ.get(TRACEBACK_VARIABLE, "0") not in ("", "0")
+
+
+@contextmanager
+def exit_codes(context: typer.Context, *others: type[Exception]) -> Iterator[None]:
+    """Exit with `STOPPED` after an error during a run, also one of `others`; the app handles wrong use."""
+    errors: tuple[type[Exception], ...] = (TaggerError, *others)
+    try:
+        yield
+    except (SettingsError, ColumnError):
+        raise
+    except errors as error:
+        if wants_traceback(context):
+            raise
+        fail(str(error))
+        raise typer.Exit(STOPPED) from None
+
 
 def run_with_bar(
     out: object, show: "Callable[[RunPlan], Table]", run: "Callable[[Watcher], Summary]"
 ) -> Summary:
-    """Show the settings, then a bar during the run. Ctrl-C and SIGTERM end it; what is done is kept."""
+    """Show the settings, then a bar during the run. Ctrl-C and SIGTERM end it; what is done is kept.
+
+    A scheduler that takes the machine back sends SIGTERM before it kills the process.
+    """
     from .progress import Bar
 
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with Bar(stderr(), show) as bar, terminated_like_ctrl_c():
+        with closing(Bar(stderr(), show)) as bar:
             return run(bar)
     except KeyboardInterrupt:
         note(f"Interrupted. What is done is kept in {out}; the same command continues from there.")
         raise typer.Exit(INTERRUPTED) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def settings_table(
@@ -45,33 +78,29 @@ def settings_table(
     from ..runs.record import describe_settings
 
     resolved = {**describe_settings(tagger), **resolved}
-    table = two_columns()
-    for name, text in facts.items():
-        table.add_row(name, escape(text))
+    rows: list[tuple[str, str, str | None]] = [(name, text, None) for name, text in facts.items()]
     for name, about in ABOUT.items():
         if about.panel is not None and not about.is_secret and name not in without:
             value = resolved.get(name, getattr(tagger, name))
             if isinstance(value, bool):
                 value = "yes" if value else "no"
-            text = str(about.none if value is None else value)
-            table.add_row(name, escape(text), style="dim" if value is None else None)
-    for line in notes:
-        table.add_row("note", escape(line))
-    return table
+            rows.append((name, str(about.none if value is None else value), "dim" if value is None else None))
+    return two_columns([*rows, *(("note", line, None) for line in notes)])
 
 
-def show_counts(counts: Mapping[str, str], failed: int, console: Console) -> None:
-    table = two_columns("right")
-    for name, text in counts.items():
-        table.add_row(name, text, style="red" if name == "failed" and failed else None)
-    console.print(table)
-
-
-def two_columns(justify: Any = "left") -> Table:
+def two_columns(rows: Iterable[tuple[str, str, str | None]], justify: Any = "left") -> Table:
+    """A table of names and values; each row with its style."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold", justify=justify)
+    for name, text, style in rows:
+        table.add_row(name, escape(text), style=style)
     return table
+
+
+def count_table(counts: Mapping[str, str], failed: int) -> Table:
+    styles = {"failed": "red"} if failed else {}
+    return two_columns([(name, text, styles.get(name)) for name, text in counts.items()], "right")
 
 
 def finish(summary: Mapping[str, Any], failed: int, as_json: bool, show: Callable[[], None]) -> None:

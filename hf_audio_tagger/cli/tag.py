@@ -11,7 +11,7 @@ from ..errors import SettingsError
 from ..text import safe_text
 from .console import print_text, stderr, stdout
 from .options import HUB, RUN, SOURCES, AsJson, FollowLinks, Processes, option, takes_tagger
-from .report import finish, run_with_bar, settings_table, show_counts
+from .report import count_table, finish, run_with_bar, settings_table
 
 if TYPE_CHECKING:
     from ..runs import RunPlan, Summary
@@ -56,13 +56,13 @@ def tag(
     ] = None,
     overwrite: Annotated[bool, option(RUN, "--overwrite", help="Remove an earlier run's result.")] = False,
     retry_failed: Annotated[
-        bool, option(RUN, "--retry-failed", help="Tag the rows again that failed, and no others.")
+        bool, option(RUN, "--retry-failed", help="Tag only the rows that failed.")
     ] = False,
     max_failures: Annotated[
         str | None, option(RUN, metavar="N|N%", help="Stop when more rows failed. What is done is kept.")
     ] = None,
     dry_run: Annotated[
-        bool, option(RUN, "--dry-run", help="Show settings, count rows, tag one. Nothing is written.")
+        bool, option(RUN, "--dry-run", help="Show settings, tag one row, write nothing.")
     ] = False,
     as_json: AsJson = False,
     push: Annotated[
@@ -70,9 +70,7 @@ def tag(
     ] = None,
     private: Annotated[bool, option(HUB, "--private", help="If the dataset is created now.")] = False,
     push_revision: Annotated[str | None, option(HUB, help="The branch to push to.")] = None,
-    only_tags: Annotated[
-        bool, option(HUB, "--only-tags", help="Push keys and tags without the media.")
-    ] = False,
+    only_tags: Annotated[bool, option(HUB, "--only-tags", help="Push keys and tags, not media.")] = False,
 ) -> None:
     """Tag SOURCE into DEST. The same command continues a run that was interrupted.
 
@@ -84,15 +82,10 @@ def tag(
     from ..sources import open_source
 
     if out is None and not dry_run:
-        raise SettingsError("--out DEST says where the result goes; --dry-run looks without one.")
-    push_how = make_push_options(push, out, private, push_revision, only_tags)
+        raise SettingsError("--out DEST is missing; only --dry-run works without it.")
+    push_options = make_push_options(push, out, private, push_revision, only_tags)
     opened = open_source(
-        source,
-        config=config,
-        split=split,
-        streaming=streaming,
-        token=tagger.token,
-        follow_links=follow_links,
+        source, config=config, split=split, streaming=streaming, token=tagger.token, follow_links=follow_links
     )
     if dry_run:
         show_preview(opened, tagger, out, limit)
@@ -112,7 +105,7 @@ def tag(
             overwrite=overwrite,
             retry_failed=retry_failed,
             max_failures=max_failures,
-            push=push_how,
+            push=push_options,
             watcher=bar,
         ),
     )
@@ -129,28 +122,22 @@ def make_push_options(
             raise SettingsError("--private, --push-revision and --only-tags go with --push user/name.")
         return None
     if push is not None and to_hub:
-        raise SettingsError("--push and an --out on the Hub are two places; name one of them.")
+        raise SettingsError("--push and an --out on the Hub name two places; pass one of them.")
     options: dict[str, Any] = {"revision": revision, "only_tags": only_tags, "private": private or None}
     return options if push is None else {"repo_id": push, **options}
 
 
 def describe_run(
-    source: "Source",
-    tagger: "Tagger",
-    out: str | None,
-    plan: "RunPlan | None" = None,
-    num_proc: int | None = None,
+    source: "Source", tagger: "Tagger", out: str | None, plan: "RunPlan | None" = None, num_proc: int = 1
 ) -> Table:
     """The resolved settings; a dry run has no plan."""
     from ..rows import pick_column
 
     facts = {"source": source.name, "rows": format_count(source.row_count)}
-    if out is not None:
-        facts["out"] = out
+    facts |= {} if out is None else {"out": out}
     if plan is not None:
         facts["limit"] = format_count(plan.record.limit, "none")
-        facts["shard_rows"] = format_count(plan.record.shard_rows)
-        facts["num_proc"] = str(num_proc)
+        facts |= {"shard_rows": f"{plan.record.shard_rows:,}", "num_proc": str(num_proc)}
         facts["done before"] = f"{plan.done_rows:,} rows"
     column = pick_column(list(source.features), tagger.column)
     return settings_table(facts, tagger, source.notes, column=column)
@@ -180,36 +167,23 @@ def show_preview(source: "Source", tagger: "Tagger", out: str | None, limit: int
 
 def show_summary(summary: "Summary", console: Console) -> None:
     """Show counts, the ten most frequent tags as bars, and where failures are listed."""
-    counts = {
-        "rows": summary.rows,
-        "tagged": summary.tagged,
-        "kept tags": summary.kept,
-        "EMPTY": summary.empty,
-        "without videos": summary.without_videos,
-        "failed": summary.failed,
-    }
-    shown = {
-        name: f"{number:,}"
-        for name, number in counts.items()
-        if number or name not in ("without videos", "kept tags")
-    }
+    counts = {"rows": summary.rows, "tagged": summary.tagged, "kept tags": summary.kept}
+    counts |= {"EMPTY": summary.empty, "without videos": summary.without_videos, "failed": summary.failed}
+    optional = ("without videos", "kept tags")
+    shown = {name: f"{number:,}" for name, number in counts.items() if number or name not in optional}
     shown |= {"seconds": f"{summary.seconds:,.1f}", "clips/s": f"{summary.clips_per_second:,.2f}"}
-    show_counts(shown, summary.failed, console)
+    console.print(count_table(shown, summary.failed))
     if summary.most_frequent:
         tags = Table(show_header=False, box=None, pad_edge=False)
         most = summary.most_frequent[0][1]
         block = "█" if console.encoding.startswith("utf") else "#"
         for name, count in summary.most_frequent:
-            tags.add_row(
-                escape(safe_text(name)),
-                f"{count:,}",
-                block * max(1, round(BAR_WIDTH * count / most)),
-                style="cyan",
-            )
+            bar = block * max(1, round(BAR_WIDTH * count / most))
+            tags.add_row(escape(safe_text(name)), f"{count:,}", bar, style="cyan")
         console.print()
         console.print(tags)
     for line in summary.notes:
         print_text(f"\n{line}", console)
     if summary.failures is not None:
         print_text(f"\nFailures are listed in {summary.failures}", console)
-        print_text("The same command with --retry-failed tags them again.", console)
+        print_text("The same command with --retry-failed tags these rows anew.", console)

@@ -1,6 +1,5 @@
 """Datasets with splits, of which one is read: a folder that `save_to_disk` wrote, or a dataset on the Hub."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,12 +9,11 @@ from huggingface_hub import HfApi
 from ..compat.datasets_internals import get_fingerprint
 from ..digests import digest_values
 from ..provenance import read_hub_provenance, read_provenance
+from ..settings import HUB_ID
 from ..text import one_line
 from .data_files import BUILDERS
 from .source import Source, SourceError, SourceRequest, check_utf8_names
 from .streams import ensure_features
-
-HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")  # "user/name", or "name" alone
 
 
 def open_saved(request: SourceRequest) -> Source | None:
