@@ -158,6 +158,8 @@ class Settings:
             is_optional = one.default is None
             if check is not None and not (is_optional and value is None) and not check.is_valid(value):
                 raise invalid(one.name, value, "None or " * is_optional + check.expected)
+            if "float" in str(one.type) and value is not None:  # 2 and 2.0 are the same setting
+                object.__setattr__(self, one.name, float(value))
         if self.threshold is not None and self.top_k is None:
             raise SettingsError("threshold= trims the column that top_k= adds; pass top_k too.")
         if self.hop_seconds is not None and self.windows == "first":

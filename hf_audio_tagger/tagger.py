@@ -113,14 +113,17 @@ class Tagger(Settings):
     def identity(self, *, tags_only: bool = False) -> tuple[Hashable, ...]:
         """Everything that can change the content of a column, or only that of the tags.
 
-        The fingerprint of a map is made of this.
+        The fingerprint of a map is made of this. A setting counts where it differs from its default, so that
+        a new one leaves caches and runs valid.
         """
         kinds = ("tags",) if tags_only else ("tags", "columns")
         in_spec = {one.name for one in fields(ModelSpec)}
         settings = tuple(
             (name, getattr(self, name))
             for name, about in ABOUT.items()
-            if about.changes in kinds and name not in in_spec and (name != "redo" or self.redo)
+            if about.changes in kinds
+            and name not in in_spec
+            and getattr(self, name) != getattr(Settings, name)
         )
         return (
             "hf_audio_tagger",

@@ -249,7 +249,7 @@ def test_a_decoder_is_one_file_and_one_line(folder: Path, monkeypatch: pytest.Mo
 
     module = SimpleNamespace(import_library=lambda: None, open_sound=open_other)
     monkeypatch.setitem(sys.modules, "hf_audio_tagger.media.decoders.other", module)
-    monkeypatch.setitem(DECODERS, "other", Decoder("other", "pip install other"))
+    monkeypatch.setitem(DECODERS, "other", Decoder("other", "pip install other", "for a test"))
     path = write_sound(folder / "other.wav", tones(0.1, 16_000), rate_hz=16_000, kind=WAV)
     np.testing.assert_array_equal(decode(path, "other"), decode(path, "pyav"))
     assert opened == [str(path)]

@@ -51,6 +51,19 @@ def test_settings_that_can_change_an_output_change_the_hash() -> None:
     assert len(set(hashes)) == len(SETTINGS)
 
 
+def test_a_setting_at_its_default_is_no_part_of_the_identity() -> None:
+    """So a setting that is added leaves caches and runs valid."""
+    names = [name for name, _ in build_tagger("demo", top_k=3).identity()[-1]]
+    assert names == ["top_k"]
+    assert build_tagger("demo").identity()[-1] == ()
+
+
+def test_a_whole_number_is_the_same_setting_as_a_float() -> None:
+    one, other = (build_tagger("demo", windows="all", hop_seconds=hop) for hop in (2, 2.0))
+    assert Hasher.hash(one) == Hasher.hash(other)
+    assert repr(one.identity()) == repr(other.identity())
+
+
 def test_settings_that_cannot_do_not_and_still_travel() -> None:
     plain = build_tagger("demo")
     other = build_tagger("demo", batch_size=3, device="cpu", token="hf_x", batched=False)

@@ -4,13 +4,9 @@ import io
 import re
 from collections.abc import Iterator
 
+from ..media.decoders import DECODERS
 from .libraries import Finding, State, find_import_error, find_version, install_command, shorten
 
-DECODERS = {  # the library of each, and why to install it
-    "pyav": ("av", "every decoder needs it"),
-    "torchcodec": ("torchcodec", "it is the fastest where FFmpeg is on the system"),
-    "decord": ("decord", "nothing needs it"),
-}
 TONE_HZ, TONE_SECONDS, CLIP_RATE_HZ = 440.0, 0.5, 44_100
 TOLERANCE_HZ = 10.0  # AAC pads the clip, which widens its spectrum a little
 
@@ -22,15 +18,16 @@ def check_decoders() -> Iterator[Finding]:
         detail = f"{find_version('av') or 'PyAV is not installed'}: {shorten(error)}"
         yield Finding("pyav", "error", detail, install_command("av"))
         return
-    yield from (check_decoder(name, clip) for name in DECODERS)
+    for name in sorted(DECODERS, key="pyav".__ne__):  # the one that is needed comes first
+        yield check_decoder(name, clip)
 
 
 def check_decoder(name: str, clip: bytes) -> Finding:
-    library, use = DECODERS[name]
+    library = DECODERS[name].library
     state: State = "error" if name == "pyav" else "warning"
     version = find_version(library)
     if version is None:
-        return Finding(name, "note", f"is not installed; {use}", install_command(library))
+        return Finding(name, "note", f"is not installed; {DECODERS[name].use}", install_command(library))
     if name == "torchcodec":
         try:
             import torchcodec

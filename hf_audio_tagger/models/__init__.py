@@ -44,7 +44,8 @@ def load(spec: ModelSpec, device: "torch.device") -> AudioModel:
 
 def identify_model(spec: ModelSpec, device: str | None = None) -> tuple[Hashable, ...]:
     """What of a model can change an output. `dtype="auto"` counts as the dtype that it is on the device."""
-    return (*find_family(spec.model).identify(spec), spec.resolve_dtype(device), spec.engine)
+    family = find_family(spec.model)
+    return (family.name, *family.identify(spec), spec.resolve_dtype(device), spec.engine)
 
 
 def _after_fork() -> None:

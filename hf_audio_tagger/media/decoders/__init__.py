@@ -18,12 +18,17 @@ from ..failures import describe_error, find_exhausted_resource
 class Decoder:
     library: str  # that it needs, as it is imported
     install: str  # the command that installs it
+    use: str  # why to install it
 
 
 DECODERS = {
-    "torchcodec": Decoder("torchcodec", 'pip install "hf-audio-tagger[fast]"'),
-    "pyav": Decoder("av", "pip install av"),
-    "decord": Decoder("decord", "pip install decord"),
+    "torchcodec": Decoder(
+        "torchcodec",
+        'pip install "hf-audio-tagger[fast]"',
+        "it is the fastest where FFmpeg is on the system",
+    ),
+    "pyav": Decoder("av", "pip install av", "every decoder needs it"),
+    "decord": Decoder("decord", "pip install decord", "nothing needs it"),
 }
 DECODER_NAMES = ("auto", *DECODERS)  # "auto" picks one for each clip
 
