@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from ..errors import RunError, SettingsError
-from ..executors import pick_executor
+from ..executors import run_jobs
 from ..executors.contract import Work
 from .failure_limit import ANY_NUMBER, FailureLimit, TooManyFailuresError
 from .lock import locked
@@ -50,10 +50,10 @@ def run_task(
         for text in plan.notes:
             watcher.noted(text)
         counter = RunCounter(plan, failure_limit, watcher)
-        executor = pick_executor(num_proc, folder.log)
         try:
             failure_limit.check(plan.failed_rows, plan.done_rows, plan.total_rows)
-            executor.run(plan.jobs, task.make_work(plan), counter.add, watcher.stopping)
+            work = task.make_work(plan)
+            run_jobs(plan.jobs, work, counter.add, watcher.stopping, num_proc, folder.log)
         except TooManyFailuresError as error:
             listed = task.list_failures(plan)
             raise RunError(f"{error} What is done is kept, the failures are listed in {listed}.") from None
