@@ -1,17 +1,18 @@
 """The engine of all runs: lock the folder, plan, do the jobs that are left, and finish."""
 
 import errno
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
+from ..atomic_files import write_file
 from ..errors import RunError, SettingsError
 from ..executors import run_jobs
 from ..executors.contract import Work
-from .failure_limit import ANY_NUMBER, FailureLimit, TooManyFailuresError
-from .lock import locked
-from .progress import RunCounter, RunPlan, Watcher
-from .run_folder import RunFolder
+from .progress import ANY_NUMBER, FailureLimit, RunCounter, RunPlan, TooManyFailuresError, Watcher
+from .run_folder import RunFolder, locked
 
 Summary = TypeVar("Summary", covariant=True)
 
@@ -75,3 +76,13 @@ def disk_errors(folder: RunFolder) -> Iterator[None]:
             f"({error.strerror or error}{place}). What is done is kept in {folder.dest}; the same command "
             "resumes the run."
         ) from error
+
+
+def write_failures(path: Path, failures: Iterable[Mapping[str, Any]]) -> str | None:
+    """Write a line for each, or no file where there are none."""
+    lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in failures]
+    if not lines:
+        path.unlink(missing_ok=True)
+        return None
+    write_file(path, "".join(lines).encode())
+    return str(path)

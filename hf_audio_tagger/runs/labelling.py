@@ -25,13 +25,11 @@ from ..sources import open_source
 from ..sources.source import Source
 from ..tagger import Tagger, build_tagger
 from .collection import Collection, identify_content, is_local_file
-from .engine import run_task
-from .journal import Entry, read_journal
-from .label_clips import ClipLabeller, ClipsJob
+from .engine import run_task, write_failures
+from .label_clips import ClipLabeller, ClipsJob, Entry, read_journal
 from .progress import RunCounter, RunPlan, Watcher
-from .record import describe_changes, describe_settings, make_fingerprint, make_record
+from .record import ADVICE, Record, check_same_settings, make_record
 from .run_folder import RunFolder, folder_for
-from .summary import write_failures
 
 FAILURES_NAME = "audio_failures.jsonl"
 SETTINGS_NAME, JOURNAL_NAME = "label.json", "label.jsonl"  # in the state
@@ -96,7 +94,13 @@ def export_predictions(
     place = folder_for(folder)
     if place.file is not None or place.repo_id is not None:
         raise SettingsError(f"{place.dest}: predictions go to a folder on this disk.")
-    used = with_all_windows(tagger)
+    if tagger.windows not in (None, "all"):
+        raise SettingsError(
+            f"windows={tagger.windows!r} leaves patches out, and an export holds all; drop it."
+        )
+    # Settings that make no difference at their defaults.
+    defaults: dict[str, Any] = {one.name: one.default for one in fields(Tagger) if one.name in WITHOUT_EFFECT}
+    used = replace(tagger, **{**defaults, "windows": "all"})
     classes = used.labels
     if not classes:
         raise ModelError(f"The weights of {tagger.model!r} have no classifier, so they name no sounds.")
@@ -104,17 +108,7 @@ def export_predictions(
     return run_task(task, num_proc, watcher)
 
 
-def with_all_windows(tagger: Tagger) -> Tagger:
-    """The tagger for all windows, with the settings that make no difference at their defaults."""
-    if tagger.windows not in (None, "all"):
-        raise SettingsError(
-            f"windows={tagger.windows!r} leaves patches out, and an export holds all; drop it."
-        )
-    defaults: dict[str, Any] = {one.name: one.default for one in fields(Tagger) if one.name in WITHOUT_EFFECT}
-    return replace(tagger, **{**defaults, "windows": "all"})
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class LabellingTask:
     folder: RunFolder
     collection: Collection
@@ -123,23 +117,20 @@ class LabellingTask:
     num_proc: int | None
     overwrite: bool
 
-    @property
-    def home(self) -> Path:
-        return self.folder.state.parent
-
-    @property
-    def journal(self) -> Path:
-        return self.folder.state / JOURNAL_NAME
+    def __post_init__(self) -> None:
+        self.home = self.folder.state.parent
+        self.journal = self.folder.state / JOURNAL_NAME
 
     def plan(self) -> RunPlan:
-        self.prepare_folder()
+        # on_error makes no difference to the scores.
+        record = make_record(self.collection.source, replace(self.tagger, on_error="raise"), 1, None)
+        self.prepare_folder(record)
         entries, invalid_lines = read_journal(self.journal)
         done = self.find_done_rows(entries)
         rows = [row for row in range(len(self.collection)) if row not in done]
-        record = make_record(self.collection.source, self.tagger, 1, None)
-        jobs = split_into_jobs(rows, self.num_proc)
         note = f"{self.journal} is damaged (lines: {invalid_lines:,}); their clips are labelled again."
         notes = [note] if invalid_lines else []
+        jobs = split_into_jobs(rows, self.num_proc)
         return RunPlan(self.folder, record, jobs, len(self.collection), len(done), notes=notes)
 
     def make_work(self, plan: RunPlan) -> ClipLabeller:
@@ -147,9 +138,8 @@ class LabellingTask:
 
     def list_failures(self, plan: RunPlan) -> str | None:
         failed = [one for one in self.find_entries() if one is not None and one.error is not None]
-        return write_failures(
-            self.home / FAILURES_NAME, [{"id": one.id, "error": one.error} for one in failed]
-        )
+        failures = [{"id": one.id, "error": one.error} for one in failed]
+        return write_failures(self.home / FAILURES_NAME, failures)
 
     def finish(self, plan: RunPlan, counter: RunCounter, watcher: Watcher) -> LabelSummary:
         remove_leftovers(self.home / ARRAYS_NAME)  # of workers that were lost
@@ -174,39 +164,40 @@ class LabellingTask:
             failures=self.list_failures(plan),
         )
 
-    def prepare_folder(self) -> None:
+    def prepare_folder(self, wanted: Record) -> None:
         """Start in the folder, or resume what the same settings have started."""
         settings_path, index = self.folder.state / SETTINGS_NAME, self.home / INDEX_NAME
+        arrays = self.home / ARRAYS_NAME
         if self.overwrite:
-            for entry in read_journal(self.journal)[0].values():
-                self.array_path(entry).unlink(missing_ok=True)
-            for path in (index, self.home / FAILURES_NAME, settings_path, self.journal):
+            paths = [self.array_path(entry) for entry in read_journal(self.journal)[0].values()]
+            for path in (*paths, index, self.home / FAILURES_NAME, settings_path, self.journal):
                 path.unlink(missing_ok=True)
-        compared = replace(self.tagger, on_error="raise")  # it makes no difference to the scores
-        wanted = {"fingerprint": make_fingerprint(compared), "settings": describe_settings(compared)}
-        advice = "--overwrite starts over (overwrite=True), another folder keeps both."
         before = read_settings(settings_path)
-        if before is None and (index.exists() or self.journal.exists()):
-            raise SettingsError(f"{self.folder.dest} holds predictions of unknown settings. {advice}")
-        if before is not None and before["fingerprint"] != wanted["fingerprint"]:
-            changes = describe_changes(before["settings"], describe_settings(compared))
-            raise SettingsError(f"{self.folder.dest} was labelled with other settings: {changes}. {advice}")
-        (self.home / ARRAYS_NAME).mkdir(parents=True, exist_ok=True)
-        for folder in (self.home / ARRAYS_NAME, self.home, self.folder.state):
+        if before is not None:
+            check_same_settings(self.folder.dest, before["settings"], before["fingerprint"], wanted)
+        elif index.exists() or self.journal.exists():
+            raise SettingsError(f"{self.folder.dest} holds predictions of unknown settings. {ADVICE}")
+        arrays.mkdir(parents=True, exist_ok=True)
+        for folder in (arrays, self.home, self.folder.state):
             remove_leftovers(folder)
-        write_file(settings_path, json.dumps(wanted, indent=1).encode())
+        settings = {"fingerprint": wanted.fingerprint, "settings": wanted.settings}
+        write_file(settings_path, json.dumps(settings, indent=1).encode())
         append_line(self.journal)  # ends a line that was cut off when a run was killed
 
     def array_path(self, entry: Entry) -> Path:
         return array_path(self.home, f"{entry.name}.npy")
 
-    def find_entries(self) -> list[Entry | None]:
-        entries, _ = read_journal(self.journal)
-        return [self.find_entry(row, entries) for row in range(len(self.collection))]
+    def is_labelled(self, entry: Entry) -> bool:
+        return entry.is_silent or (
+            entry.error is None and is_whole(self.array_path(entry), entry.patches, len(self.classes))
+        )
 
-    def find_entry(self, row: int, entries: Mapping[str, Entry]) -> Entry | None:
-        entry = entries.get(self.collection.names[row].lower())
-        return entry if entry is not None and entry.id == self.collection.ids[row] else None
+    def find_entries(self, entries: Mapping[str, Entry] | None = None) -> list[Entry | None]:
+        """The last entry of each row, of those that the journal has by default."""
+        entries = read_journal(self.journal)[0] if entries is None else entries
+        found = (entries.get(name.lower()) for name in self.collection.names)
+        with_ids = zip(found, self.collection.ids, strict=True)
+        return [entry if entry is not None and entry.id == id else None for entry, id in with_ids]
 
     def find_done_rows(self, entries: Mapping[str, Entry]) -> frozenset[int]:
         """The rows that are labelled and have not changed since.
@@ -215,8 +206,8 @@ class LabellingTask:
         same, the journal gets a line with the new origin.
         """
         collection = self.collection
-        found = {row: self.find_entry(row, entries) for row in range(len(collection))}
-        labelled = {row: entry for row, entry in found.items() if entry and self.is_labelled(entry)}
+        found = enumerate(self.find_entries(entries))
+        labelled = {row: entry for row, entry in found if entry and self.is_labelled(entry)}
         done = {row for row, entry in labelled.items() if entry.origin == collection.get_origin(row)}
         for row, media in collection.read_clips(row for row in labelled if row not in done):
             entry = labelled[row]
@@ -225,11 +216,6 @@ class LabellingTask:
                 if not is_local_file(media):
                     append_line(self.journal, asdict(replace(entry, origin=collection.get_origin(row))))
         return frozenset(done)
-
-    def is_labelled(self, entry: Entry) -> bool:
-        return entry.is_silent or (
-            entry.error is None and is_whole(self.array_path(entry), entry.patches, len(self.classes))
-        )
 
 
 def split_into_jobs(rows: Sequence[int], num_proc: int | None) -> list[ClipsJob]:

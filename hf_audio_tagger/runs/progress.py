@@ -1,13 +1,16 @@
-"""What a run has to do, how far it is, and who is told."""
+"""What a run has to do, how far it is, who shows that, and how many rows may fail before it stops."""
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ..checks import invalid
+from ..errors import RunError
 from ..executors.contract import Job, JobProgress
-from .failure_limit import FailureLimit
 from .record import Record
 from .run_folder import RunFolder
+
+SAMPLE_ROWS = 100  # a share of failures is checked from so many rows on
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,60 @@ class Progress:
 
 
 class Watcher:
-    """Is told what a run does. Subclass it to show that; this one is silent."""
+    """Gets what happens in a run. Subclass it to show that; this one shows nothing."""
 
     def planned(self, plan: RunPlan) -> None: ...
     def noted(self, text: str) -> None: ...
     def progressed(self, progress: Progress) -> None: ...
     def stopping(self) -> None: ...
     def finishing(self, what: str) -> None: ...
+
+
+class TooManyFailuresError(RunError):
+    """More rows failed than were allowed."""
+
+
+@dataclass(frozen=True)
+class FailureLimit:
+    """A number of rows, a share of them, or neither."""
+
+    rows: int | None = None
+    share: float | None = None
+
+    def check(self, failed: int, done: int, total: int | None) -> None:
+        if self.rows is not None and failed > self.rows:
+            raise TooManyFailuresError(
+                f"Stopped: {failed:,} rows failed, more than the {self.rows:,} allowed."
+            )
+        is_sample = done >= min(SAMPLE_ROWS, total or SAMPLE_ROWS)
+        if self.share is not None and is_sample and failed > self.share * done:
+            raise TooManyFailuresError(
+                f"Stopped: {failed:,} of {done:,} rows failed; {self.share:.3%} are allowed."
+            )
+
+
+ANY_NUMBER = FailureLimit()
+
+
+def parse_failure_limit(value: int | str | None) -> FailureLimit:
+    """Read `max_failures`.
+
+    >>> parse_failure_limit("5%")
+    FailureLimit(rows=None, share=0.05)
+    """
+    if value is None:
+        return ANY_NUMBER
+    text = str(value).strip()
+    try:
+        if text.endswith("%"):
+            share = float(text[:-1]) / 100
+            if 0 <= share <= 1:
+                return FailureLimit(share=share)
+        elif int(text) >= 0:
+            return FailureLimit(rows=int(text))
+    except ValueError:
+        pass
+    raise invalid("max_failures", value, "a number of rows or a share such as '5%'")
 
 
 @dataclass

@@ -1,7 +1,9 @@
 """What a run that tags has left to do: missing rows, and rows whose files have changed since."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from datasets import IterableDataset
 
 from ..columns import error_column
 from ..errors import SettingsError
@@ -9,24 +11,26 @@ from ..rows import pick_column
 from ..sources.source import Source
 from ..tagger import Tagger
 from .progress import RunPlan
-from .record import Record, count_rows, count_shards
+from .record import Record
 from .run_folder import RunFolder
-from .shard_ledger import check_shard, read_ledger
 from .shards import (
     DamagedShardError,
     Footer,
+    check_shard,
     find_failed,
     read_columns,
     read_footer,
+    read_ledger,
     read_texts,
     set_aside,
     shard_index,
     shard_path,
     shard_paths,
 )
-from .stamps import find_changed_rows, make_stamps, make_stamps_of_rows
+from .stamps import find_changed_rows, make_stamps, split_stamps
 from .tag_shard import ShardJob, make_job
 
+STAMPED_AT_ONCE = 100  # rows
 RowsByShard = Mapping[int, tuple[int, ...]]
 
 
@@ -34,8 +38,8 @@ def make_plan(
     folder: RunFolder, record: Record, source: Source, tagger: Tagger, retry_failed: bool
 ) -> RunPlan:
     """Find the jobs that are left. Damaged shards are set aside."""
-    total = count_rows(record)
-    check_names(folder.shards, count_shards(record))
+    total = record.rows
+    check_names(folder.shards, record.shard_count)
     footers, notes = find_whole_shards(folder, record, total)
     failing = {
         index: find_failed_rows(shard_path(folder.shards, index), tagger)
@@ -126,19 +130,22 @@ def find_changes(
     found = {}
     for index, footer in footers.items():
         if footer.stamps:
-            now = make_current_stamps(folder, source, column, index, index * record.shard_rows, footer.rows)
-            found[index] = tuple(find_changed_rows(footer.stamps, now))
+            start = index * record.shard_rows
+            now = make_current_stamps(shard_path(folder.shards, index), source, column, start, footer.rows)
+            found[index] = find_changed_rows(split_stamps(footer.stamps, footer.rows), now)
     return {index: rows for index, rows in found.items() if rows}
 
 
-def make_current_stamps(
-    folder: RunFolder, source: Source, column: str, index: int, start: int, rows: int
-) -> Iterable[bytes]:
+def make_current_stamps(shard: Path, source: Source, column: str, start: int, count: int) -> Iterator[bytes]:
     """The stamps of a shard's rows now. The paths of a stream's rows are read from the shard."""
-    if not source.is_stream:
-        return make_stamps_of_rows(source, column, start, start + rows)
-    texts = read_texts(shard_path(folder.shards, index), column, [])
-    return make_stamps(source, texts[column], start) if column in texts.column_names else []
+    if isinstance(source.dataset, IterableDataset):
+        texts = read_texts(shard, column, [])
+        yield from make_stamps(source, texts[column], start) if column in texts.column_names else ()
+        return
+    rows = source.dataset.select_columns([column]).with_format("arrow")
+    for first in range(start, start + count, STAMPED_AT_ONCE):
+        end = min(first + STAMPED_AT_ONCE, start + count)
+        yield from make_stamps(source, rows[first:end][column], first)
 
 
 # Jobs

@@ -2,33 +2,33 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from datasets import Dataset, IterableDataset
 
 from ..atomic_files import remove_leftovers
 from ..checks import check_counts
+from ..columns import error_column
 from ..errors import SettingsError
 from ..provenance import Provenance, add_provenance, read_file_provenance, update_provenance
+from ..results.facts import Failure, TagFacts, count_table, find_failures
 from ..results.summary import Summary
 from ..rows import pick_column
 from ..sources import open_source
 from ..sources.source import Source
 from ..tagger import Tagger, build_tagger
-from .engine import run_task
-from .failure_limit import parse_failure_limit
-from .join import is_joined, join_shards
-from .plain_rows import plain_features, plain_table
-from .progress import RunCounter, RunPlan, Watcher
-from .record import count_shards, make_record, prepare_folder, read_record
+from .engine import run_task, write_failures
+from .output import is_joined, join_shards, plain_features, plain_table
+from .progress import RunCounter, RunPlan, Watcher, parse_failure_limit
+from .record import make_record, prepare_folder, read_record
 from .run_folder import RunFolder, folder_for
-from .shards import shard_paths
-from .summary import summarize
+from .shards import read_columns, read_footer, read_texts, shard_index, shard_paths
 from .tag_plan import make_plan
 from .tag_shard import ShardTagger, tag_rows
 
 SHARD_ROWS = 1_000
+MOST_TAGS = 10  # in a summary
 
 
 def tag_dataset(
@@ -104,29 +104,58 @@ class TaggingTask:
         return ShardTagger(self.source, self.tagger, self.folder, plan.record, self.provenance)
 
     def list_failures(self, plan: RunPlan) -> str | None:
-        return summarize(self.folder, self.tagger, plan.record.shard_rows).failures
+        return self.summarize(plan).failures
 
     def finish(self, plan: RunPlan, counter: RunCounter, watcher: Watcher) -> Summary:
         remove_leftovers(self.folder.shards)  # of workers that were lost
         if not is_joined(self.folder):
             watcher.finishing(f"Writing {self.folder.dest}")
             join_shards(self.folder)
-        summary = summarize(
-            self.folder,
-            self.tagger,
-            plan.record.shard_rows,
-            counter.processed_now,
-            counter.seconds,
-            counter.rate,
+        summary = self.summarize(plan)
+        summary = replace(
+            summary,
+            processed_now=counter.processed_now - (summary.kept - plan.kept_rows),
+            seconds=round(counter.seconds, 3),
+            clips_per_second=round(counter.rate, 3),
         )
-        kept_now = summary.kept - plan.kept_rows
-        summary = replace(summary, processed_now=counter.processed_now - kept_now)
         if summary.kept and None in self.provenance[self.tagger.tag_column]:
             note = f"{summary.kept:,} rows came with tags of unknown origin and were kept (redo tags them)."
             summary = replace(summary, notes=(note,))
         if self.push is not None or self.folder.repo_id is not None:
             self.push_result(watcher)
         return summary
+
+    def summarize(self, plan: RunPlan) -> Summary:
+        """Count the shards' rows and list the failures in their file; the facts of this run are left out."""
+        column, errors = self.tagger.tag_column, error_column(self.tagger.tag_column).name
+        media = pick_column(list(self.source.features), self.tagger.column)
+        facts, kept = TagFacts(), 0
+        failures: list[Failure] = []
+        for path in shard_paths(self.folder.shards):
+            counted = count_table(read_columns(path, [column, errors]), column)
+            facts += counted
+            if counted.failed_rows:
+                index = shard_index(path)
+                assert index is not None
+                # Shards before it may be short or missing: its name tells its first row.
+                first_row = index * plan.record.shard_rows
+                failures += find_failures(read_texts(path, media, [errors]), errors, media, first_row)
+            footer = read_footer(path, plan.record.fingerprint)
+            kept += footer.kept_rows if footer else 0
+        return Summary(
+            dest=self.folder.dest,
+            rows=facts.rows,
+            tagged=facts.tagged_rows,
+            empty=facts.empty_rows,
+            without_videos=facts.rows_without_videos,
+            failed=facts.failed_rows,
+            processed_now=0,
+            seconds=0.0,
+            clips_per_second=0.0,
+            most_frequent=tuple(facts.most_frequent(MOST_TAGS)),
+            failures=write_failures(self.folder.failures, map(asdict, failures)),
+            kept=kept,
+        )
 
     def push_result(self, watcher: Watcher) -> None:
         from ..hub import push
@@ -162,8 +191,7 @@ def load_result(dest: str | os.PathLike[str]) -> Dataset:
 
 def read_result(folder: RunFolder) -> Dataset:
     record = read_record(folder)
-    count = None if record is None else count_shards(record)
-    paths = [str(path) for path in shard_paths(folder.shards, count)]
+    paths = [str(path) for path in shard_paths(folder.shards, record.shard_count if record else None)]
     if not paths:
         raise SettingsError(f"{folder.dest} holds no shards of a run.")
     result = Dataset.from_parquet(paths)

@@ -1,33 +1,70 @@
-"""Rows as JSON Lines, without the bytes of files.
+"""The one file that DEST may be, made of all shards: Parquet, or JSON Lines without the bytes of files.
 
-A file in a cell ({bytes, path}, as `Video()` and `Audio()` store it) becomes its path, and a column of
-bytes is left out.
+In JSON Lines a file in a cell ({bytes, path}, as `Video()` and `Audio()` store it) becomes its path, and a
+column of bytes is left out.
 """
 
 import base64
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from datasets import Features
 
+from ..atomic_files import open_atomic, write_file
 from ..compat.datasets_internals import feature_from_arrow
+from ..digests import digest_values
+from .run_folder import RunFolder
+from .shards import identify_file, read_batches, read_groups, shard_paths
+
+BATCH_ROWS = 256  # of a shard that are read at once
 
 
-def is_bytes(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+def is_joined(folder: RunFolder) -> bool:
+    """True where DEST is not a file, or is one that has not changed since it was made of these shards."""
+    shards = shard_paths(folder.shards)
+    if folder.file is None or not shards:
+        return True
+    try:
+        return bool(json.loads(folder.written.read_bytes()) == read_state(folder.file, shards))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return False
 
 
-def is_file(kind: pa.DataType) -> bool:
-    return pa.types.is_struct(kind) and {field.name for field in kind} == {"bytes", "path"}
+def join_shards(folder: RunFolder) -> None:
+    """Write the file that DEST is from all shards."""
+    file, shards = folder.file, shard_paths(folder.shards)
+    assert file is not None
+    with open_atomic(file, folder.state) as output:
+        if file.suffix == ".jsonl":
+            for path in shards:
+                for table in read_batches(path, BATCH_ROWS):
+                    write_lines(output, table)
+        else:
+            with pq.ParquetWriter(output, pq.read_schema(shards[0]), write_page_checksum=True) as writer:
+                for path in shards:
+                    for table in read_groups(path):
+                        writer.write_table(table)
+    write_file(folder.written, json.dumps(read_state(file, shards)).encode())
+
+
+def read_state(file: Path, shards: Sequence[Path]) -> dict[str, Any]:
+    """By what a change of the joined file or of its shards is noticed; another inode is another file."""
+    info = file.stat()
+    return {
+        "file": [info.st_size, info.st_mtime_ns, info.st_ino],
+        "shards": digest_values(*map(identify_file, shards)),
+    }
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
-    if is_file(kind):
+    if pa.types.is_struct(kind) and {field.name for field in kind} == {"bytes", "path"}:
         return pa.string()
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return pa.list_(plain_type(kind.value_type))
@@ -44,7 +81,7 @@ def plain_features(features: Features) -> Features:
     """The schema of the columns that JSON can hold."""
     kept = {}
     for name, field in zip(features, features.arrow_schema, strict=True):
-        if not is_bytes(field.type):
+        if not (pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type)):
             plain = plain_type(field.type)
             kept[name] = features[name] if plain == field.type else feature_from_arrow(plain)
     return Features(kept)
