@@ -137,18 +137,30 @@ class LabellingTask:
         return ClipLabeller(self.collection, self.tagger, self.home, self.journal)
 
     def list_failures(self, plan: RunPlan) -> str | None:
-        failed = [one for one in self.find_entries() if one is not None and one.error is not None]
+        entries = self.find_entries(read_journal(self.journal)[0])
+        failed = [one for one in entries if one is not None and one.error is not None]
         failures = [{"id": one.id, "error": one.error} for one in failed]
         return write_failures(self.home / FAILURES_NAME, failures)
 
     def finish(self, plan: RunPlan, counter: RunCounter, watcher: Watcher) -> LabelSummary:
         remove_leftovers(self.home / ARRAYS_NAME)  # of workers that were lost
         watcher.finishing(f"Writing {self.home / INDEX_NAME}")
-        entries = self.find_entries()
+        entries = self.find_entries(read_journal(self.journal)[0])
         with_ids = zip(entries, self.collection.ids, strict=True)
         without_sound = [id for entry, id in with_ids if entry is None or entry.is_silent]
-        with_metas = zip(entries, self.collection.read_metas(), strict=True)
-        predictions = (make_prediction(entry, meta) for entry, meta in with_metas if entry and entry.patches)
+        predictions = (
+            {
+                "id": entry.id,
+                "category_tsr_fname": f"{entry.name}.npy",
+                "scanned_segment": [0.0, entry.end_seconds],
+                "scanned_num_chunks": entry.patches,
+                "per_chunk_length": entry.step_seconds,
+                "patch_length": entry.patch_seconds,
+                "meta": meta,
+            }
+            for entry, meta in zip(entries, self.collection.read_metas(), strict=True)
+            if entry is not None and entry.patches
+        )
         write_index(self.home, self.tagger.model, self.classes, without_sound, predictions)
         labelled = [entry for entry in entries if entry is not None and entry.patches]
         return LabelSummary(
@@ -192,9 +204,8 @@ class LabellingTask:
             entry.error is None and is_whole(self.array_path(entry), entry.patches, len(self.classes))
         )
 
-    def find_entries(self, entries: Mapping[str, Entry] | None = None) -> list[Entry | None]:
-        """The last entry of each row, of those that the journal has by default."""
-        entries = read_journal(self.journal)[0] if entries is None else entries
+    def find_entries(self, entries: Mapping[str, Entry]) -> list[Entry | None]:
+        """The last entry of each row, of those in the journal."""
         found = (entries.get(name.lower()) for name in self.collection.names)
         with_ids = zip(found, self.collection.ids, strict=True)
         return [entry if entry is not None and entry.id == id else None for entry, id in with_ids]
@@ -230,21 +241,7 @@ def split_into_jobs(rows: Sequence[int], num_proc: int | None) -> list[ClipsJob]
 def read_settings(path: Path) -> dict[str, Any] | None:
     """What an earlier run was started with; None where that is missing or damaged."""
     try:
-        stored = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError, RecursionError):
+        stored: dict[str, Any] = json.loads(path.read_bytes())
+        return stored if isinstance(stored["settings"], dict) and "fingerprint" in stored else None
+    except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError):
         return None
-    if isinstance(stored, dict) and "fingerprint" in stored and isinstance(stored.get("settings"), dict):
-        return stored
-    return None
-
-
-def make_prediction(entry: Entry, meta: Any) -> dict[str, Any]:
-    return {
-        "id": entry.id,
-        "category_tsr_fname": f"{entry.name}.npy",
-        "scanned_segment": [0.0, entry.end_seconds],
-        "scanned_num_chunks": entry.patches,
-        "per_chunk_length": entry.step_seconds,
-        "patch_length": entry.patch_seconds,
-        "meta": meta,
-    }

@@ -21,14 +21,14 @@ from ..atomic_files import open_atomic, write_file
 from ..compat.datasets_internals import feature_from_arrow
 from ..digests import digest_values
 from .run_folder import RunFolder
-from .shards import identify_file, read_batches, read_groups, shard_paths
+from .shards import find_shards, identify_file, read_batches, read_groups
 
 BATCH_ROWS = 256  # of a shard that are read at once
 
 
 def is_joined(folder: RunFolder) -> bool:
     """True where DEST is not a file, or is one that has not changed since it was made of these shards."""
-    shards = shard_paths(folder.shards)
+    shards = [*find_shards(folder.shards).values()]
     if folder.file is None or not shards:
         return True
     try:
@@ -39,7 +39,7 @@ def is_joined(folder: RunFolder) -> bool:
 
 def join_shards(folder: RunFolder) -> None:
     """Write the file that DEST is from all shards."""
-    file, shards = folder.file, shard_paths(folder.shards)
+    file, shards = folder.file, [*find_shards(folder.shards).values()]
     assert file is not None
     with open_atomic(file, folder.state) as output:
         if file.suffix == ".jsonl":
@@ -100,19 +100,12 @@ def plain_table(table: pa.Table, names: Iterable[str]) -> pa.Table:
 
 
 def write_lines(file: BinaryIO, table: pa.Table) -> None:
-    columns = [plain_values(column) for column in table.columns]
-    for values in zip(*columns, strict=True):
-        row = dict(zip(table.column_names, values, strict=True))
+    mixed = [field.name for field in table.schema if isinstance(field.type, pa.JsonType)]
+    for row in table.to_pylist():
+        for name in mixed:  # values of mixed types, which `datasets` stores as JSON
+            row[name] = row[name] and json.loads(row[name])
         line = json.dumps(json_value(row), ensure_ascii=False, allow_nan=False)
         file.write(line.encode() + b"\n")
-
-
-def plain_values(column: pa.ChunkedArray) -> list[Any]:
-    """A column's values; those of mixed types, which `datasets` stores as JSON, are parsed."""
-    values: list[Any] = column.to_pylist()
-    if not isinstance(column.type, pa.JsonType):
-        return values
-    return [None if text is None else json.loads(text) for text in values]
 
 
 def json_value(value: Any) -> Any:

@@ -17,7 +17,7 @@ from ..sources.media_folder import METADATA_FILES
 from ..sources.source import Source
 from ..tagger import Tagger
 from .run_folder import RunFolder
-from .shards import DAMAGED_SUFFIX, shard_paths
+from .shards import DAMAGED_SUFFIX, find_shards
 
 FORMAT = 1  # of the state
 ADVICE = "--overwrite starts over (overwrite=True), another DEST keeps both."
@@ -61,9 +61,8 @@ def prepare_folder(folder: RunFolder, wanted: Record, overwrite: bool) -> Record
     remove_leftovers(folder.shards)
     remove_leftovers(folder.state)
     before = read_record(folder)
-    shards = shard_paths(folder.shards)
-    if before is None or not shards:
-        check_is_unused(folder, shards)
+    if before is None or not find_shards(folder.shards):
+        check_is_unused(folder)
         folder.shards.mkdir(parents=True, exist_ok=True)
         record = wanted
     else:
@@ -92,12 +91,10 @@ def read_record(folder: RunFolder) -> Record | None:
 
 def clear(folder: RunFolder) -> None:
     """Remove what runs have written, and no other files."""
-    for path in [*shard_paths(folder.shards), *folder.shards.glob(f".shard-*{DAMAGED_SUFFIX}")]:
-        path.unlink()
-    if folder.file is not None:
-        folder.file.unlink(missing_ok=True)
-    for path in (folder.failures, folder.record, folder.ledger, folder.written):
-        path.unlink(missing_ok=True)
+    shards = [*find_shards(folder.shards).values(), *folder.shards.glob(f".shard-*{DAMAGED_SUFFIX}")]
+    for path in (*shards, folder.file, folder.failures, folder.record, folder.ledger, folder.written):
+        if path is not None:
+            path.unlink(missing_ok=True)
 
 
 def check_source(folder: RunFolder, name: str) -> None:
@@ -120,19 +117,16 @@ def is_same_file(one: Path, other: Path) -> bool:
     return one.exists() and other.exists() and one.samefile(other)
 
 
-def check_is_unused(folder: RunFolder, shards: list[Path]) -> None:
+def check_is_unused(folder: RunFolder) -> None:
     """Refuse to write over, or beside, files that no run of this package has written."""
     if folder.file is not None and folder.file.exists():
         raise SettingsError(f"{folder.dest} exists, and there is no run to resume. --overwrite replaces it.")
-    if shards:
+    if find_shards(folder.shards):
         raise SettingsError(
             f"{folder.shards} holds shards of a run whose record is missing. --overwrite starts over."
         )
-    others = [path for path in folder.shards.glob("*") if not path.name.startswith(".")]
-    if others:
-        raise SettingsError(
-            f"{folder.shards} holds other files ({others[0].name}, ...); choose another DEST."
-        )
+    for path in folder.shards.glob("[!.]*"):
+        raise SettingsError(f"{folder.shards} holds other files ({path.name}, ...); choose another DEST.")
 
 
 def check_same_settings(dest: str, settings: Mapping[str, Any], fingerprint: str, wanted: Record) -> None:

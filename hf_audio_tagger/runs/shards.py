@@ -71,10 +71,10 @@ def shard_index(path: Path) -> int | None:
     return index if index is not None and NAME.format(index) == path.name else None
 
 
-def shard_paths(folder: Path, count: int | None = None) -> list[Path]:
-    """The shards in a folder, in the order of the rows; the first `count` of them at most."""
+def find_shards(folder: Path, count: int | None = None) -> dict[int, Path]:
+    """The shards in a folder by index, in the order of the rows; the first `count` of them at most."""
     indices = sorted(index for path in folder.glob("shard-*") if (index := shard_index(path)) is not None)
-    return [shard_path(folder, index) for index in indices if count is None or index < count]
+    return {index: shard_path(folder, index) for index in indices if count is None or index < count}
 
 
 def read_footer(path: Path, fingerprint: str) -> Footer | None:
@@ -106,11 +106,14 @@ def is_damage(error: Exception) -> bool:
     return not isinstance(error, MemoryError)
 
 
-def set_aside(path: Path) -> Path:
-    """Rename a shard to a hidden name, which neither a run nor `load_dataset` reads."""
+def set_aside(path: Path, problem: str) -> str:
+    """Rename a shard to a hidden name, which neither a run nor `load_dataset` reads; what to say about it."""
     aside = path.with_name(f".{path.name}{DAMAGED_SUFFIX}")
     os.replace(path, aside)
-    return aside
+    return (
+        f"{path} {problem}. It is kept as {aside.name}, which may be removed; the same command tags its rows "
+        "again."
+    )
 
 
 @contextmanager
@@ -122,12 +125,7 @@ def open_shard(path: Path) -> Iterator[pq.ParquetFile]:
     except (OSError, pa.ArrowException) as error:
         if not is_damage(error):
             raise
-        reason = one_line(error, 200)
-        aside = set_aside(path)
-        raise DamagedShardError(
-            f"{path} is damaged ({reason}). It is kept as {aside.name}, which may be removed; the same "
-            "command tags its rows again."
-        ) from error
+        raise DamagedShardError(set_aside(path, f"is damaged ({one_line(error, 200)})")) from error
 
 
 def read_columns(path: Path, names: list[str]) -> pa.Table:

@@ -18,6 +18,7 @@ from .shards import (
     Footer,
     check_shard,
     find_failed,
+    find_shards,
     read_columns,
     read_footer,
     read_ledger,
@@ -25,7 +26,6 @@ from .shards import (
     set_aside,
     shard_index,
     shard_path,
-    shard_paths,
 )
 from .stamps import find_changed_rows, make_stamps, split_stamps
 from .tag_shard import ShardJob, make_job
@@ -64,9 +64,6 @@ def make_plan(
     )
 
 
-# Existing shards
-
-
 def check_names(folder: Path, count: int | None) -> None:
     """Refuse files that are not shards of this run: `load_dataset` would read them as rows."""
     for path in sorted(folder.iterdir()):
@@ -86,17 +83,15 @@ def find_whole_shards(
     ledger = read_ledger(folder.ledger)
     footers: dict[int, Footer] = {}
     notes = []
-    for path in shard_paths(folder.shards):
-        index = shard_index(path)
-        assert index is not None
+    for index, path in find_shards(folder.shards).items():
         left = record.shard_rows if total is None else total - index * record.shard_rows
         most = min(record.shard_rows, left)
         footer = read_footer(path, record.fingerprint)
         try:
             if footer is None or not 0 < footer.rows <= most:
-                notes.append(set_aside_with_note(path, "is damaged, or of another run"))
+                notes.append(set_aside(path, "is damaged, or of another run"))
             elif total is None and index and not is_full(footers.get(index - 1), record):
-                notes.append(set_aside_with_note(path, "follows rows of the stream that are lost"))
+                notes.append(set_aside(path, "follows rows of the stream that are lost"))
             else:
                 check_shard(path, folder.ledger, ledger)
                 footers[index] = footer
@@ -107,14 +102,6 @@ def find_whole_shards(
 
 def is_full(footer: Footer | None, record: Record) -> bool:
     return footer is not None and footer.rows == record.shard_rows
-
-
-def set_aside_with_note(path: Path, problem: str) -> str:
-    aside = set_aside(path)
-    return f"{path} {problem}. It is kept as {aside.name}, which may be removed; its rows are tagged again."
-
-
-# Rows to process again
 
 
 def find_failed_rows(path: Path, tagger: Tagger) -> tuple[int, ...]:
@@ -146,9 +133,6 @@ def make_current_stamps(shard: Path, source: Source, column: str, start: int, co
     for first in range(start, start + count, STAMPED_AT_ONCE):
         end = min(first + STAMPED_AT_ONCE, start + count)
         yield from make_stamps(source, rows[first:end][column], first)
-
-
-# Jobs
 
 
 def list_jobs(

@@ -23,7 +23,7 @@ from .output import is_joined, join_shards, plain_features, plain_table
 from .progress import RunCounter, RunPlan, Watcher, parse_failure_limit
 from .record import make_record, prepare_folder, read_record
 from .run_folder import RunFolder, folder_for
-from .shards import read_columns, read_footer, read_texts, shard_index, shard_paths
+from .shards import find_shards, read_columns, read_footer, read_texts
 from .tag_plan import make_plan
 from .tag_shard import ShardTagger, tag_rows
 
@@ -131,12 +131,10 @@ class TaggingTask:
         media = pick_column(list(self.source.features), self.tagger.column)
         facts, kept = TagFacts(), 0
         failures: list[Failure] = []
-        for path in shard_paths(self.folder.shards):
+        for index, path in find_shards(self.folder.shards).items():
             counted = count_table(read_columns(path, [column, errors]), column)
             facts += counted
             if counted.failed_rows:
-                index = shard_index(path)
-                assert index is not None
                 # Shards before it may be short or missing: its name tells its first row.
                 first_row = index * plan.record.shard_rows
                 failures += find_failures(read_texts(path, media, [errors]), errors, media, first_row)
@@ -165,7 +163,7 @@ class TaggingTask:
             options["repo_id"] = self.folder.repo_id
             options["revision"] = self.folder.revision or options.get("revision")
         watcher.finishing(f"Pushing to {options['repo_id']}")
-        result, repo_id = read_result(self.folder), options.pop("repo_id")
+        result, repo_id = load_result(self.folder.dest), options.pop("repo_id")
         push(result, repo_id, tagger=self.tagger, token=self.tagger.token, **options)
 
 
@@ -186,12 +184,10 @@ def preview(source: Source, tagger: Tagger) -> dict[str, Any]:
 
 def load_result(dest: str | os.PathLike[str]) -> Dataset:
     """The rows of a run as a dataset, whatever form DEST has."""
-    return read_result(folder_for(dest))
-
-
-def read_result(folder: RunFolder) -> Dataset:
+    folder = folder_for(dest)
     record = read_record(folder)
-    paths = [str(path) for path in shard_paths(folder.shards, record.shard_count if record else None)]
+    shards = find_shards(folder.shards, record.shard_count if record else None)
+    paths = [str(path) for path in shards.values()]
     if not paths:
         raise SettingsError(f"{folder.dest} holds no shards of a run.")
     result = Dataset.from_parquet(paths)
