@@ -11,7 +11,7 @@ import pytest
 
 from hf_audio_tagger import process
 from hf_audio_tagger.errors import ProcessError, RunError
-from hf_audio_tagger.executors import processes, run_jobs
+from hf_audio_tagger.executors import pick_executor, processes
 from hf_audio_tagger.executors.contract import IsStopped, Job, JobProgress, Report, StoppedError, Work
 from hf_audio_tagger.process import Worker, core_share, current_worker
 
@@ -32,7 +32,7 @@ def run_job(
     on_progress: Report = lambda _: None,
     on_stopping: Callable[[], None] = lambda: None,
 ) -> None:
-    run_jobs([Job(0, "the one job")], work, on_progress, on_stopping, 1, folder / "log")
+    pick_executor(1)([Job(0, "the one job")], work, on_progress, on_stopping, 1, folder / "log")
 
 
 class Lingering:
@@ -143,18 +143,18 @@ def test_workers_are_told_who_they_are(tmp_path: Path, monkeypatch: pytest.Monke
 
     jobs = [Job(number, f"job {number}") for number in range(3)]
     with pytest.raises(KeyboardInterrupt):
-        run_jobs(jobs, tell, note, lambda: None, 3, tmp_path / "log")
+        pick_executor(3)(jobs, tell, note, lambda: None, 3, tmp_path / "log")
     assert sorted(seen, key=lambda one: one.index) == [JobProgress(n, 30 + n, 0) for n in range(3)]
 
 
 def test_this_process_is_the_worker_where_there_are_no_others(tmp_path: Path) -> None:
     seen: list[Worker] = []
-    run_jobs(
+    pick_executor(None)(
         [Job(0, "first"), Job(1, "second")],
         lambda job, worker, report, is_stopped: seen.append(worker),
         lambda _: None,
         lambda: None,
-        None,
+        1,
         tmp_path / "log",
     )
     assert seen == 2 * [current_worker()]

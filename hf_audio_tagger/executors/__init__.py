@@ -1,7 +1,7 @@
 """Running jobs: in this process, or in processes of its own. Knows neither tags nor folders.
 
 To add an executor, write a file with a function of the type `contract.Executor`, and list it in `EXECUTORS`.
-The number of workers alone chooses between these two: a third one adds, to `run_jobs`, what chooses it.
+The number of workers alone chooses between these two: a third one adds, to `pick_executor`, what chooses it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,17 +28,9 @@ def run_here(
 EXECUTORS: Mapping[str, Executor] = {"here": run_here, "processes": run_in_processes}
 
 
-def run_jobs(
-    jobs: Sequence[Job],
-    work: Work,
-    on_progress: Report,
-    on_stopping: Callable[[], None],
-    num_proc: int | None,
-    log: Path,
-) -> None:
-    """Run jobs in this process for None, else in so many processes, whose output goes to a log."""
-    executor = EXECUTORS["here" if num_proc is None else "processes"]
-    executor(jobs, work, on_progress, on_stopping, num_proc or 1, log)
+def pick_executor(num_proc: int | None) -> Executor:
+    """This process for None, else so many processes, whose output goes to a log."""
+    return EXECUTORS["here" if num_proc is None else "processes"]
 
 
 def default_num_proc(device: str | None) -> int:

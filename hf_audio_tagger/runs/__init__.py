@@ -14,11 +14,11 @@ shards as shorter ones. The task that labels writes a file for each clip, and a 
 """
 
 from ..results.summary import Summary as Summary
+from .engine import Progress as Progress
+from .engine import RunPlan as RunPlan
+from .engine import Watcher as Watcher
 from .labelling import LabelSummary as LabelSummary
 from .labelling import export_predictions as export_predictions
-from .progress import Progress as Progress
-from .progress import RunPlan as RunPlan
-from .progress import Watcher as Watcher
 from .tagging import load_result as load_result
 from .tagging import preview as preview
 from .tagging import tag_dataset as tag_dataset

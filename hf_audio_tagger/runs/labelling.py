@@ -9,28 +9,37 @@ run is resumed. `audio_pred.json` is written when all clips are done.
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset
 
 from ..atomic_files import append_line, remove_leftovers, write_file
-from ..checks import check_counts
+from ..cells import Media
+from ..checks import check_counts, read_as
 from ..errors import ModelError, SettingsError
+from ..executors.contract import IsStopped, Job, JobProgress, Report, StoppedError
 from ..predictions.layout import ARRAYS_NAME, INDEX_NAME, array_path
-from ..predictions.writing import is_whole, write_index
+from ..predictions.writing import ArrayWriter, is_whole, log_odds, write_index
+from ..process import Worker
 from ..sources import open_source
 from ..sources.source import Source
 from ..tagger import Tagger, build_tagger
 from .collection import Collection, identify_content, is_local_file
-from .engine import run_task, write_failures
-from .label_clips import ClipLabeller, ClipsJob, Entry, read_journal
-from .progress import RunCounter, RunPlan, Watcher
+from .engine import RunCounter, RunPlan, Watcher, run_task, write_failures
 from .record import ADVICE, Record, check_same_settings, make_record
 from .run_folder import RunFolder, folder_for
 
+if TYPE_CHECKING:
+    from ..pipeline import ClipEnd, ScoredWindows
+
+FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9 ._-]{0,199}")  # as `make_file_names` makes them
 FAILURES_NAME = "audio_failures.jsonl"
 SETTINGS_NAME, JOURNAL_NAME = "label.json", "label.jsonl"  # in the state
 JOBS_PER_WORKER = 8  # so that no worker waits long for the others at the end
@@ -108,6 +117,30 @@ def export_predictions(
     return run_task(task, num_proc, watcher)
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A line of the journal: the result of one clip."""
+
+    name: str  # of its file, without extension
+    id: str | int
+    content: str | None  # by which a changed clip is noticed
+    patches: int = 0  # 0: it has no sound
+    step_seconds: float = 0.0  # from one patch's start to the next one's
+    patch_seconds: float = 0.0
+    end_seconds: float = 0.0  # of its last patch
+    error: str | None = None
+    origin: str | None = None  # the row of a dataset that holds the content; None: a file of its own
+
+    @property
+    def is_silent(self) -> bool:
+        return self.error is None and not self.patches
+
+
+@dataclass(frozen=True)
+class ClipsJob(Job):
+    rows: tuple[int, ...]  # of the collection
+
+
 @dataclass(eq=False)
 class LabellingTask:
     folder: RunFolder
@@ -131,12 +164,66 @@ class LabellingTask:
         note = f"{self.journal} is damaged (lines: {invalid_lines:,}); their clips are labelled again."
         notes = [note] if invalid_lines else []
         jobs = split_into_jobs(rows, self.num_proc)
-        return RunPlan(self.folder, record, jobs, len(self.collection), len(done), notes=notes)
+        return RunPlan(
+            self.folder, record, jobs, self.label_clips, len(self.collection), len(done), notes=notes
+        )
 
-    def make_work(self, plan: RunPlan) -> ClipLabeller:
-        return ClipLabeller(self.collection, self.tagger, self.home, self.journal)
+    def label_clips(self, job: Job, worker: Worker, report: Report, is_stopped: IsStopped) -> None:
+        from ..models import get_model
+        from ..pipeline import run_pipeline
 
-    def list_failures(self, plan: RunPlan) -> str | None:
+        assert isinstance(job, ClipsJob)
+        model = get_model(self.tagger.spec, self.tagger.device or worker.device, worker.rank)
+        plan = self.tagger.pipeline_options(model)
+        step_seconds = plan.hop_samples / model.rate_hz
+        patch_seconds = model.window_samples / model.rate_hz
+        started: deque[Entry] = deque()
+        done = failed = 0
+        with closing(run_pipeline(self.read_media(job.rows, started), model, plan)) as events:
+            for event in events:
+                entry = self.label(started.popleft(), chain([event], events), model.multi_label, is_stopped)
+                entry = replace(entry, step_seconds=step_seconds, patch_seconds=patch_seconds)
+                append_line(self.journal, asdict(entry))
+                done, failed = done + 1, failed + (entry.error is not None)
+                report(JobProgress(job.index, done, failed))
+        report(JobProgress(job.index, len(job.rows), failed))  # rows without a clip are done, too
+
+    def read_media(self, rows: tuple[int, ...], started: deque[Entry]) -> Iterator[Media]:
+        """The clips, as the pipeline asks for them; `started` gets an entry for each."""
+        for row in rows:  # one at a time: it may be large
+            _, media = next(self.collection.read_clips([row]))
+            if media is not None:
+                origin = None if is_local_file(media) else self.collection.get_origin(row)
+                name, id = self.collection.names[row], self.collection.ids[row]
+                started.append(Entry(name, id, identify_content(media), origin=origin))
+                yield media
+
+    def label(
+        self,
+        entry: Entry,
+        events: Iterator["ScoredWindows | ClipEnd"],
+        multi_label: bool,
+        is_stopped: IsStopped,
+    ) -> Entry:
+        """Write a clip's patches as they come, and return its entry."""
+        from ..pipeline import ClipEnd
+
+        end_seconds = 0.0
+        with ArrayWriter(self.array_path(entry), len(self.classes)) as array:
+            while not isinstance(event := next(events), ClipEnd):
+                array.add(log_odds(event.output.logits, multi_label))
+                end_seconds = event.spans[-1][1]
+                if is_stopped():
+                    raise StoppedError
+            if event.error is not None and self.tagger.on_error == "raise":
+                raise event.error
+            if event.error is not None:
+                return replace(entry, error=str(event.error))
+            if array.rows:
+                array.finish()
+        return replace(entry, patches=array.rows, end_seconds=end_seconds)
+
+    def list_failures(self, plan: RunPlan, counter: RunCounter) -> str | None:
         entries = self.find_entries(read_journal(self.journal)[0])
         failed = [one for one in entries if one is not None and one.error is not None]
         failures = [{"id": one.id, "error": one.error} for one in failed]
@@ -173,7 +260,7 @@ class LabellingTask:
             sound_seconds=round(sum(entry.end_seconds for entry in labelled), 3),
             processed_now=counter.processed_now,
             seconds=round(counter.seconds, 3),
-            failures=self.list_failures(plan),
+            failures=self.list_failures(plan, counter),
         )
 
     def prepare_folder(self, wanted: Record) -> None:
@@ -245,3 +332,20 @@ def read_settings(path: Path) -> dict[str, Any] | None:
         return stored if isinstance(stored["settings"], dict) and "fingerprint" in stored else None
     except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError):
         return None
+
+
+def read_journal(path: Path) -> tuple[dict[str, Entry], int]:
+    """The last entry of each file, by its name in lower case, and the number of invalid lines."""
+    entries: dict[str, Entry] = {}
+    invalid_lines = 0
+    for line in path.read_bytes().splitlines() if path.exists() else []:
+        try:
+            entry = read_as(Entry, line)
+            if FILE_NAME.fullmatch(entry.name) is None or entry.patches < 0:
+                raise ValueError("not a result of a clip")
+            entries[entry.name.lower()] = entry  # some file systems ignore case
+        except json.JSONDecodeError:
+            continue  # empty, or cut off when a run was killed
+        except ValueError:
+            invalid_lines += 1
+    return entries, invalid_lines

@@ -9,10 +9,8 @@ from ..columns import error_column
 from ..errors import SettingsError
 from ..rows import pick_column
 from ..sources.source import Source
-from ..tagger import Tagger
-from .progress import RunPlan
+from .engine import RunPlan
 from .record import Record
-from .run_folder import RunFolder
 from .shards import (
     DamagedShardError,
     Footer,
@@ -25,38 +23,28 @@ from .shards import (
     read_texts,
     set_aside,
     shard_index,
-    shard_path,
 )
 from .stamps import find_changed_rows, make_stamps, split_stamps
-from .tag_shard import ShardJob, make_job
+from .tag_shard import ShardJob, ShardTagger, make_job
 
 STAMPED_AT_ONCE = 100  # rows
 RowsByShard = Mapping[int, tuple[int, ...]]
 
 
-def make_plan(
-    folder: RunFolder, record: Record, source: Source, tagger: Tagger, retry_failed: bool
-) -> RunPlan:
+def make_plan(work: ShardTagger, retry_failed: bool) -> RunPlan:
     """Find the jobs that are left. Damaged shards are set aside."""
-    total = record.rows
-    check_names(folder.shards, record.shard_count)
-    footers, notes = find_whole_shards(folder, record, total)
-    failing = {
-        index: find_failed_rows(shard_path(folder.shards, index), tagger)
-        for index, footer in footers.items()
-        if footer.failed_rows
-    }
-    redo_rows = failing if retry_failed else find_changes(folder, record, source, tagger, footers)
-    if total is None:
-        jobs = list_stream_jobs(footers, record, redo_rows)
-        total = expected_rows(source, record.limit)
-    else:
-        jobs = list_jobs(footers, record, total, redo_rows)
+    record = work.record
+    check_names(work.folder.shards, record.shard_count)
+    footers, notes = find_whole_shards(work)
+    failing = {index: find_failed_rows(work, index) for index, one in footers.items() if one.failed_rows}
+    redo_rows = failing if retry_failed else find_changes(work, footers)
+    list_jobs = list_dataset_jobs if record.rows is not None else list_stream_jobs
     return RunPlan(
-        folder,
+        work.folder,
         record,
-        jobs,
-        total,
+        list_jobs(record, footers, redo_rows),
+        work,
+        record.rows or expect_rows(work.source, record.limit),
         done_rows=sum(footer.rows for footer in footers.values()) - sum(map(len, redo_rows.values())),
         failed_rows=sum(len(set(rows) - set(redo_rows.get(index, ()))) for index, rows in failing.items()),
         kept_rows=sum(footer.kept_rows for footer in footers.values()),
@@ -76,10 +64,9 @@ def check_names(folder: Path, count: int | None) -> None:
             )
 
 
-def find_whole_shards(
-    folder: RunFolder, record: Record, total: int | None
-) -> tuple[dict[int, Footer], list[str]]:
+def find_whole_shards(work: ShardTagger) -> tuple[dict[int, Footer], list[str]]:
     """The footers of whole shards, and a note for each of the others, which are set aside."""
+    folder, record, total = work.folder, work.record, work.record.rows
     ledger = read_ledger(folder.ledger)
     footers: dict[int, Footer] = {}
     notes = []
@@ -104,29 +91,27 @@ def is_full(footer: Footer | None, record: Record) -> bool:
     return footer is not None and footer.rows == record.shard_rows
 
 
-def find_failed_rows(path: Path, tagger: Tagger) -> tuple[int, ...]:
-    errors = error_column(tagger.tag_column).name
-    failed = find_failed(read_columns(path, [errors]), errors)
+def find_failed_rows(work: ShardTagger, index: int) -> tuple[int, ...]:
+    errors = error_column(work.tagger.tag_column).name
+    failed = find_failed(read_columns(work.find_shard(index), [errors]), errors)
     return tuple(row for row, is_failed in enumerate(failed) if is_failed)
 
 
-def find_changes(
-    folder: RunFolder, record: Record, source: Source, tagger: Tagger, footers: Mapping[int, Footer]
-) -> RowsByShard:
-    column = pick_column(list(source.features), tagger.column)
+def find_changes(work: ShardTagger, footers: Mapping[int, Footer]) -> RowsByShard:
     found = {}
     for index, footer in footers.items():
         if footer.stamps:
-            start = index * record.shard_rows
-            now = make_current_stamps(shard_path(folder.shards, index), source, column, start, footer.rows)
+            now = make_current_stamps(work, index, footer.rows)
             found[index] = find_changed_rows(split_stamps(footer.stamps, footer.rows), now)
     return {index: rows for index, rows in found.items() if rows}
 
 
-def make_current_stamps(shard: Path, source: Source, column: str, start: int, count: int) -> Iterator[bytes]:
+def make_current_stamps(work: ShardTagger, index: int, count: int) -> Iterator[bytes]:
     """The stamps of a shard's rows now. The paths of a stream's rows are read from the shard."""
+    source, start = work.source, index * work.record.shard_rows
+    column = pick_column(list(source.features), work.tagger.column)
     if isinstance(source.dataset, IterableDataset):
-        texts = read_texts(shard, column, [])
+        texts = read_texts(work.find_shard(index), column, [])
         yield from make_stamps(source, texts[column], start) if column in texts.column_names else ()
         return
     rows = source.dataset.select_columns([column]).with_format("arrow")
@@ -135,10 +120,10 @@ def make_current_stamps(shard: Path, source: Source, column: str, start: int, co
         yield from make_stamps(source, rows[first:end][column], first)
 
 
-def list_jobs(
-    footers: Mapping[int, Footer], record: Record, total: int, redo_rows: RowsByShard
+def list_dataset_jobs(
+    record: Record, footers: Mapping[int, Footer], redo_rows: RowsByShard
 ) -> list[ShardJob]:
-    jobs = []
+    jobs, total = [], record.rows or 0
     for index, start in enumerate(range(0, total, record.shard_rows)):
         stop = min(start + record.shard_rows, total)
         is_whole = index in footers and footers[index].rows == stop - start
@@ -147,7 +132,7 @@ def list_jobs(
     return jobs
 
 
-def list_stream_jobs(footers: Mapping[int, Footer], record: Record, redo_rows: RowsByShard) -> list[ShardJob]:
+def list_stream_jobs(record: Record, footers: Mapping[int, Footer], redo_rows: RowsByShard) -> list[ShardJob]:
     """A job for each shard with rows to redo, and one for the rest of the stream."""
     full = sum(is_full(footer, record) for footer in footers.values())  # a stream has no gaps
     last = footers.get(full, footers.get(full - 1))
@@ -164,7 +149,7 @@ def list_stream_jobs(footers: Mapping[int, Footer], record: Record, redo_rows: R
     return jobs
 
 
-def expected_rows(source: Source, limit: int | None) -> int | None:
+def expect_rows(source: Source, limit: int | None) -> int | None:
     """How many rows a stream has according to its dataset's metadata."""
     split = (source.dataset.info.splits or {}).get(str(source.dataset.split))
     count = split.num_examples if split is not None else None
