@@ -109,7 +109,7 @@ def usable_cores() -> int:
 
 
 def read_pool_identity() -> tuple[int, ...]:
-    """The identity of this process in its pool, of `multiprocess` (which datasets uses) or the library."""
+    """This process's place in its pool, of `multiprocess` (which datasets uses) or `multiprocessing`."""
     modules = filter(None, (sys.modules.get("multiprocess"), multiprocessing))
     return next(filter(None, (worker_identity(module.current_process()) for module in modules)), ())
 

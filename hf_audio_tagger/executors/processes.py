@@ -151,14 +151,13 @@ def stop(workers: dict[int, WorkerProcess], on_progress: Report) -> None:
 
 def describe_death(lost: WorkerProcess, log: Path) -> str:
     code = lost.process.exitcode or 0
-    name = signal.Signals(-code).name if code < 0 else ""
-    how = f"killed by signal {-code} ({name})" if name else f"gone with exit code {code}"
-    is_killed = -code == signal.SIGKILL
-    advice = " The system may be out of memory: try a smaller --num-proc or --batch-size." * is_killed
-    return (
-        f"Two workers were lost over {lost.job.description}, the last one {how}.{advice} "
-        f"What they printed is in {log}."
-    )
+    how = f"gone with exit code {code}"
+    if code < 0:
+        how = f"killed by signal {-code} ({signal.Signals(-code).name})"
+    if -code == signal.SIGKILL:
+        how += ". The system may be out of memory: try a smaller --num-proc or --batch-size"
+    where = f"What they printed is in {log}."
+    return f"Two workers were lost over {lost.job.description}, the last one {how}. {where}"
 
 
 def serve(pipe: Connection, work: Work, worker: Worker, log: Path) -> None:

@@ -39,6 +39,8 @@ from .run_folder import RunFolder, folder_for
 if TYPE_CHECKING:
     from ..pipeline import ClipEnd, ScoredWindows
 
+    ClipEvents = Iterator[ScoredWindows | ClipEnd]
+
 FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9 ._-]{0,199}")  # as `make_file_names` makes them
 FAILURES_NAME = "audio_failures.jsonl"
 SETTINGS_NAME, JOURNAL_NAME = "label.json", "label.jsonl"  # in the state
@@ -198,13 +200,7 @@ class LabellingTask:
                 started.append(Entry(name, id, identify_content(media), origin=origin))
                 yield media
 
-    def label(
-        self,
-        entry: Entry,
-        events: Iterator["ScoredWindows | ClipEnd"],
-        multi_label: bool,
-        is_stopped: IsStopped,
-    ) -> Entry:
+    def label(self, entry: Entry, events: "ClipEvents", multi_label: bool, is_stopped: IsStopped) -> Entry:
         """Write a clip's patches as they come, and return its entry."""
         from ..pipeline import ClipEnd
 

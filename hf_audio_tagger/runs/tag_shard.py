@@ -177,7 +177,10 @@ class ShardTagger:
         tagged = tag_rows(self.source, self.tagger, batch.table, first_row, rows)
         if batch.known is None:
             return tagged, stamps
-        known = with_rows(batch.known, tagged, rows)
+        added = tagged.select(batch.known.column_names).cast(batch.known.schema)
+        count = len(batch.known)
+        order = [count + rows.index(row) if row in rows else row for row in range(count)]
+        known = pa.concat_tables([batch.known, added]).take(order)
         stamps = [stamps[row] if row in rows else one for row, one in enumerate(batch.stamps)]
         return with_table(batch.table, known), stamps
 
@@ -207,14 +210,6 @@ def tag_rows(
     with memo.disabled():
         tagged = tagger(given)
     return with_table(table, tagged.drop_columns([column]))
-
-
-def with_rows(known: pa.Table, tagged: pa.Table, rows: Sequence[int]) -> pa.Table:
-    """The known rows, with some replaced by the tagged ones."""
-    order = list(range(len(known)))
-    for number, row in enumerate(rows):
-        order[row] = len(known) + number
-    return pa.concat_tables([known, tagged.select(known.column_names).cast(known.schema)]).take(order)
 
 
 def with_table(table: pa.Table, added: pa.Table) -> pa.Table:
