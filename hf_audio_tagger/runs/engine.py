@@ -103,10 +103,7 @@ def parse_failure_limit(value: int | str | None) -> FailureLimit:
 
 @dataclass
 class RunCounter:
-    """Adds up what the jobs report, in the same time for any number of jobs.
-
-    A job that is started again counts from zero again.
-    """
+    """Adds up what the jobs report; a job that is started once more counts from zero."""
 
     plan: RunPlan
     failure_limit: FailureLimit

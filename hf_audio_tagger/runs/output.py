@@ -8,6 +8,7 @@ import base64
 import json
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,27 +21,22 @@ from datasets import Features
 from ..atomic_files import open_atomic, write_file
 from ..compat.datasets_internals import feature_from_arrow
 from ..digests import digest_values
+from .engine import Watcher
 from .run_folder import RunFolder
 from .shards import find_shards, identify_file, read_batches, read_groups
 
 BATCH_ROWS = 256  # of a shard that are read at once
 
 
-def is_joined(folder: RunFolder) -> bool:
-    """True where DEST is not a file, or is one that has not changed since it was made of these shards."""
-    shards = [*find_shards(folder.shards).values()]
-    if folder.file is None or not shards:
-        return True
-    try:
-        return bool(json.loads(folder.written.read_bytes()) == read_state(folder.file, shards))
-    except (FileNotFoundError, ValueError, RecursionError):
-        return False
-
-
-def join_shards(folder: RunFolder) -> None:
-    """Write the file that DEST is from all shards."""
+def join_shards(folder: RunFolder, watcher: Watcher) -> None:
+    """Write the file that DEST is from all shards, unless neither has changed since that was last done."""
     file, shards = folder.file, [*find_shards(folder.shards).values()]
-    assert file is not None
+    if file is None or not shards:
+        return
+    with suppress(FileNotFoundError, ValueError, RecursionError):
+        if json.loads(folder.written.read_bytes()) == read_state(file, shards):
+            return
+    watcher.finishing(f"Writing {folder.dest}")
     with open_atomic(file, folder.state) as output:
         if file.suffix == ".jsonl":
             for path in shards:

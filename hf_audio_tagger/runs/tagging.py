@@ -19,7 +19,7 @@ from ..sources import open_source
 from ..sources.source import Source
 from ..tagger import Tagger, build_tagger
 from .engine import RunCounter, RunPlan, Watcher, run_task, write_failures
-from .output import is_joined, join_shards, plain_features, plain_table
+from .output import join_shards, plain_features, plain_table
 from .record import make_record, prepare_folder, read_record
 from .run_folder import RunFolder, folder_for
 from .shards import find_shards, read_columns, read_footer, read_texts
@@ -104,9 +104,7 @@ class TaggingTask:
 
     def finish(self, plan: RunPlan, counter: RunCounter, watcher: Watcher) -> Summary:
         remove_leftovers(self.folder.shards)  # of workers that were lost
-        if not is_joined(self.folder):
-            watcher.finishing(f"Writing {self.folder.dest}")
-            join_shards(self.folder)
+        join_shards(self.folder, watcher)
         summary = self.summarize(plan, counter)
         if self.push is not None or self.folder.repo_id is not None:
             self.push_result(watcher)
