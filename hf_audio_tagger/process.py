@@ -38,7 +38,7 @@ class Worker:
     device: str | None = None  # None: a CUDA device by its rank, or the CPU
 
 
-_worker: Worker | None = None  # as the executor told it
+_worker: Worker | None = None  # as the executor set it
 _forked = False
 _starting = threading.Lock()  # while a thread's count is not fixed
 _used_openvino: set[int] = set()  # processes that have run it: their forks inherit its dead threads
@@ -79,19 +79,19 @@ def start_method() -> str:
 
 
 def set_worker(worker: Worker) -> None:
-    """Say which worker this process is. An executor calls it before the first job."""
+    """Set which worker this process is; for executors, before the first job."""
     global _worker
     _worker = worker
 
 
 def current_worker() -> Worker:
-    """Which worker this process is: what its executor said, else what can be found out."""
+    """Which worker this process is: as its executor set it, else as found out."""
     return find_worker() if _worker is None else _worker
 
 
 @cache
 def find_worker() -> Worker:
-    """Which worker this process is where no executor says it, as under `datasets.map(num_proc=...)`.
+    """Which worker this process is where no executor has set it, as under `datasets.map(num_proc=...)`.
 
     The rank is found in the process's name for its pool, the number of workers in the parent's children.
     """
@@ -108,20 +108,15 @@ def usable_cores() -> int:
 
 
 def read_pool_identity() -> tuple[int, ...]:
-    """The identity of this process in its pool, of `multiprocess` (which datasets uses) or the library."""
-    modules = [sys.modules.get("multiprocess"), multiprocessing]
-    for module in modules:
-        if module is not None:
-            process = module.current_process()
-            if identity := worker_identity(process):
-                return identity
-    return ()
+    """This process's place in its pool, of `multiprocess` (which datasets uses) or `multiprocessing`."""
+    modules = filter(None, (sys.modules.get("multiprocess"), multiprocessing))
+    return next(filter(None, (worker_identity(module.current_process()) for module in modules)), ())
 
 
 def count_siblings() -> int:
     """Workers of the same pool, this one among them: our parent's children less the pool's manager.
 
-    Where the system does not tell (it is not Linux), a worker for each core is assumed.
+    Without /proc (not on Linux), a worker for each core is assumed.
     """
     parents = []
     for path in Path("/proc").glob("[0-9]*/stat"):
@@ -209,10 +204,9 @@ def compute_on_one_core() -> None:
 
     with _starting:
         threads = torch.get_num_threads()  # what threads begin with; asking fixes it
-        setters = own_count_setters()
-        for set_own_count in setters:
+        for set_own_count in own_count_setters():
             set_own_count(1)
-        if not setters:
+        if not own_count_setters():
             torch.set_num_threads(1)
             restorer = threading.Thread(target=torch.set_num_threads, args=(threads,))
             restorer.start()

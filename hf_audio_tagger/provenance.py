@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from datasets import Dataset, IterableDataset
 
 from ._version import __version__
+from .checks import check_types
 from .errors import SettingsError, TaggerError
 from .models.registry import find_family
 from .models.weights import is_here
@@ -132,7 +133,7 @@ def from_plain(values: Any) -> Provenance:
     """The inverse of `to_plain`; empty for values that it did not make."""
     try:
         return {
-            str(name): tuple(None if one is None else TaggerRecord(**one) for one in records)
+            str(name): tuple(None if one is None else check_types(TaggerRecord(**one)) for one in records)
             for name, records in values.items()
         }
     except (AttributeError, TypeError):

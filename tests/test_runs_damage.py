@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.cli import app
 from hf_audio_tagger.errors import RunError, SettingsError
-from hf_audio_tagger.runs import load_result, shard_writer, shards, tag_dataset
+from hf_audio_tagger.runs import load_result, shards, tag_dataset
 from hf_audio_tagger.sources import open_source
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread_everywhere")]
@@ -194,7 +194,7 @@ def test_shards_are_read_whole_once_and_not_at_each_start(
     def read(_: Path) -> None:
         raise AssertionError("it was read before")
 
-    monkeypatch.setattr("hf_audio_tagger.runs.shard_ledger.read_groups", read)
+    monkeypatch.setattr("hf_audio_tagger.runs.shards.read_groups", read)
     assert tag_dataset(embedded, dest, TAGGER).processed_now == 0
 
 
@@ -355,7 +355,7 @@ def test_failures_are_named_by_what_the_cells_hold(tmp_path: Path, kind: pa.Data
 def test_joined_parquet_is_written_a_few_clips_at_a_time(
     embedded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard_writer, "GROUP_BYTES", 1)
+    monkeypatch.setattr(shards, "GROUP_BYTES", 1)
     tag_dataset(embedded, tmp_path / "out.parquet", TAGGER)
     metadata = pq.read_metadata(tmp_path / "out.parquet")
     rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]

@@ -23,7 +23,6 @@ from hf_audio_tagger.errors import MediaError, RunError, SettingsError
 from hf_audio_tagger.runs import (
     Progress,
     Watcher,
-    shard_writer,
     shards,
     tag_dataset,
 )
@@ -215,7 +214,7 @@ def test_errors_of_the_disk_have_names(clips: Path, tmp_path: Path, monkeypatch:
     def full(_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(shard_writer, "sync", full)
+    monkeypatch.setattr(shards, "sync", full)
     with pytest.raises(RunError, match="The disk is full"):
         tag_dataset(clips, tmp_path / "out", TAGGER, limit=3)
     assert not list((tmp_path / "out" / "data").glob("shard-*"))

@@ -15,8 +15,7 @@ from small_runs import BROKEN, ROWS, SHARD, TAGGER, Seeing, clip_path, rows_of, 
 from hf_audio_tagger.errors import RunError, SettingsError
 from hf_audio_tagger.executors.contract import JobProgress
 from hf_audio_tagger.runs import Watcher, shards, tag_dataset
-from hf_audio_tagger.runs.failure_limit import FailureLimit
-from hf_audio_tagger.runs.progress import RunCounter
+from hf_audio_tagger.runs.engine import FailureLimit, RunCounter
 from hf_audio_tagger.sources import open_source
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread_everywhere")]

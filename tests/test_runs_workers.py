@@ -32,7 +32,7 @@ def run_job(
     on_progress: Report = lambda _: None,
     on_stopping: Callable[[], None] = lambda: None,
 ) -> None:
-    pick_executor(1, folder / "log").run([Job(0, "the one job")], work, on_progress, on_stopping)
+    pick_executor(1)([Job(0, "the one job")], work, on_progress, on_stopping, 1, folder / "log")
 
 
 class Lingering:
@@ -141,20 +141,21 @@ def test_workers_are_told_who_they_are(tmp_path: Path, monkeypatch: pytest.Monke
         if len(seen) == 3:
             raise KeyboardInterrupt
 
+    jobs = [Job(number, f"job {number}") for number in range(3)]
     with pytest.raises(KeyboardInterrupt):
-        pick_executor(3, tmp_path / "log").run(
-            [Job(number, f"job {number}") for number in range(3)], tell, note, lambda: None
-        )
+        pick_executor(3)(jobs, tell, note, lambda: None, 3, tmp_path / "log")
     assert sorted(seen, key=lambda one: one.index) == [JobProgress(n, 30 + n, 0) for n in range(3)]
 
 
 def test_this_process_is_the_worker_where_there_are_no_others(tmp_path: Path) -> None:
     seen: list[Worker] = []
-    pick_executor(None, tmp_path / "log").run(
+    pick_executor(None)(
         [Job(0, "first"), Job(1, "second")],
         lambda job, worker, report, is_stopped: seen.append(worker),
         lambda _: None,
         lambda: None,
+        1,
+        tmp_path / "log",
     )
     assert seen == 2 * [current_worker()]
     assert not (tmp_path / "log").exists()

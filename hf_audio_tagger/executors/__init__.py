@@ -1,25 +1,36 @@
 """Running jobs: in this process, or in processes of its own. Knows neither tags nor folders.
 
-To add an executor, write a file with a class of the shape of `contract.Executor`, made with the number of
-workers and the path of a log, and give it a line in `EXECUTORS`.
+To add an executor, write a file with a function of the type `contract.Executor`, and list it in `EXECUTORS`.
+The number of workers alone chooses between these two: a third one adds, to `pick_executor`, what chooses it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from .contract import Executor
-from .here import HereExecutor
-from .processes import ProcessExecutor
-
-EXECUTORS: Mapping[str, Callable[[int, Path], Executor]] = {
-    "here": HereExecutor,
-    "processes": ProcessExecutor,
-}
+from ..process import current_worker
+from .contract import Executor, Job, Report, Work
+from .processes import run_in_processes
 
 
-def pick_executor(num_proc: int | None, log: Path) -> Executor:
+def run_here(
+    jobs: Sequence[Job],
+    work: Work,
+    on_progress: Report,
+    on_stopping: Callable[[], None],
+    count: int,
+    log: Path,
+) -> None:
+    """Run jobs one after the other in this process."""
+    for job in jobs:
+        work(job, current_worker(), on_progress, lambda: False)
+
+
+EXECUTORS: Mapping[str, Executor] = {"here": run_here, "processes": run_in_processes}
+
+
+def pick_executor(num_proc: int | None) -> Executor:
     """This process for None, else so many processes, whose output goes to a log."""
-    return EXECUTORS["here" if num_proc is None else "processes"](num_proc or 1, log)
+    return EXECUTORS["here" if num_proc is None else "processes"]
 
 
 def default_num_proc(device: str | None) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
 
 from ..process import Worker
 
@@ -32,15 +32,8 @@ Report = Callable[[JobProgress], None]
 IsStopped = Callable[[], bool]
 Work = Callable[[Job, Worker, Report, IsStopped], None]  # picklable; raises a StoppedError if it is stopped
 
-
-class Executor(Protocol):
-    """Does jobs. A job whose worker is lost may be done again from its beginning."""
-
-    def run(
-        self, jobs: Sequence[Job], work: Work, on_progress: Report, on_stopping: Callable[[], None]
-    ) -> None:
-        """Start the jobs in order and return when all are done; an exception stops the others.
-
-        `on_progress` is called in this process with what `work` reports, `on_stopping` before workers are
-        asked to stop, which may take a while.
-        """
+# Starts jobs in order, by a number of workers with a path for their log, and returns when all are done; an
+# exception stops the others. The first function is called in this process with what the work reports, the
+# second before workers are asked to stop, which may take a while. The job of a lost worker may be done again
+# from its beginning.
+Executor = Callable[[Sequence[Job], Work, Report, Callable[[], None], int, Path], None]

@@ -15,7 +15,7 @@ import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess, parent_process
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import Any
 
 from ..errors import ProcessError, RunError, TaggerError, transportable
 from ..process import Worker, set_worker, start_method, usable_cores
+from ..text import one_line
 from .contract import Job, JobProgress, Report, StoppedError, Work
 
 MOST_DEATHS = 2  # of workers over one job
@@ -31,7 +32,7 @@ END_SECONDS = 10.0  # for a worker that has nothing left to do
 DONE, STOP = "done", "stop"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class WorkerProcess:
     """A worker's process, and its current job."""
 
@@ -40,16 +41,10 @@ class WorkerProcess:
     pipe: Connection
     job: Job
 
-    def give(self, job: Job) -> "WorkerProcess":
-        """Send a job. If the worker is just dying, that is noticed where messages are read."""
+    def send(self, message: Job | str) -> None:
+        """If the worker is just dying, that is noticed where messages are read."""
         with suppress(OSError):
-            self.pipe.send(job)
-        return replace(self, job=job)
-
-    def dismiss(self) -> None:
-        with suppress(OSError):
-            self.pipe.send(None)
-        self.join()
+            self.pipe.send(message)
 
     def join(self) -> None:
         """Wait for the process to end; kill it where a thread of a library keeps it alive."""
@@ -60,50 +55,51 @@ class WorkerProcess:
         self.pipe.close()
 
 
-@dataclass(frozen=True)
-class ProcessExecutor:
-    count: int
-    log: Path
-
-    def run(
-        self, jobs: Sequence[Job], work: Work, on_progress: Report, on_stopping: Callable[[], None]
-    ) -> None:
-        waiting = deque(jobs)
-        deaths: Counter[int] = Counter()  # by job
-        workers: dict[int, WorkerProcess] = {}  # by rank
-        cores = max(1, usable_cores() // self.count)
-        try:
-            for rank in range(min(self.count, len(jobs))):
-                worker = Worker(rank, self.count, cores)
-                workers[rank] = start(worker, waiting.popleft(), work, self.log)
-            while workers:
-                for rank, message in read_messages(workers):
-                    if isinstance(message, JobProgress):
-                        on_progress(message)
-                    elif isinstance(message, BaseException):
-                        workers.pop(rank).join()
+def run_in_processes(
+    jobs: Sequence[Job],
+    work: Work,
+    on_progress: Report,
+    on_stopping: Callable[[], None],
+    count: int,
+    log: Path,
+) -> None:
+    """Run jobs in so many processes, or fewer where there are fewer jobs."""
+    waiting = deque(jobs)
+    deaths: Counter[int] = Counter()  # by job
+    workers: dict[int, WorkerProcess] = {}  # by rank
+    cores = max(1, usable_cores() // count)
+    try:
+        for rank in range(min(count, len(jobs))):
+            workers[rank] = start(Worker(rank, count, cores), waiting.popleft(), work, log)
+        while workers:
+            for rank, message in read_messages(workers):
+                one = workers[rank]
+                if isinstance(message, JobProgress):
+                    on_progress(message)
+                elif message == DONE and waiting:
+                    one.job = waiting.popleft()
+                    one.send(one.job)
+                elif message == DONE:
+                    one.send(STOP)
+                    workers.pop(rank).join()
+                else:
+                    workers.pop(rank).join()
+                    if isinstance(message, BaseException):
                         raise message
-                    elif message == DONE and waiting:
-                        workers[rank] = workers[rank].give(waiting.popleft())
-                    elif message == DONE:
-                        workers.pop(rank).dismiss()
-                    else:
-                        lost = workers.pop(rank)
-                        lost.join()
-                        deaths[lost.job.index] += 1
-                        if deaths[lost.job.index] >= MOST_DEATHS:
-                            raise RunError(describe_death(lost, self.log))
-                        workers[rank] = start(lost.worker, lost.job, work, self.log)
-        except BaseException:
-            if workers:
-                on_stopping()
-            stop(workers, on_progress)
-            raise
-        finally:
-            for one in workers.values():
-                one.process.kill()
-            for one in workers.values():
-                one.process.join()
+                    deaths[one.job.index] += 1
+                    if deaths[one.job.index] >= MOST_DEATHS:
+                        raise RunError(describe_death(one, log))
+                    workers[rank] = start(one.worker, one.job, work, log)
+    except BaseException:
+        if workers:
+            on_stopping()
+        stop(workers, on_progress)
+        raise
+    finally:
+        for one in workers.values():
+            one.process.kill()
+        for one in workers.values():
+            one.process.join()
 
 
 def start(worker: Worker, job: Job, work: Work, log: Path) -> WorkerProcess:
@@ -115,11 +111,13 @@ def start(worker: Worker, job: Job, work: Work, log: Path) -> WorkerProcess:
         process.start()
     except (PicklingError, AttributeError, TypeError) as error:  # where processes are spawned
         raise ProcessError(
-            f"The source or the model cannot be sent to a worker ({' '.join(str(error).split())[:300]}). "
+            f"The source or the model cannot be sent to a worker ({one_line(error)}). "
             "Leave out num_proc=, or define what the source is made of in a module."
         ) from error
     theirs.close()
-    return WorkerProcess(worker, process, ours, job).give(job)
+    started = WorkerProcess(worker, process, ours, job)
+    started.send(job)
+    return started
 
 
 def read_messages(workers: dict[int, WorkerProcess]) -> list[tuple[int, Any]]:
@@ -127,9 +125,7 @@ def read_messages(workers: dict[int, WorkerProcess]) -> list[tuple[int, Any]]:
 
     What a worker sent before it died is read first.
     """
-    ready = set(
-        wait([*[one.pipe for one in workers.values()], *[one.process.sentinel for one in workers.values()]])
-    )
+    ready = set(wait([source for one in workers.values() for source in (one.pipe, one.process.sentinel)]))
     found: list[tuple[int, Any]] = []
     for rank, one in workers.items():
         if one.pipe in ready or one.process.sentinel in ready:
@@ -143,8 +139,7 @@ def read_messages(workers: dict[int, WorkerProcess]) -> list[tuple[int, Any]]:
 def stop(workers: dict[int, WorkerProcess], on_progress: Report) -> None:
     """Let the workers finish and keep their current batch. Another Ctrl-C ends this at once."""
     for one in workers.values():
-        with suppress(OSError):
-            one.pipe.send(STOP)
+        one.send(STOP)
     while workers:
         for rank, message in read_messages(workers):
             if isinstance(message, JobProgress):
@@ -156,23 +151,17 @@ def stop(workers: dict[int, WorkerProcess], on_progress: Report) -> None:
 
 def describe_death(lost: WorkerProcess, log: Path) -> str:
     code = lost.process.exitcode or 0
+    how = f"gone with exit code {code}"
     if code < 0:
         how = f"killed by signal {-code} ({signal.Signals(-code).name})"
-    else:
-        how = f"gone with exit code {code}"
-    is_killed = -code == signal.SIGKILL
-    advice = " The system may be out of memory: try a smaller --num-proc or --batch-size." * is_killed
-    return (
-        f"Two workers were lost over {lost.job.description}, the last one {how}.{advice} "
-        f"What they printed is in {log}."
-    )
-
-
-# In the worker
+    if -code == signal.SIGKILL:
+        how += ". The system may be out of memory: try a smaller --num-proc or --batch-size"
+    where = f"What they printed is in {log}."
+    return f"Two workers were lost over {lost.job.description}, the last one {how}. {where}"
 
 
 def serve(pipe: Connection, work: Work, worker: Worker, log: Path) -> None:
-    """Do jobs as they come, until None or STOP."""
+    """Do jobs as they come, until STOP."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.environ.setdefault("OMP_NUM_THREADS", str(worker.cores))
@@ -188,7 +177,10 @@ def serve(pipe: Connection, work: Work, worker: Worker, log: Path) -> None:
             except Exception as error:
                 with suppress(OSError):  # the log may be on the disk that is full
                     traceback.print_exc()
-                pipe.send(make_transportable(error, log))
+                if not isinstance(error, TaggerError | OSError):
+                    text = f"{type(error).__name__}: {one_line(error, 500)}"
+                    error = RunError(f"{text} The traceback is in {log}.")
+                pipe.send(transportable(error))
                 return
             pipe.send(DONE)
 
@@ -209,11 +201,3 @@ def exit_with_parent() -> None:
     if parent is not None:
         parent.join()
     os._exit(1)
-
-
-def make_transportable(error: Exception, log: Path) -> Exception:
-    """An error to send to the parent: ours as it is, others with their type and the log's path."""
-    if isinstance(error, TaggerError | OSError):
-        return transportable(error)
-    text = " ".join(str(error).split())[:500]
-    return RunError(f"{type(error).__name__}: {text} The traceback is in {log}.")

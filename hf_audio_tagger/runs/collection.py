@@ -76,17 +76,21 @@ class Collection:
     def read_tables(self, column: str) -> Iterator[pa.Table]:
         return self.dataset.select_columns([column]).with_format("arrow").iter(ROWS_AT_ONCE)
 
-    def read_clip(self, row: int) -> Media | None:
-        """A row's clip; None where it has none."""
-        return self.find_clip(self.read_cells(row, row + 1)[0], row)
-
     def read_clips(self, rows: Iterable[int]) -> Iterator[tuple[int, Media | None]]:
-        """The clips of some rows in ascending order, in blocks. Only their own column is read."""
+        """The clips of some rows in ascending order, read in blocks; None for a row without one."""
         for _, block in groupby(rows, lambda row: row // self.rows_at_once):
             wanted = list(block)
-            cells = self.read_cells(wanted[0], wanted[-1] + 1)
+            start = wanted[0]
+            column = self.media_column[start : wanted[-1] + 1][self.column]
+            cells = read_cells(self.source.tagger_cells(column, start))
             for row in wanted:
-                yield row, self.find_clip(cells[row - wanted[0]], row)
+                clips = parse_cell(cells[row - start])
+                if len(clips) > 1:
+                    raise ColumnError(
+                        f"Row {row} has {len(clips)} clips in {self.column!r}; it must have one. Make a row "
+                        "of each."
+                    )
+                yield row, clips[0] if clips else None
 
     def get_origin(self, row: int) -> str:
         """Where the bytes or samples of a row are stored: with the same origin they are the same."""
@@ -108,17 +112,6 @@ class Collection:
     @cached_property
     def media_column(self) -> Dataset:
         return self.dataset.select_columns([self.column]).with_format("arrow")
-
-    def read_cells(self, start: int, stop: int) -> list[Any]:
-        return read_cells(self.source.tagger_cells(self.media_column[start:stop][self.column], start))
-
-    def find_clip(self, cell: Any, row: int) -> Media | None:
-        media = parse_cell(cell)
-        if len(media) > 1:
-            raise ColumnError(
-                f"Row {row} has {len(media)} clips in {self.column!r}; it must have one. Make a row of each."
-            )
-        return media[0] if media else None
 
     def check_metas(self) -> None:
         """Refuse before the run what could not be written at its end."""

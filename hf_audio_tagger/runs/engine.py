@@ -1,34 +1,157 @@
 """The engine of all runs: lock the folder, plan, do the jobs that are left, and finish."""
 
 import errno
-from collections.abc import Iterator
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
-from ..errors import RunError, SettingsError
+from ..atomic_files import write_file
+from ..checks import invalid
+from ..errors import RunError
 from ..executors import pick_executor
-from ..executors.contract import Work
-from .failure_limit import ANY_NUMBER, FailureLimit, TooManyFailuresError
-from .lock import locked
-from .progress import RunCounter, RunPlan, Watcher
-from .run_folder import RunFolder
+from ..executors.contract import Job, JobProgress, Work
+from .record import Record
+from .run_folder import RunFolder, locked
 
 Summary = TypeVar("Summary", covariant=True)
+SAMPLE_ROWS = 100  # a share of failures is checked from so many rows on
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What is left to do, and what is done."""
+
+    folder: RunFolder
+    record: Record
+    jobs: Sequence[Job]
+    work: Work  # does a job; keeps what is done even if the run ends before the job does
+    total_rows: int | None  # None: a stream of unknown length
+    done_rows: int
+    failed_rows: int = 0  # of those that are done
+    kept_rows: int = 0  # of those that are done: they came with their tags
+    notes: Sequence[str] = ()  # for the user, a line each
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the whole run is."""
+
+    done_rows: int
+    failed_rows: int
+    processed_now: int
+    total_rows: int | None
+    rows_per_second: float  # of this run
+
+
+class Watcher:
+    """Gets what happens in a run. Subclass it to show that; this one shows nothing."""
+
+    def planned(self, plan: RunPlan) -> None: ...
+    def noted(self, text: str) -> None: ...
+    def progressed(self, progress: Progress) -> None: ...
+    def stopping(self) -> None: ...
+    def finishing(self, what: str) -> None: ...
+
+
+class TooManyFailuresError(RunError):
+    """More rows failed than were allowed."""
+
+
+@dataclass(frozen=True)
+class FailureLimit:
+    """A number of rows, a share of them, or neither."""
+
+    rows: int | None = None
+    share: float | None = None
+
+    def check(self, failed: int, done: int, total: int | None) -> None:
+        if self.rows is not None and failed > self.rows:
+            raise TooManyFailuresError(
+                f"Stopped: {failed:,} rows failed, more than the {self.rows:,} allowed."
+            )
+        is_sample = done >= min(SAMPLE_ROWS, total or SAMPLE_ROWS)
+        if self.share is not None and is_sample and failed > self.share * done:
+            raise TooManyFailuresError(
+                f"Stopped: {failed:,} of {done:,} rows failed; {self.share:.3%} are allowed."
+            )
+
+
+def parse_failure_limit(value: int | str | None) -> FailureLimit:
+    """Read `max_failures`.
+
+    >>> parse_failure_limit("5%")
+    FailureLimit(rows=None, share=0.05)
+    """
+    if value is None:
+        return FailureLimit()
+    text = str(value).strip()
+    try:
+        if text.endswith("%"):
+            share = float(text[:-1]) / 100
+            if 0 <= share <= 1:
+                return FailureLimit(share=share)
+        elif int(text) >= 0:
+            return FailureLimit(rows=int(text))
+    except ValueError:
+        pass
+    raise invalid("max_failures", value, "a number of rows or a share such as '5%'")
+
+
+@dataclass
+class RunCounter:
+    """Adds up what the jobs report; a job that is started once more counts from zero."""
+
+    plan: RunPlan
+    failure_limit: FailureLimit
+    watcher: Watcher
+    by_job: dict[int, JobProgress] = field(default_factory=dict)
+    processed_now: int = 0
+    failed_now: int = 0
+    first: tuple[float, int] | None = None  # when the first batch was done, and its rows
+    last_seconds: float = 0.0
+    started: float = field(default_factory=time.monotonic)
+
+    def add(self, progress: JobProgress) -> None:
+        before = self.by_job.get(progress.index, JobProgress(progress.index, 0, 0))
+        self.by_job[progress.index] = progress
+        self.processed_now += progress.rows - before.rows
+        self.failed_now += progress.failed - before.failed
+        self.last_seconds = time.monotonic()
+        self.first = self.first or (self.last_seconds, self.processed_now)
+        failed = self.plan.failed_rows + self.failed_now
+        done = self.plan.done_rows + self.processed_now
+        total = self.plan.total_rows
+        self.watcher.progressed(Progress(done, failed, self.processed_now, total, self.rate))
+        self.failure_limit.check(failed, done, total)
+
+    @property
+    def rate(self) -> float:
+        """Rows a second; without the first batch, which waits for the model to load, if there are others."""
+        if self.first is None:
+            return 0.0
+        seconds, rows = self.last_seconds - self.first[0], self.processed_now - self.first[1]
+        if rows <= 0 or seconds <= 0:
+            seconds, rows = self.last_seconds - self.started, self.processed_now
+        return rows / seconds if seconds > 0 else 0.0
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
 
 
 class Task(Protocol[Summary]):
     """What a run does. All methods are called while the folder is locked, in this order."""
 
-    @property
-    def folder(self) -> RunFolder: ...
+    folder: RunFolder
 
     def plan(self) -> RunPlan:
-        """Prepare the folder, and list the jobs that are left."""
+        """Prepare the folder, and find what is left to do."""
 
-    def make_work(self, plan: RunPlan) -> Work:
-        """The function that does a job. It keeps what is done even if the run ends before the job does."""
-
-    def list_failures(self, plan: RunPlan) -> str | None:
+    def list_failures(self, plan: RunPlan, counter: RunCounter) -> str | None:
         """Write the list of failures, where the run stops because of them; the file's path."""
 
     def finish(self, plan: RunPlan, counter: RunCounter, watcher: Watcher) -> Summary:
@@ -39,9 +162,10 @@ def run_task(
     task: Task[Summary],
     num_proc: int | None,
     watcher: Watcher | None,
-    failure_limit: FailureLimit = ANY_NUMBER,
+    max_failures: int | str | None = None,
 ) -> Summary:
     """Run a task, or resume it."""
+    failure_limit = parse_failure_limit(max_failures)
     watcher = watcher or Watcher()
     folder = task.folder
     with disk_errors(folder), locked(folder):
@@ -50,12 +174,12 @@ def run_task(
         for text in plan.notes:
             watcher.noted(text)
         counter = RunCounter(plan, failure_limit, watcher)
-        executor = pick_executor(num_proc, folder.log)
         try:
             failure_limit.check(plan.failed_rows, plan.done_rows, plan.total_rows)
-            executor.run(plan.jobs, task.make_work(plan), counter.add, watcher.stopping)
+            execute = pick_executor(num_proc)
+            execute(plan.jobs, plan.work, counter.add, watcher.stopping, num_proc or 1, folder.log)
         except TooManyFailuresError as error:
-            listed = task.list_failures(plan)
+            listed = task.list_failures(plan, counter)
             raise RunError(f"{error} What is done is kept, the failures are listed in {listed}.") from None
         return task.finish(plan, counter, watcher)
 
@@ -66,12 +190,20 @@ def disk_errors(folder: RunFolder) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if isinstance(error, SettingsError | RunError):
-            raise
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        what = "The disk is full" if is_full else "Reading or writing failed"
         place = f": {error.filename}" if error.filename else ""
         raise RunError(
-            f"{'The disk is full' if is_full else 'Reading or writing failed'} "
-            f"({error.strerror or error}{place}). What is done is kept in {folder.dest}; the same command "
-            "resumes the run."
+            f"{what} ({error.strerror or error}{place}). What is done is kept in {folder.dest}; the same "
+            "command resumes the run."
         ) from error
+
+
+def write_failures(path: Path, failures: Iterable[Mapping[str, Any]]) -> str | None:
+    """Write a line for each, or no file where there are none."""
+    lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in failures]
+    if not lines:
+        path.unlink(missing_ok=True)
+        return None
+    write_file(path, "".join(lines).encode())
+    return str(path)

@@ -9,29 +9,46 @@ run is resumed. `audio_pred.json` is written when all clips are done.
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset
 
 from ..atomic_files import append_line, remove_leftovers, write_file
-from ..checks import check_counts
+from ..cells import Media
+from ..checks import check_counts, read_as
 from ..errors import ModelError, SettingsError
-from ..predictions.writing import ARRAYS_NAME, INDEX_NAME, array_path, is_whole, write_index
+from ..executors.contract import IsStopped, Job, JobProgress, Report, StoppedError
+from ..predictions.writing import (
+    ARRAYS_NAME,
+    INDEX_NAME,
+    ArrayWriter,
+    array_path,
+    is_whole,
+    log_odds,
+    write_index,
+)
+from ..process import Worker
 from ..sources import open_source
 from ..sources.source import Source
 from ..tagger import Tagger, build_tagger
 from .collection import Collection, identify_content, is_local_file
-from .engine import run_task
-from .journal import Entry, read_journal
-from .label_clips import ClipLabeller, ClipsJob
-from .progress import RunCounter, RunPlan, Watcher
-from .record import describe_changes, describe_settings, make_fingerprint, make_record
+from .engine import RunCounter, RunPlan, Watcher, run_task, write_failures
+from .record import ADVICE, Record, check_same_settings, make_record
 from .run_folder import RunFolder, folder_for
-from .summary import write_failures
 
+if TYPE_CHECKING:
+    from ..pipeline import ClipEnd, ScoredWindows
+
+    ClipEvents = Iterator[ScoredWindows | ClipEnd]
+
+FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9 ._-]{0,199}")  # as `make_file_names` makes them
 FAILURES_NAME = "audio_failures.jsonl"
 SETTINGS_NAME, JOURNAL_NAME = "label.json", "label.jsonl"  # in the state
 JOBS_PER_WORKER = 8  # so that no worker waits long for the others at the end
@@ -95,7 +112,13 @@ def export_predictions(
     place = folder_for(folder)
     if place.file is not None or place.repo_id is not None:
         raise SettingsError(f"{place.dest}: predictions go to a folder on this disk.")
-    used = with_all_windows(tagger)
+    if tagger.windows not in (None, "all"):
+        raise SettingsError(
+            f"windows={tagger.windows!r} leaves patches out, and an export holds all; drop it."
+        )
+    # Settings that make no difference at their defaults.
+    defaults: dict[str, Any] = {one.name: one.default for one in fields(Tagger) if one.name in WITHOUT_EFFECT}
+    used = replace(tagger, **{**defaults, "windows": "all"})
     classes = used.labels
     if not classes:
         raise ModelError(f"The weights of {tagger.model!r} have no classifier, so they name no sounds.")
@@ -103,17 +126,31 @@ def export_predictions(
     return run_task(task, num_proc, watcher)
 
 
-def with_all_windows(tagger: Tagger) -> Tagger:
-    """The tagger for all windows, with the settings that make no difference at their defaults."""
-    if tagger.windows not in (None, "all"):
-        raise SettingsError(
-            f"windows={tagger.windows!r} leaves patches out, and an export holds all; drop it."
-        )
-    defaults: dict[str, Any] = {one.name: one.default for one in fields(Tagger) if one.name in WITHOUT_EFFECT}
-    return replace(tagger, **{**defaults, "windows": "all"})
+@dataclass(frozen=True)
+class Entry:
+    """A line of the journal: the result of one clip."""
+
+    name: str  # of its file, without extension
+    id: str | int
+    content: str | None  # by which a changed clip is noticed
+    patches: int = 0  # 0: it has no sound
+    step_seconds: float = 0.0  # from one patch's start to the next one's
+    patch_seconds: float = 0.0
+    end_seconds: float = 0.0  # of its last patch
+    error: str | None = None
+    origin: str | None = None  # the row of a dataset that holds the content; None: a file of its own
+
+    @property
+    def is_silent(self) -> bool:
+        return self.error is None and not self.patches
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
+class ClipsJob(Job):
+    rows: tuple[int, ...]  # of the collection
+
+
+@dataclass(eq=False)
 class LabellingTask:
     folder: RunFolder
     collection: Collection
@@ -122,42 +159,98 @@ class LabellingTask:
     num_proc: int | None
     overwrite: bool
 
-    @property
-    def home(self) -> Path:
-        return self.folder.state.parent
-
-    @property
-    def journal(self) -> Path:
-        return self.folder.state / JOURNAL_NAME
+    def __post_init__(self) -> None:
+        self.home = self.folder.state.parent
+        self.journal = self.folder.state / JOURNAL_NAME
 
     def plan(self) -> RunPlan:
-        self.prepare_folder()
+        # on_error makes no difference to the scores.
+        record = make_record(self.collection.source, replace(self.tagger, on_error="raise"), 1, None)
+        self.prepare_folder(record)
         entries, invalid_lines = read_journal(self.journal)
         done = self.find_done_rows(entries)
         rows = [row for row in range(len(self.collection)) if row not in done]
-        record = make_record(self.collection.source, self.tagger, 1, None)
-        jobs = split_into_jobs(rows, self.num_proc)
         note = f"{self.journal} is damaged (lines: {invalid_lines:,}); their clips are labelled again."
         notes = [note] if invalid_lines else []
-        return RunPlan(self.folder, record, jobs, len(self.collection), len(done), notes=notes)
-
-    def make_work(self, plan: RunPlan) -> ClipLabeller:
-        return ClipLabeller(self.collection, self.tagger, self.home, self.journal)
-
-    def list_failures(self, plan: RunPlan) -> str | None:
-        failed = [one for one in self.find_entries() if one is not None and one.error is not None]
-        return write_failures(
-            self.home / FAILURES_NAME, [{"id": one.id, "error": one.error} for one in failed]
+        jobs = split_into_jobs(rows, self.num_proc)
+        return RunPlan(
+            self.folder, record, jobs, self.label_clips, len(self.collection), len(done), notes=notes
         )
+
+    def label_clips(self, job: Job, worker: Worker, report: Report, is_stopped: IsStopped) -> None:
+        from ..models import get_model
+        from ..pipeline import run_pipeline
+
+        assert isinstance(job, ClipsJob)
+        model = get_model(self.tagger.spec, self.tagger.device or worker.device, worker.rank)
+        plan = self.tagger.pipeline_options(model)
+        step_seconds = plan.hop_samples / model.rate_hz
+        patch_seconds = model.window_samples / model.rate_hz
+        started: deque[Entry] = deque()
+        done = failed = 0
+        with closing(run_pipeline(self.read_media(job.rows, started), model, plan)) as events:
+            for event in events:
+                entry = self.label(started.popleft(), chain([event], events), model.multi_label, is_stopped)
+                entry = replace(entry, step_seconds=step_seconds, patch_seconds=patch_seconds)
+                append_line(self.journal, asdict(entry))
+                done, failed = done + 1, failed + (entry.error is not None)
+                report(JobProgress(job.index, done, failed))
+        report(JobProgress(job.index, len(job.rows), failed))  # rows without a clip are done, too
+
+    def read_media(self, rows: tuple[int, ...], started: deque[Entry]) -> Iterator[Media]:
+        """The clips, as the pipeline asks for them; `started` gets an entry for each."""
+        for row in rows:  # one at a time: it may be large
+            _, media = next(self.collection.read_clips([row]))
+            if media is not None:
+                origin = None if is_local_file(media) else self.collection.get_origin(row)
+                name, id = self.collection.names[row], self.collection.ids[row]
+                started.append(Entry(name, id, identify_content(media), origin=origin))
+                yield media
+
+    def label(self, entry: Entry, events: "ClipEvents", multi_label: bool, is_stopped: IsStopped) -> Entry:
+        """Write a clip's patches as they come, and return its entry."""
+        from ..pipeline import ClipEnd
+
+        end_seconds = 0.0
+        with ArrayWriter(self.array_path(entry), len(self.classes)) as array:
+            while not isinstance(event := next(events), ClipEnd):
+                array.add(log_odds(event.output.logits, multi_label))
+                end_seconds = event.spans[-1][1]
+                if is_stopped():
+                    raise StoppedError
+            if event.error is not None and self.tagger.on_error == "raise":
+                raise event.error
+            if event.error is not None:
+                return replace(entry, error=str(event.error))
+            if array.rows:
+                array.finish()
+        return replace(entry, patches=array.rows, end_seconds=end_seconds)
+
+    def list_failures(self, plan: RunPlan, counter: RunCounter) -> str | None:
+        entries = self.find_entries(read_journal(self.journal)[0])
+        failed = [one for one in entries if one is not None and one.error is not None]
+        failures = [{"id": one.id, "error": one.error} for one in failed]
+        return write_failures(self.home / FAILURES_NAME, failures)
 
     def finish(self, plan: RunPlan, counter: RunCounter, watcher: Watcher) -> LabelSummary:
         remove_leftovers(self.home / ARRAYS_NAME)  # of workers that were lost
         watcher.finishing(f"Writing {self.home / INDEX_NAME}")
-        entries = self.find_entries()
+        entries = self.find_entries(read_journal(self.journal)[0])
         with_ids = zip(entries, self.collection.ids, strict=True)
         without_sound = [id for entry, id in with_ids if entry is None or entry.is_silent]
-        with_metas = zip(entries, self.collection.read_metas(), strict=True)
-        predictions = (make_prediction(entry, meta) for entry, meta in with_metas if entry and entry.patches)
+        predictions = (
+            {
+                "id": entry.id,
+                "category_tsr_fname": f"{entry.name}.npy",
+                "scanned_segment": [0.0, entry.end_seconds],
+                "scanned_num_chunks": entry.patches,
+                "per_chunk_length": entry.step_seconds,
+                "patch_length": entry.patch_seconds,
+                "meta": meta,
+            }
+            for entry, meta in zip(entries, self.collection.read_metas(), strict=True)
+            if entry is not None and entry.patches
+        )
         write_index(self.home, self.tagger.model, self.classes, without_sound, predictions)
         labelled = [entry for entry in entries if entry is not None and entry.patches]
         return LabelSummary(
@@ -170,42 +263,42 @@ class LabellingTask:
             sound_seconds=round(sum(entry.end_seconds for entry in labelled), 3),
             processed_now=counter.processed_now,
             seconds=round(counter.seconds, 3),
-            failures=self.list_failures(plan),
+            failures=self.list_failures(plan, counter),
         )
 
-    def prepare_folder(self) -> None:
+    def prepare_folder(self, wanted: Record) -> None:
         """Start in the folder, or resume what the same settings have started."""
         settings_path, index = self.folder.state / SETTINGS_NAME, self.home / INDEX_NAME
+        arrays = self.home / ARRAYS_NAME
         if self.overwrite:
-            for entry in read_journal(self.journal)[0].values():
-                self.array_path(entry).unlink(missing_ok=True)
-            for path in (index, self.home / FAILURES_NAME, settings_path, self.journal):
+            paths = [self.array_path(entry) for entry in read_journal(self.journal)[0].values()]
+            for path in (*paths, index, self.home / FAILURES_NAME, settings_path, self.journal):
                 path.unlink(missing_ok=True)
-        compared = replace(self.tagger, on_error="raise")  # it makes no difference to the scores
-        wanted = {"fingerprint": make_fingerprint(compared), "settings": describe_settings(compared)}
-        advice = "--overwrite starts over (overwrite=True), another folder keeps both."
         before = read_settings(settings_path)
-        if before is None and (index.exists() or self.journal.exists()):
-            raise SettingsError(f"{self.folder.dest} holds predictions of unknown settings. {advice}")
-        if before is not None and before["fingerprint"] != wanted["fingerprint"]:
-            changes = describe_changes(before["settings"], describe_settings(compared))
-            raise SettingsError(f"{self.folder.dest} was labelled with other settings: {changes}. {advice}")
-        (self.home / ARRAYS_NAME).mkdir(parents=True, exist_ok=True)
-        for folder in (self.home / ARRAYS_NAME, self.home, self.folder.state):
+        if before is not None:
+            check_same_settings(self.folder.dest, before["settings"], before["fingerprint"], wanted)
+        elif index.exists() or self.journal.exists():
+            raise SettingsError(f"{self.folder.dest} holds predictions of unknown settings. {ADVICE}")
+        arrays.mkdir(parents=True, exist_ok=True)
+        for folder in (arrays, self.home, self.folder.state):
             remove_leftovers(folder)
-        write_file(settings_path, json.dumps(wanted, indent=1).encode())
+        settings = {"fingerprint": wanted.fingerprint, "settings": wanted.settings}
+        write_file(settings_path, json.dumps(settings, indent=1).encode())
         append_line(self.journal)  # ends a line that was cut off when a run was killed
 
     def array_path(self, entry: Entry) -> Path:
         return array_path(self.home, f"{entry.name}.npy")
 
-    def find_entries(self) -> list[Entry | None]:
-        entries, _ = read_journal(self.journal)
-        return [self.find_entry(row, entries) for row in range(len(self.collection))]
+    def is_labelled(self, entry: Entry) -> bool:
+        return entry.is_silent or (
+            entry.error is None and is_whole(self.array_path(entry), entry.patches, len(self.classes))
+        )
 
-    def find_entry(self, row: int, entries: Mapping[str, Entry]) -> Entry | None:
-        entry = entries.get(self.collection.names[row].lower())
-        return entry if entry is not None and entry.id == self.collection.ids[row] else None
+    def find_entries(self, entries: Mapping[str, Entry]) -> list[Entry | None]:
+        """The last entry of each row, of those in the journal."""
+        found = (entries.get(name.lower()) for name in self.collection.names)
+        with_ids = zip(found, self.collection.ids, strict=True)
+        return [entry if entry is not None and entry.id == id else None for entry, id in with_ids]
 
     def find_done_rows(self, entries: Mapping[str, Entry]) -> frozenset[int]:
         """The rows that are labelled and have not changed since.
@@ -214,8 +307,8 @@ class LabellingTask:
         same, the journal gets a line with the new origin.
         """
         collection = self.collection
-        found = {row: self.find_entry(row, entries) for row in range(len(collection))}
-        labelled = {row: entry for row, entry in found.items() if entry and self.is_labelled(entry)}
+        found = enumerate(self.find_entries(entries))
+        labelled = {row: entry for row, entry in found if entry and self.is_labelled(entry)}
         done = {row for row, entry in labelled.items() if entry.origin == collection.get_origin(row)}
         for row, media in collection.read_clips(row for row in labelled if row not in done):
             entry = labelled[row]
@@ -224,11 +317,6 @@ class LabellingTask:
                 if not is_local_file(media):
                     append_line(self.journal, asdict(replace(entry, origin=collection.get_origin(row))))
         return frozenset(done)
-
-    def is_labelled(self, entry: Entry) -> bool:
-        return entry.is_silent or (
-            entry.error is None and is_whole(self.array_path(entry), entry.patches, len(self.classes))
-        )
 
 
 def split_into_jobs(rows: Sequence[int], num_proc: int | None) -> list[ClipsJob]:
@@ -243,21 +331,24 @@ def split_into_jobs(rows: Sequence[int], num_proc: int | None) -> list[ClipsJob]
 def read_settings(path: Path) -> dict[str, Any] | None:
     """What an earlier run was started with; None where that is missing or damaged."""
     try:
-        stored = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError, RecursionError):
+        stored: dict[str, Any] = json.loads(path.read_bytes())
+        return stored if isinstance(stored["settings"], dict) and "fingerprint" in stored else None
+    except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError):
         return None
-    if isinstance(stored, dict) and "fingerprint" in stored and isinstance(stored.get("settings"), dict):
-        return stored
-    return None
 
 
-def make_prediction(entry: Entry, meta: Any) -> dict[str, Any]:
-    return {
-        "id": entry.id,
-        "category_tsr_fname": f"{entry.name}.npy",
-        "scanned_segment": [0.0, entry.end_seconds],
-        "scanned_num_chunks": entry.patches,
-        "per_chunk_length": entry.step_seconds,
-        "patch_length": entry.patch_seconds,
-        "meta": meta,
-    }
+def read_journal(path: Path) -> tuple[dict[str, Entry], int]:
+    """The last entry of each file, by its name in lower case, and the number of invalid lines."""
+    entries: dict[str, Entry] = {}
+    invalid_lines = 0
+    for line in path.read_bytes().splitlines() if path.exists() else []:
+        try:
+            entry = read_as(Entry, line)
+            if FILE_NAME.fullmatch(entry.name) is None or entry.patches < 0:
+                raise ValueError("not a result of a clip")
+            entries[entry.name.lower()] = entry  # some file systems ignore case
+        except json.JSONDecodeError:
+            continue  # empty, or cut off when a run was killed
+        except ValueError:
+            invalid_lines += 1
+    return entries, invalid_lines

@@ -8,6 +8,7 @@ from typing import Any
 
 from .._version import __version__
 from ..atomic_files import remove_leftovers, write_file
+from ..checks import read_as
 from ..digests import digest_values
 from ..errors import RunError, SettingsError
 from ..settings import shown_settings
@@ -16,10 +17,10 @@ from ..sources.media_folder import METADATA_FILES
 from ..sources.source import Source
 from ..tagger import Tagger
 from .run_folder import RunFolder
-from .shards import DAMAGED_SUFFIX, shard_paths
-from .typed_json import read_as
+from .shards import DAMAGED_SUFFIX, find_shards
 
 FORMAT = 1  # of the state
+ADVICE = "--overwrite starts over (overwrite=True), another DEST keeps both."
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Record:
     """What a run was started with: the settings and source that it must be resumed with."""
 
     settings: dict[str, Any]
-    fingerprint: str  # of the settings
+    fingerprint: str  # of the settings; local models count by content, not by path
     source: str
     source_fingerprint: str
     source_rows: int | None
@@ -35,6 +36,18 @@ class Record:
     limit: int | None
     package_version: str = __version__
     format: int = FORMAT
+
+    @property
+    def rows(self) -> int | None:
+        """The rows of the whole run; None for a stream, whose length is not known."""
+        if self.source_rows is None or self.limit is None:
+            return self.source_rows
+        return min(self.source_rows, self.limit)
+
+    @property
+    def shard_count(self) -> int | None:
+        """The shards of the whole run; None for a stream."""
+        return None if self.rows is None else -(-self.rows // self.shard_rows)
 
 
 def prepare_folder(folder: RunFolder, wanted: Record, overwrite: bool) -> Record:
@@ -48,13 +61,13 @@ def prepare_folder(folder: RunFolder, wanted: Record, overwrite: bool) -> Record
     remove_leftovers(folder.shards)
     remove_leftovers(folder.state)
     before = read_record(folder)
-    shards = shard_paths(folder.shards)
-    if before is None or not shards:
-        check_is_unused(folder, shards)
+    if before is None or not find_shards(folder.shards):
+        check_is_unused(folder)
         folder.shards.mkdir(parents=True, exist_ok=True)
         record = wanted
     else:
-        check_is_same_run(folder, before, wanted)
+        check_same_settings(folder.dest, before.settings, before.fingerprint, wanted)
+        check_same_rows(folder.dest, before, wanted)
         record = replace(before, limit=wanted.limit)
     if record != before:
         write_file(folder.record, json.dumps(asdict(record), indent=1).encode())
@@ -78,12 +91,10 @@ def read_record(folder: RunFolder) -> Record | None:
 
 def clear(folder: RunFolder) -> None:
     """Remove what runs have written, and no other files."""
-    for path in [*shard_paths(folder.shards), *folder.shards.glob(f".shard-*{DAMAGED_SUFFIX}")]:
-        path.unlink()
-    if folder.file is not None:
-        folder.file.unlink(missing_ok=True)
-    for path in (folder.failures, folder.record, folder.ledger, folder.written):
-        path.unlink(missing_ok=True)
+    shards = [*find_shards(folder.shards).values(), *folder.shards.glob(f".shard-*{DAMAGED_SUFFIX}")]
+    for path in (*shards, folder.file, folder.failures, folder.record, folder.ledger, folder.written):
+        if path is not None:
+            path.unlink(missing_ok=True)
 
 
 def check_source(folder: RunFolder, name: str) -> None:
@@ -106,37 +117,35 @@ def is_same_file(one: Path, other: Path) -> bool:
     return one.exists() and other.exists() and one.samefile(other)
 
 
-def check_is_unused(folder: RunFolder, shards: list[Path]) -> None:
+def check_is_unused(folder: RunFolder) -> None:
     """Refuse to write over, or beside, files that no run of this package has written."""
     if folder.file is not None and folder.file.exists():
         raise SettingsError(f"{folder.dest} exists, and there is no run to resume. --overwrite replaces it.")
-    if shards:
+    if find_shards(folder.shards):
         raise SettingsError(
             f"{folder.shards} holds shards of a run whose record is missing. --overwrite starts over."
         )
-    others = [path for path in folder.shards.glob("*") if not path.name.startswith(".")]
-    if others:
-        raise SettingsError(
-            f"{folder.shards} holds other files ({others[0].name}, ...); choose another DEST."
-        )
+    for path in folder.shards.glob("[!.]*"):
+        raise SettingsError(f"{folder.shards} holds other files ({path.name}, ...); choose another DEST.")
 
 
-def check_is_same_run(folder: RunFolder, before: Record, wanted: Record) -> None:
-    """Refuse to resume a run with other settings, another source or a smaller limit."""
-    advice = "--overwrite starts over (overwrite=True), another DEST keeps both."
-    if before.fingerprint != wanted.fingerprint:
-        changes = describe_changes(before.settings, wanted.settings)
-        raise SettingsError(f"{folder.dest} was started with other settings: {changes}. {advice}")
+def check_same_settings(dest: str, settings: Mapping[str, Any], fingerprint: str, wanted: Record) -> None:
+    if fingerprint != wanted.fingerprint:
+        changes = describe_changes(settings, wanted.settings)
+        raise SettingsError(f"{dest} was started with other settings: {changes}. {ADVICE}")
+
+
+def check_same_rows(dest: str, before: Record, wanted: Record) -> None:
+    """Refuse to resume a run with another source or a smaller limit."""
     if before.source_fingerprint != wanted.source_fingerprint:
         is_same_count = before.source_rows == wanted.source_rows
         rows = "" if is_same_count else f" It had {before.source_rows} rows, now {wanted.source_rows}."
         raise SettingsError(
-            f"{folder.dest} was started with another source, or {wanted.source} has changed since."
-            f"{rows} {advice}"
+            f"{dest} was started with another source, or {wanted.source} has changed since.{rows} {ADVICE}"
         )
     if wanted.limit is not None and (before.limit is None or wanted.limit < before.limit):
         limit = "without a limit" if before.limit is None else f"with --limit {before.limit}"
-        raise SettingsError(f"{folder.dest} was started {limit}; a smaller one would remove rows. {advice}")
+        raise SettingsError(f"{dest} was started {limit}; a smaller one would remove rows. {ADVICE}")
 
 
 def describe_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -149,28 +158,9 @@ def describe_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def make_record(source: Source, tagger: Tagger, shard_rows: int, limit: int | None) -> Record:
-    return Record(
-        describe_settings(tagger),
-        make_fingerprint(tagger),
-        source.name,
-        source.fingerprint,
-        source.row_count,
-        shard_rows,
-        limit,
-    )
-
-
-def count_rows(record: Record) -> int | None:
-    """The rows of the whole run; None for a stream, whose length is not known."""
-    if record.source_rows is None or record.limit is None:
-        return record.source_rows
-    return min(record.source_rows, record.limit)
-
-
-def count_shards(record: Record) -> int | None:
-    """The shards of the whole run; None for a stream."""
-    total = count_rows(record)
-    return None if total is None else -(-total // record.shard_rows)
+    settings, fingerprint = describe_settings(tagger), digest_values(tagger.identity())
+    rows = (source.fingerprint, source.row_count, shard_rows, limit)
+    return Record(settings, fingerprint, source.name, *rows)
 
 
 def describe_settings(tagger: Tagger) -> dict[str, Any]:
@@ -179,8 +169,3 @@ def describe_settings(tagger: Tagger) -> dict[str, Any]:
     if tagger.dtype == "auto":
         named["dtype"] = tagger.spec.resolve_dtype(tagger.device)
     return named
-
-
-def make_fingerprint(tagger: Tagger) -> str:
-    """A digest of what can change a result. Local models count by content, not by path."""
-    return digest_values(tagger.identity())

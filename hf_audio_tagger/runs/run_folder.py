@@ -1,4 +1,4 @@
-"""Where a run keeps its shards and its state, by the form of DEST.
+"""Where a run keeps its shards and its state, by the form of DEST; one run at a time for each DEST.
 
 | DEST | shards | state |
 |---|---|---|
@@ -13,6 +13,10 @@ and to a file as DEST is noticed), `lock`, `failures.jsonl` and `log.txt`. It st
 
 import os
 import re
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +24,11 @@ from ..errors import SettingsError
 from ..models.weights import cache_folder
 
 HUB_DEST = re.compile(r"hf://datasets/(?P<repo>[^/@]+/[^/@]+?)(?:@(?P<revision>.+?))?/?")
-FORMS = "a folder, a .jsonl or .parquet file, or hf://datasets/user/name"
+ADVICE = "Choose another DEST, or remove it."
+LOCK_WAIT_SECONDS = 3.0  # workers of a run that was just killed may take a moment to end
 
 
-@dataclass(frozen=True)
+@dataclass
 class RunFolder:
     """DEST and the files that belong to it."""
 
@@ -34,25 +39,12 @@ class RunFolder:
     shards: Path
     state: Path
 
-    @property
-    def failures(self) -> Path:
-        return self.state / "failures.jsonl"
-
-    @property
-    def log(self) -> Path:
-        return self.state / "log.txt"
-
-    @property
-    def record(self) -> Path:
-        return self.state / "run.json"
-
-    @property
-    def ledger(self) -> Path:
-        return self.state / "shards.jsonl"
-
-    @property
-    def written(self) -> Path:
-        return self.state / "written.json"
+    def __post_init__(self) -> None:
+        self.record = self.state / "run.json"
+        self.ledger = self.state / "shards.jsonl"
+        self.written = self.state / "written.json"
+        self.failures = self.state / "failures.jsonl"
+        self.log = self.state / "log.txt"
 
     @property
     def keeps_bytes(self) -> bool:
@@ -73,13 +65,67 @@ def folder_for(dest: str | os.PathLike[str]) -> RunFolder:
             raise SettingsError(
                 f"{name}: DEST on the Hub must be hf://datasets/user/name or .../name@branch."
             )
-        key = name.removeprefix("hf://datasets/").strip("/").replace("/", "--")
-        state = cache_folder() / "runs" / key
+        state = cache_folder() / "runs" / name.removeprefix("hf://datasets/").strip("/").replace("/", "--")
         return RunFolder(name, None, match["repo"], match["revision"], state / "data", state)
     path = Path(name).expanduser()
     if path.suffix in (".jsonl", ".parquet"):
         state = path.with_name(f".{path.name}.hf_audio_tagger")
         return RunFolder(name, path, None, None, state / "data", state)
     if path.suffix in (".json", ".csv", ".arrow", ".txt") or path.is_file():
-        raise SettingsError(f"{name}: DEST must be {FORMS}.")
+        forms = "a folder, a .jsonl or .parquet file, or hf://datasets/user/name"
+        raise SettingsError(f"{name}: DEST must be {forms}.")
     return RunFolder(name, None, None, None, path / "data", path / ".hf_audio_tagger")
+
+
+@contextmanager
+def locked(folder: RunFolder) -> Iterator[None]:
+    """Keep other runs away from DEST. The lock ends with the processes that hold it, however they end."""
+    check_places(folder)
+    folder.state.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder.state / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        deadline = time.monotonic() + LOCK_WAIT_SECONDS
+        while not try_lock(handle):
+            if time.monotonic() > deadline:
+                os.lseek(handle, 1, os.SEEK_SET)
+                holder = os.read(handle, 200).decode(errors="replace") or "another process"
+                raise SettingsError(
+                    f"{folder.dest}: another run is using it ({holder}). Wait for it, or choose another DEST."
+                )
+            time.sleep(0.1)
+        os.ftruncate(handle, 1)  # the first byte is what Windows locks
+        os.lseek(handle, 1, os.SEEK_SET)
+        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+        yield
+    finally:
+        os.close(handle)  # not unlocked: forked workers share the lock and keep it until they end
+
+
+def check_places(folder: RunFolder) -> None:
+    """Refuse links and folders in the place of files, and broken links in the place of folders."""
+    for path in (folder.state.parent, folder.state) if folder.file is None else (folder.state,):
+        if path.is_symlink() and not path.exists():
+            raise SettingsError(f"{path} is a link to {os.readlink(path)}, which does not exist. {ADVICE}")
+        if path.exists() and not path.is_dir():
+            raise SettingsError(f"{path} must be a folder. {ADVICE}")
+    files = [folder.state / "lock", folder.record, folder.ledger, folder.written, folder.failures, folder.log]
+    for path in files if folder.file is None else [folder.file, *files]:
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            what = f"a link (to {os.readlink(path)})" if path.is_symlink() else "a folder or a device"
+            raise SettingsError(f"{path} is {what}, and must be a file or not exist. {ADVICE}")
+
+
+def try_lock(handle: int) -> bool:
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            os.lseek(handle, 0, os.SEEK_SET)
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True

@@ -3,6 +3,9 @@
 Its footer holds the fingerprint of the settings, how many of its rows failed, what their files were like
 (`stamps.py`) and, for a stream, its state behind the last row. Pages have checksums. A shard that cannot be
 read is set aside under a hidden name, so that its rows are processed again.
+
+The ledger has the name, size and time of change of each shard that is known to be whole. While these are the
+same, the shard is not read again: that would take longer than many a run.
 """
 
 import base64
@@ -11,18 +14,25 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..atomic_files import append_line, replace_file, sync, temporary_path
+from ..checks import check_types
 from ..errors import RunError
 from ..sources.source import State
 from ..text import one_line
-from .typed_json import check_types
 
+Identity = tuple[str, int, int]  # a file's name, size and time of change
+
+GROUP_ROWS = 100  # of a row group, as `datasets` writes media
+GROUP_BYTES = 256 << 20  # or fewer rows, where they are large
 FOOTER_KEY = b"hf_audio_tagger"
 NAME = "shard-{:05d}.parquet"
 NAME_PATTERN = re.compile(r"shard-(\d{5,})\.parquet")
@@ -30,12 +40,12 @@ DAMAGED_SUFFIX = ".damaged"
 DAMAGE_ERRNOS = (None, errno.EIO, errno.EISDIR)  # None: Arrow's own errors about the content
 
 
-@dataclass(frozen=True)
+@dataclass
 class Footer:
-    """What a finished shard stores beside its rows."""
+    """What a shard stores beside its rows."""
 
-    rows: int
-    failed_rows: int
+    rows: int = 0
+    failed_rows: int = 0
     ended: bool = False  # the stream ends with this shard
     state: State | None = None  # of the stream, behind the last row
     stamps: bytes = b""  # of the files that its rows name; b"" where none is known
@@ -61,10 +71,10 @@ def shard_index(path: Path) -> int | None:
     return index if index is not None and NAME.format(index) == path.name else None
 
 
-def shard_paths(folder: Path, count: int | None = None) -> list[Path]:
-    """The shards in a folder, in the order of the rows; the first `count` of them at most."""
+def find_shards(folder: Path, count: int | None = None) -> dict[int, Path]:
+    """The shards in a folder by index, in the order of the rows; the first `count` of them at most."""
     indices = sorted(index for path in folder.glob("shard-*") if (index := shard_index(path)) is not None)
-    return [shard_path(folder, index) for index in indices if count is None or index < count]
+    return {index: shard_path(folder, index) for index in indices if count is None or index < count}
 
 
 def read_footer(path: Path, fingerprint: str) -> Footer | None:
@@ -96,11 +106,14 @@ def is_damage(error: Exception) -> bool:
     return not isinstance(error, MemoryError)
 
 
-def set_aside(path: Path) -> Path:
-    """Rename a shard to a hidden name, which neither a run nor `load_dataset` reads."""
+def set_aside(path: Path, problem: str) -> str:
+    """Rename a shard to a hidden name, which neither a run nor `load_dataset` reads; what to say about it."""
     aside = path.with_name(f".{path.name}{DAMAGED_SUFFIX}")
     os.replace(path, aside)
-    return aside
+    return (
+        f"{path} {problem}. It is kept as {aside.name}, which may be removed; the same command tags its rows "
+        "again."
+    )
 
 
 @contextmanager
@@ -112,12 +125,7 @@ def open_shard(path: Path) -> Iterator[pq.ParquetFile]:
     except (OSError, pa.ArrowException) as error:
         if not is_damage(error):
             raise
-        reason = one_line(error)[:200]
-        aside = set_aside(path)
-        raise DamagedShardError(
-            f"{path} is damaged ({reason}). It is kept as {aside.name}, which may be removed; the same "
-            "command tags its rows again."
-        ) from error
+        raise DamagedShardError(set_aside(path, f"is damaged ({one_line(error, 200)})")) from error
 
 
 def read_columns(path: Path, names: list[str]) -> pa.Table:
@@ -125,22 +133,12 @@ def read_columns(path: Path, names: list[str]) -> pa.Table:
         return file.read(columns=[name for name in names if name in file.schema_arrow.names])
 
 
-def read_column_names(path: Path) -> list[str]:
-    with open_shard(path) as file:
-        names: list[str] = file.schema_arrow.names
-        return names
-
-
 def read_texts(path: Path, name: str, others: list[str]) -> pa.Table:
     """The text within a column, such as the paths beside the bytes of files, and other columns whole."""
     with open_shard(path) as file:
-        leaves = [file.schema.column(number) for number in range(len(file.schema))]
-        texts = [
-            leaf.path
-            for leaf in leaves
-            if (leaf.path == name or leaf.path.startswith(name + ".")) and leaf.logical_type.type == "STRING"
-        ]
-        return file.read(columns=[*texts, *others])
+        leaves = map(file.schema.column, range(len(file.schema)))
+        texts = [leaf.path for leaf in leaves if leaf.logical_type.type == "STRING"]
+        return file.read(columns=[*(path for path in texts if f"{path}.".startswith(f"{name}.")), *others])
 
 
 def read_batches(path: Path, size: int) -> Iterator[pa.Table]:
@@ -161,3 +159,97 @@ def find_failed(table: pa.Table, errors: str) -> list[bool]:
     if errors not in table.column_names:
         return [False] * len(table)
     return [any(one is not None for one in cell or []) for cell in table[errors].to_pylist()]
+
+
+def identify_file(path: Path) -> Identity:
+    info = path.stat()
+    return path.name, info.st_size, info.st_mtime_ns
+
+
+def read_ledger(ledger: Path) -> set[Identity]:
+    """The shards that were whole when they were written or last read."""
+    found = set()
+    for line in ledger.read_bytes().splitlines() if ledger.exists() else []:
+        # A line is cut off when a run is killed, or damaged: its shard is read again.
+        with suppress(ValueError, TypeError, KeyError, RecursionError):
+            name, size, time_ns = json.loads(line)["shard"]
+            found.add((name, size, time_ns))
+    return found
+
+
+def check_shard(path: Path, ledger: Path, known: set[Identity]) -> None:
+    """Read a shard from end to end unless it is in the ledger: a good footer does not mean good pages."""
+    if identify_file(path) not in known:
+        for _ in read_groups(path):
+            pass
+        append_line(ledger, {"shard": identify_file(path)})
+
+
+class ShardWriter:
+    """Writes a shard as its rows come, under a temporary name until it is whole.
+
+    After an exception it keeps the rows so far, as a shorter shard, if they are more than those of the
+    `existing` shard that it would replace.
+    """
+
+    def __init__(
+        self, path: Path, schema: pa.Schema, fingerprint: str, ledger: Path, existing: Footer | None
+    ) -> None:
+        self.path, self.schema, self.fingerprint, self.ledger = path, schema, fingerprint, ledger
+        self.existing_rows = existing.rows if existing else 0
+        self.footer = Footer(kept_rows=existing.kept_rows if existing else 0)
+        self.temporary = temporary_path(path)
+        self.pending: list[pa.Table] = []
+        self.is_broken = False  # a write failed: the file's content is not known
+
+    def __enter__(self) -> "ShardWriter":
+        self.file = open(self.temporary, "wb")
+        self.writer = pq.ParquetWriter(self.file, self.schema, write_page_checksum=True)
+        return self
+
+    def add(self, table: pa.Table) -> None:
+        """Write rows. What they add to the footer is up to the caller, except their number."""
+        self.pending.append(table.select(self.schema.names).cast(self.schema))
+        self.footer.rows += len(table)
+        pending_bytes = sum(one.nbytes for one in self.pending)
+        if sum(map(len, self.pending)) >= GROUP_ROWS or pending_bytes >= GROUP_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        self.is_broken = True
+        if self.pending:
+            self.writer.write_table(pa.concat_tables(self.pending))
+        self.pending = []
+        self.is_broken = False
+
+    def __exit__(self, kind: type[BaseException] | None, error: Any, trace: TracebackType | None) -> None:
+        try:
+            if kind is None or (not self.is_broken and self.footer.rows > self.existing_rows):
+                self.finish()
+        except Exception:
+            if kind is None:  # else the first error is the one to raise
+                raise
+        finally:
+            with suppress(Exception):
+                self.writer.close()
+            with suppress(Exception):
+                self.file.close()
+            self.temporary.unlink(missing_ok=True)
+
+    def finish(self) -> None:
+        self.flush()
+        footer = {
+            "fingerprint": self.fingerprint,
+            "failed_rows": self.footer.failed_rows,
+            "ended": self.footer.ended,
+            "came_tagged": self.footer.kept_rows,
+            "state": self.footer.state,
+            "index": shard_index(self.path),
+            "stamps": base64.b64encode(self.footer.stamps if any(self.footer.stamps) else b"").decode(),
+        }
+        self.writer.add_key_value_metadata({FOOTER_KEY: json.dumps(footer).encode()})
+        self.writer.close()
+        sync(self.file)
+        self.file.close()
+        replace_file(self.temporary, self.path)
+        append_line(self.ledger, {"shard": identify_file(self.path)})

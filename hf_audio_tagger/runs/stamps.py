@@ -7,10 +7,9 @@ so that 100,000 clips take a second.
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import pyarrow as pa
-from datasets import Dataset
 
 from ..cells import is_url
 from ..media_paths import path_type, select_paths
@@ -19,7 +18,6 @@ from ..sources.source import Source
 SIZE = 8  # bytes of a row's stamp
 NO_FILE = bytes(SIZE)  # bytes, URLs, tags that came with the row, or not known: never compared
 MISSING = b"\xff" * SIZE  # a file does not exist
-ROWS_AT_ONCE = 100
 
 
 def make_stamps(source: Source, cells: pa.ChunkedArray, first_row: int) -> list[bytes]:
@@ -30,45 +28,29 @@ def make_stamps(source: Source, cells: pa.ChunkedArray, first_row: int) -> list[
     return [make_stamp(cell, source.refused.get(row, {})) for row, cell in enumerate(absolute, first_row)]
 
 
-def make_stamp(cell: str | list[str | None] | None, refused: Iterable[int] = ()) -> bytes:
+def make_stamp(cell: str | list[str | None] | None, refused: Iterable[int]) -> bytes:
     """A digest of the files that a cell names, and of the positions of those that must not be read."""
     names = cell if isinstance(cell, list) else [cell]
-    files = [name for name in names if name and not is_url(name)]
-    positions = sorted(refused)
-    if not files and not positions:
-        return NO_FILE
-    digest = hashlib.blake2b(digest_size=SIZE)
-    for position in positions:
-        digest.update(b"%d is refused;" % position)
-    for file in files:
-        try:
-            info = os.stat(file)
-        except (OSError, ValueError):
-            return MISSING
-        digest.update(b"%d bytes of %d;" % (info.st_size, info.st_mtime_ns))
-    return digest.digest()
+    facts = [b"%d is refused;" % position for position in sorted(refused)]
+    for name in names:
+        if name and not is_url(name):
+            try:
+                info = os.stat(name)
+            except (OSError, ValueError):
+                return MISSING
+            facts.append(b"%d bytes of %d;" % (info.st_size, info.st_mtime_ns))
+    return hashlib.blake2b(b"".join(facts), digest_size=SIZE).digest() if facts else NO_FILE
 
 
-def make_stamps_of_rows(source: Source, column: str, start: int, stop: int) -> Iterator[bytes]:
-    assert isinstance(source.dataset, Dataset)
-    rows = source.dataset.select_columns([column]).with_format("arrow")
-    for first in range(start, stop, ROWS_AT_ONCE):
-        yield from make_stamps(source, rows[first : min(first + ROWS_AT_ONCE, stop)][column], first)
+def split_stamps(stamps: bytes, count: int) -> list[bytes]:
+    """The stamps of a shard's rows; shards of earlier versions have none."""
+    return [stamps[first : first + SIZE] or NO_FILE for first in range(0, count * SIZE, SIZE)]
 
 
-def find_changed_rows(recorded: bytes, now: Iterable[bytes]) -> list[int]:
+def find_changed_rows(recorded: Iterable[bytes], now: Iterable[bytes]) -> tuple[int, ...]:
     """The rows whose files exist and have changed since they were processed."""
-    return [row for row, stamp in enumerate(now) if is_changed(get_stamp(recorded, row), stamp)]
-
-
-def is_changed(recorded: bytes, now: bytes) -> bool:
-    return now not in (NO_FILE, MISSING) and recorded not in (NO_FILE, now)
-
-
-def get_stamp(stamps: bytes, row: int) -> bytes:
-    """A row's stamp among those of a shard; shards of earlier versions have none."""
-    return stamps[row * SIZE : (row + 1) * SIZE] or NO_FILE
-
-
-def get_stamps(stamps: bytes, start: int, stop: int) -> list[bytes]:
-    return [get_stamp(stamps, row) for row in range(start, stop)]
+    return tuple(
+        row
+        for row, (before, stamp) in enumerate(zip(recorded, now, strict=False))
+        if stamp not in (NO_FILE, MISSING) and before not in (NO_FILE, stamp)
+    )

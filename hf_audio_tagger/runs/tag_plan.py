@@ -1,66 +1,55 @@
 """What a run that tags has left to do: missing rows, and rows whose files have changed since."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from datasets import IterableDataset
 
 from ..columns import error_column
 from ..errors import SettingsError
 from ..rows import pick_column
 from ..sources.source import Source
-from ..tagger import Tagger
-from .progress import RunPlan
-from .record import Record, count_rows, count_shards
-from .run_folder import RunFolder
-from .shard_ledger import check_shard, read_ledger
+from .engine import RunPlan
+from .record import Record
 from .shards import (
     DamagedShardError,
     Footer,
+    check_shard,
     find_failed,
+    find_shards,
     read_columns,
     read_footer,
+    read_ledger,
     read_texts,
     set_aside,
     shard_index,
-    shard_path,
-    shard_paths,
 )
-from .stamps import find_changed_rows, make_stamps, make_stamps_of_rows
-from .tag_shard import ShardJob, make_job
+from .stamps import find_changed_rows, make_stamps, split_stamps
+from .tag_shard import ShardJob, ShardTagger, make_job
 
+STAMPED_AT_ONCE = 100  # rows
 RowsByShard = Mapping[int, tuple[int, ...]]
 
 
-def make_plan(
-    folder: RunFolder, record: Record, source: Source, tagger: Tagger, retry_failed: bool
-) -> RunPlan:
+def make_plan(work: ShardTagger, retry_failed: bool) -> RunPlan:
     """Find the jobs that are left. Damaged shards are set aside."""
-    total = count_rows(record)
-    check_names(folder.shards, count_shards(record))
-    footers, notes = find_whole_shards(folder, record, total)
-    failing = {
-        index: find_failed_rows(shard_path(folder.shards, index), tagger)
-        for index, footer in footers.items()
-        if footer.failed_rows
-    }
-    redo_rows = failing if retry_failed else find_changes(folder, record, source, tagger, footers)
-    if total is None:
-        jobs = list_stream_jobs(footers, record, redo_rows)
-        total = expected_rows(source, record.limit)
-    else:
-        jobs = list_jobs(footers, record, total, redo_rows)
+    record = work.record
+    check_names(work.folder.shards, record.shard_count)
+    footers, notes = find_whole_shards(work)
+    failing = {index: find_failed_rows(work, index) for index, one in footers.items() if one.failed_rows}
+    redo_rows = failing if retry_failed else find_changes(work, footers)
+    list_jobs = list_dataset_jobs if record.rows is not None else list_stream_jobs
     return RunPlan(
-        folder,
+        work.folder,
         record,
-        jobs,
-        total,
+        list_jobs(record, footers, redo_rows),
+        work,
+        record.rows or expect_rows(work.source, record.limit),
         done_rows=sum(footer.rows for footer in footers.values()) - sum(map(len, redo_rows.values())),
         failed_rows=sum(len(set(rows) - set(redo_rows.get(index, ()))) for index, rows in failing.items()),
         kept_rows=sum(footer.kept_rows for footer in footers.values()),
         notes=notes,
     )
-
-
-# Existing shards
 
 
 def check_names(folder: Path, count: int | None) -> None:
@@ -75,24 +64,21 @@ def check_names(folder: Path, count: int | None) -> None:
             )
 
 
-def find_whole_shards(
-    folder: RunFolder, record: Record, total: int | None
-) -> tuple[dict[int, Footer], list[str]]:
+def find_whole_shards(work: ShardTagger) -> tuple[dict[int, Footer], list[str]]:
     """The footers of whole shards, and a note for each of the others, which are set aside."""
+    folder, record, total = work.folder, work.record, work.record.rows
     ledger = read_ledger(folder.ledger)
     footers: dict[int, Footer] = {}
     notes = []
-    for path in shard_paths(folder.shards):
-        index = shard_index(path)
-        assert index is not None
+    for index, path in find_shards(folder.shards).items():
         left = record.shard_rows if total is None else total - index * record.shard_rows
         most = min(record.shard_rows, left)
         footer = read_footer(path, record.fingerprint)
         try:
             if footer is None or not 0 < footer.rows <= most:
-                notes.append(set_aside_with_note(path, "is damaged, or of another run"))
+                notes.append(set_aside(path, "is damaged, or of another run"))
             elif total is None and index and not is_full(footers.get(index - 1), record):
-                notes.append(set_aside_with_note(path, "follows rows of the stream that are lost"))
+                notes.append(set_aside(path, "follows rows of the stream that are lost"))
             else:
                 check_shard(path, folder.ledger, ledger)
                 footers[index] = footer
@@ -105,49 +91,39 @@ def is_full(footer: Footer | None, record: Record) -> bool:
     return footer is not None and footer.rows == record.shard_rows
 
 
-def set_aside_with_note(path: Path, problem: str) -> str:
-    aside = set_aside(path)
-    return f"{path} {problem}. It is kept as {aside.name}, which may be removed; its rows are tagged again."
-
-
-# Rows to process again
-
-
-def find_failed_rows(path: Path, tagger: Tagger) -> tuple[int, ...]:
-    errors = error_column(tagger.tag_column).name
-    failed = find_failed(read_columns(path, [errors]), errors)
+def find_failed_rows(work: ShardTagger, index: int) -> tuple[int, ...]:
+    errors = error_column(work.tagger.tag_column).name
+    failed = find_failed(read_columns(work.find_shard(index), [errors]), errors)
     return tuple(row for row, is_failed in enumerate(failed) if is_failed)
 
 
-def find_changes(
-    folder: RunFolder, record: Record, source: Source, tagger: Tagger, footers: Mapping[int, Footer]
-) -> RowsByShard:
-    column = pick_column(list(source.features), tagger.column)
+def find_changes(work: ShardTagger, footers: Mapping[int, Footer]) -> RowsByShard:
     found = {}
     for index, footer in footers.items():
         if footer.stamps:
-            now = make_current_stamps(folder, source, column, index, index * record.shard_rows, footer.rows)
-            found[index] = tuple(find_changed_rows(footer.stamps, now))
+            now = make_current_stamps(work, index, footer.rows)
+            found[index] = find_changed_rows(split_stamps(footer.stamps, footer.rows), now)
     return {index: rows for index, rows in found.items() if rows}
 
 
-def make_current_stamps(
-    folder: RunFolder, source: Source, column: str, index: int, start: int, rows: int
-) -> Iterable[bytes]:
+def make_current_stamps(work: ShardTagger, index: int, count: int) -> Iterator[bytes]:
     """The stamps of a shard's rows now. The paths of a stream's rows are read from the shard."""
-    if not source.is_stream:
-        return make_stamps_of_rows(source, column, start, start + rows)
-    texts = read_texts(shard_path(folder.shards, index), column, [])
-    return make_stamps(source, texts[column], start) if column in texts.column_names else []
+    source, start = work.source, index * work.record.shard_rows
+    column = pick_column(list(source.features), work.tagger.column)
+    if isinstance(source.dataset, IterableDataset):
+        texts = read_texts(work.find_shard(index), column, [])
+        yield from make_stamps(source, texts[column], start) if column in texts.column_names else ()
+        return
+    rows = source.dataset.select_columns([column]).with_format("arrow")
+    for first in range(start, start + count, STAMPED_AT_ONCE):
+        end = min(first + STAMPED_AT_ONCE, start + count)
+        yield from make_stamps(source, rows[first:end][column], first)
 
 
-# Jobs
-
-
-def list_jobs(
-    footers: Mapping[int, Footer], record: Record, total: int, redo_rows: RowsByShard
+def list_dataset_jobs(
+    record: Record, footers: Mapping[int, Footer], redo_rows: RowsByShard
 ) -> list[ShardJob]:
-    jobs = []
+    jobs, total = [], record.rows or 0
     for index, start in enumerate(range(0, total, record.shard_rows)):
         stop = min(start + record.shard_rows, total)
         is_whole = index in footers and footers[index].rows == stop - start
@@ -156,7 +132,7 @@ def list_jobs(
     return jobs
 
 
-def list_stream_jobs(footers: Mapping[int, Footer], record: Record, redo_rows: RowsByShard) -> list[ShardJob]:
+def list_stream_jobs(record: Record, footers: Mapping[int, Footer], redo_rows: RowsByShard) -> list[ShardJob]:
     """A job for each shard with rows to redo, and one for the rest of the stream."""
     full = sum(is_full(footer, record) for footer in footers.values())  # a stream has no gaps
     last = footers.get(full, footers.get(full - 1))
@@ -173,7 +149,7 @@ def list_stream_jobs(footers: Mapping[int, Footer], record: Record, redo_rows: R
     return jobs
 
 
-def expected_rows(source: Source, limit: int | None) -> int | None:
+def expect_rows(source: Source, limit: int | None) -> int | None:
     """How many rows a stream has according to its dataset's metadata."""
     split = (source.dataset.info.splits or {}).get(str(source.dataset.split))
     count = split.num_examples if split is not None else None

@@ -4,7 +4,8 @@ What a row gets depends on the rows of its batch alone: not on the process that 
 process tagged before. So a run that was interrupted anywhere ends with the same rows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -19,15 +20,13 @@ from ..executors.contract import IsStopped, Job, JobProgress, Report, StoppedErr
 from ..process import Worker, pick_device
 from ..provenance import Provenance, add_schema_provenance
 from ..rows import pick_column
-from ..sources.source import Source, State
+from ..sources.source import Source, State, Stream
 from ..tagger import Tagger
-from .plain_rows import plain_features, plain_table
+from .output import plain_features, plain_table
 from .record import Record
 from .run_folder import RunFolder
-from .shard_ledger import add_to_ledger
-from .shard_writer import ShardWriter
-from .shards import Footer, find_failed, read_batches, read_columns, read_footer, shard_path
-from .stamps import NO_FILE, get_stamps, make_stamps
+from .shards import Footer, ShardWriter, find_failed, read_batches, read_columns, read_footer, shard_path
+from .stamps import NO_FILE, make_stamps, split_stamps
 
 GPU_MICRO_BATCHES = 16  # in a batch on a GPU, so that decoding keeps ahead of it; 1 on a CPU
 
@@ -56,19 +55,6 @@ class Batch:
     ended: bool = False
 
 
-class JobCounter:
-    """Counts a job's rows, and reports after each batch."""
-
-    def __init__(self, index: int, report: Report) -> None:
-        self.index, self.report = index, report
-        self.rows = self.failed = 0
-
-    def add(self, rows: int, failed: int) -> None:
-        self.rows += rows
-        self.failed += failed
-        self.report(JobProgress(self.index, self.rows, self.failed))
-
-
 @dataclass(frozen=True, eq=False)
 class ShardTagger:
     """Tags shards. It is pickled for the workers: it holds settings and the opened source."""
@@ -81,22 +67,17 @@ class ShardTagger:
 
     def __call__(self, job: Job, worker: Worker, report: Report, is_stopped: IsStopped) -> None:
         assert isinstance(job, ShardJob)
-        counter = JobCounter(job.index, report)
-        batch_rows = self.count_batch_rows(worker)
-        if job.stop is None:
-            self.write_stream(job, batch_rows, counter, is_stopped)
-            return
-        footer = self.read_footer(job.index)
-        if self.source.is_stream:
-            assert footer is not None
-            batches = self.read_shard(job.index, footer, batch_rows)
-        else:
-            batches = self.read_source(job, job.stop, footer, batch_rows)
-        self.write(job, batches, footer, counter, is_stopped)
-
-    @cached_property
-    def errors(self) -> str:
-        return error_column(self.tagger.tag_column).name
+        # The rows that the tagger gets at once are few on a CPU, so that progress is reported often.
+        is_on_cpu = pick_device(self.tagger.device or worker.device, worker.rank) == "cpu"
+        batch_rows = self.tagger.batch_size * (1 if is_on_cpu else GPU_MICRO_BATCHES)
+        processed = failed = 0
+        with closing(self.write_shards(job, batch_rows)) as counts:
+            for batch_processed, batch_failed in counts:
+                if batch_processed:
+                    processed, failed = processed + batch_processed, failed + batch_failed
+                    report(JobProgress(job.index, processed, failed))
+                if is_stopped():
+                    raise StoppedError
 
     @cached_property
     def features(self) -> Features:
@@ -104,107 +85,85 @@ class ShardTagger:
         features = self.tagger.features(self.source.features)
         return features if self.folder.keeps_bytes else plain_features(features)
 
-    def count_batch_rows(self, worker: Worker) -> int:
-        """Rows that the tagger gets at once. On a CPU few, so that progress is reported often."""
-        on_cpu = pick_device(self.tagger.device or worker.device, worker.rank) == "cpu"
-        return self.tagger.batch_size * (1 if on_cpu else GPU_MICRO_BATCHES)
-
     def find_shard(self, index: int) -> Path:
         return shard_path(self.folder.shards, index)
 
     def read_footer(self, index: int) -> Footer | None:
         return read_footer(self.find_shard(index), self.record.fingerprint)
 
-    def read_source(
-        self, job: ShardJob, stop: int, footer: Footer | None, batch_rows: int
-    ) -> Iterator[Batch]:
-        """A shard's rows from the source; the first ones with the tags that an earlier run wrote."""
-        known_rows, known = 0, None
-        if footer is not None:
-            known_rows = footer.rows
-            known = read_columns(self.find_shard(job.index), list_tag_columns(self.tagger))
-        rows = stop - job.start
-        for first, end in pairwise(sorted({*range(0, rows, batch_rows), known_rows, rows})):
-            table = self.source.rows(job.start + first, job.start + end)
-            if known is not None and footer is not None and end <= known_rows:
-                stamps = get_stamps(footer.stamps, first, end)
-                yield Batch(table, known.slice(first, end - first), stamps)
-            else:
-                yield Batch(table)
+    def write_shards(self, job: ShardJob, batch_rows: int) -> Generator[tuple[int, int], None, None]:
+        """Write a shard, or a stream's until it ends or the limit is reached.
 
-    def read_shard(self, index: int, footer: Footer, batch_rows: int) -> Iterator[Batch]:
-        """A shard's rows as an earlier run wrote them: a stream cannot be read from the middle."""
-        row = 0
-        for table in read_batches(self.find_shard(index), batch_rows):
-            names = [name for name in list_tag_columns(self.tagger) if name in table.column_names]
-            stamps = get_stamps(footer.stamps, row, row + len(table))
-            yield Batch(table.drop_columns(names), table.select(names), stamps, footer.state, footer.ended)
-            row += len(table)
-
-    def write_stream(
-        self, job: ShardJob, batch_rows: int, counter: JobCounter, is_stopped: IsStopped
-    ) -> None:
-        """A stream's shards from one on, until it ends or the limit is reached."""
+        Yields, after each batch, how many of its rows were processed and how many of these failed.
+        """
         footer = self.read_footer(job.index)
+        if job.stop is not None:
+            assert footer is not None or not self.source.is_stream
+            yield from self.write(job, job.stop - job.start, footer, None, batch_rows)
+            return
         last = footer or (self.read_footer(job.index - 1) if job.index else None)
         stream = self.source.stream(last.state if last else None)
-
-        def read(index: int, rows: int, footer: Footer | None) -> Iterator[Batch]:
-            known_rows = 0
-            if footer is not None:
-                known_rows = footer.rows
-                yield from self.read_shard(index, footer, batch_rows)
-            first_batch = known_rows - known_rows % batch_rows
-            for first, end in pairwise(sorted({known_rows, rows, *range(first_batch, rows, batch_rows)})):
-                if first >= known_rows and not stream.ended:
-                    table = stream.take(end - first)
-                    yield Batch(table, state=stream.state, ended=stream.ended)
-
-        index, start, redo_rows = job.index, job.start, job.redo_rows
         limit = self.record.limit
-        while not stream.ended and (limit is None or start < limit):
-            stop = start + self.record.shard_rows
-            stop = stop if limit is None else min(stop, limit)
-            batches = read(index, stop - start, footer)
-            self.write(make_job(index, start, stop, redo_rows), batches, footer, counter, is_stopped)
-            index, start, redo_rows, footer = index + 1, stop, (), None
+        while not stream.ended and (limit is None or job.start < limit):
+            stop = job.start + self.record.shard_rows
+            rows = (stop if limit is None else min(stop, limit)) - job.start
+            yield from self.write(job, rows, footer, stream, batch_rows)
+            job, footer = make_job(job.index + 1, stop, None), None
 
     def write(
-        self,
-        job: ShardJob,
-        batches: Iterator[Batch],
-        footer: Footer | None,
-        counter: JobCounter,
-        is_stopped: IsStopped,
-    ) -> None:
-        """One shard, batch by batch."""
+        self, job: ShardJob, rows: int, footer: Footer | None, stream: Stream | None, batch_rows: int
+    ) -> Iterator[tuple[int, int]]:
+        """Write one shard, batch by batch."""
         path = self.find_shard(job.index)
         schema = add_schema_provenance(self.features.arrow_schema, self.provenance)
-        try:
-            with ShardWriter(path, schema, self.record.fingerprint, footer.rows if footer else 0) as writer:
-                writer.kept_rows = footer.kept_rows if footer else 0
-                for batch in batches:
-                    if is_stopped():
-                        raise StoppedError
-                    first, count = writer.rows, len(batch.table)
-                    rows: Sequence[int] = range(count)
-                    if batch.known is not None:
-                        rows = [row - first for row in job.redo_rows if first <= row < first + count]
-                    table, stamps = self.tag(batch, rows, job.start + first)
-                    failed = find_failed(table, self.errors)
-                    if batch.known is None:
-                        kept = self.tagger.find_kept_rows(batch.table)
-                        writer.kept_rows += sum(kept)
-                        stamps = [
-                            NO_FILE if is_kept else one for is_kept, one in zip(kept, stamps, strict=True)
-                        ]
-                    stored = table if self.folder.keeps_bytes else plain_table(table, self.features)
-                    writer.add(stored, sum(failed), b"".join(stamps), batch.state, batch.ended)
-                    if rows:
-                        counter.add(len(rows), sum(failed[row] for row in rows))
-        finally:
-            if path.exists():
-                add_to_ledger(self.folder.ledger, path)
+        errors = error_column(self.tagger.tag_column).name
+        with ShardWriter(path, schema, self.record.fingerprint, self.folder.ledger, footer) as writer:
+            written = writer.footer
+            for batch in self.read(job, rows, footer, stream, batch_rows):
+                first, count = written.rows, len(batch.table)
+                chosen: Sequence[int] = range(count)
+                if batch.known is not None:
+                    chosen = [row - first for row in job.redo_rows if first <= row < first + count]
+                table, stamps = self.tag(batch, chosen, job.start + first)
+                failed = find_failed(table, errors)
+                if batch.known is None:
+                    kept = self.tagger.find_kept_rows(batch.table)
+                    written.kept_rows += sum(kept)
+                    stamps = [NO_FILE if is_kept else one for is_kept, one in zip(kept, stamps, strict=True)]
+                written.failed_rows += sum(failed)
+                written.stamps += b"".join(stamps)
+                written.state, written.ended = batch.state, batch.ended
+                writer.add(table if self.folder.keeps_bytes else plain_table(table, self.features))
+                yield len(chosen), sum(failed[row] for row in chosen)
+
+    def read(
+        self, job: ShardJob, rows: int, footer: Footer | None, stream: Stream | None, batch_rows: int
+    ) -> Iterator[Batch]:
+        """A shard's rows; the first ones with what an earlier run added.
+
+        A stream cannot be read from the middle: of an existing shard, its rows are read from there.
+        """
+        known_rows, known = footer.rows if footer else 0, None
+        tag_columns = list_tag_columns(self.tagger)
+        stamps = split_stamps(footer.stamps, known_rows) if footer else []
+        if footer is not None and not self.source.is_stream:
+            known = read_columns(self.find_shard(job.index), tag_columns)
+        elif footer is not None:
+            row = 0
+            for table in read_batches(self.find_shard(job.index), batch_rows):
+                names = [name for name in tag_columns if name in table.column_names]
+                given, known_tags = table.drop_columns(names), table.select(names)
+                yield Batch(given, known_tags, stamps[row : row + len(table)], footer.state, footer.ended)
+                row += len(table)
+        for first, end in pairwise(sorted({*range(0, rows, batch_rows), known_rows, rows})):
+            if first < known_rows and known is not None:
+                table = self.source.rows(job.start + first, job.start + end)
+                yield Batch(table, known.slice(first, end - first), stamps[first:end])
+            elif not self.source.is_stream:
+                yield Batch(self.source.rows(job.start + first, job.start + end))
+            elif first >= known_rows and stream is not None and not stream.ended:
+                table = stream.take(end - first)
+                yield Batch(table, state=stream.state, ended=stream.ended)
 
     def tag(self, batch: Batch, rows: Sequence[int], first_row: int) -> tuple[pa.Table, Sequence[bytes]]:
         """A batch with the tags of some of its rows made now, and the stamps of its files.
@@ -218,7 +177,10 @@ class ShardTagger:
         tagged = tag_rows(self.source, self.tagger, batch.table, first_row, rows)
         if batch.known is None:
             return tagged, stamps
-        known = with_rows(batch.known, tagged, rows)
+        added = tagged.select(batch.known.column_names).cast(batch.known.schema)
+        count = len(batch.known)
+        order = [count + rows.index(row) if row in rows else row for row in range(count)]
+        known = pa.concat_tables([batch.known, added]).take(order)
         stamps = [stamps[row] if row in rows else one for row, one in enumerate(batch.stamps)]
         return with_table(batch.table, known), stamps
 
@@ -248,14 +210,6 @@ def tag_rows(
     with memo.disabled():
         tagged = tagger(given)
     return with_table(table, tagged.drop_columns([column]))
-
-
-def with_rows(known: pa.Table, tagged: pa.Table, rows: Sequence[int]) -> pa.Table:
-    """The known rows, with some replaced by the tagged ones."""
-    order = list(range(len(known)))
-    for number, row in enumerate(rows):
-        order[row] = len(known) + number
-    return pa.concat_tables([known, tagged.select(known.column_names).cast(known.schema)]).take(order)
 
 
 def with_table(table: pa.Table, added: pa.Table) -> pa.Table:

@@ -2,33 +2,31 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from datasets import Dataset, IterableDataset
 
 from ..atomic_files import remove_leftovers
 from ..checks import check_counts
+from ..columns import error_column
 from ..errors import SettingsError
 from ..provenance import Provenance, add_provenance, read_file_provenance, update_provenance
-from ..results.facts import Summary
+from ..results.facts import Summary, TagFacts, count_table, find_failures
 from ..rows import pick_column
 from ..sources import open_source
 from ..sources.source import Source
 from ..tagger import Tagger, build_tagger
-from .engine import run_task
-from .failure_limit import parse_failure_limit
-from .join import is_joined, join_shards
-from .plain_rows import plain_features, plain_table
-from .progress import RunCounter, RunPlan, Watcher
-from .record import count_shards, make_record, prepare_folder, read_record
+from .engine import RunCounter, RunPlan, Watcher, run_task, write_failures
+from .output import join_shards, plain_features, plain_table
+from .record import make_record, prepare_folder, read_record
 from .run_folder import RunFolder, folder_for
-from .shards import shard_paths
-from .summary import summarize
+from .shards import find_shards, read_columns, read_footer, read_texts
 from .tag_plan import make_plan
 from .tag_shard import ShardTagger, tag_rows
 
 SHARD_ROWS = 1_000
+MOST_TAGS = 10  # in a summary
 
 
 def tag_dataset(
@@ -68,7 +66,6 @@ def tag_dataset(
     """
     tagger = build_tagger(on_error="record") if tagger is None else tagger
     opened = source if isinstance(source, Source) else open_source(source, token=tagger.token)
-    failure_limit = parse_failure_limit(max_failures)
     check_counts(num_proc=num_proc, shard_rows=shard_rows, limit=limit)
     folder = folder_for(dest)
     if opened.row_count == 0:
@@ -80,10 +77,10 @@ def tag_dataset(
     task = TaggingTask(
         folder, opened, tagger, provenance, shard_rows or SHARD_ROWS, limit, overwrite, retry_failed, push
     )
-    return run_task(task, num_proc, watcher, failure_limit)
+    return run_task(task, num_proc, watcher, max_failures)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class TaggingTask:
     folder: RunFolder
     source: Source
@@ -98,35 +95,52 @@ class TaggingTask:
     def plan(self) -> RunPlan:
         wanted = make_record(self.source, self.tagger, self.shard_rows, self.limit)
         record = prepare_folder(self.folder, wanted, self.overwrite)
-        return make_plan(self.folder, record, self.source, self.tagger, self.retry_failed)
+        work = ShardTagger(self.source, self.tagger, self.folder, record, self.provenance)
+        return make_plan(work, self.retry_failed)
 
-    def make_work(self, plan: RunPlan) -> ShardTagger:
-        return ShardTagger(self.source, self.tagger, self.folder, plan.record, self.provenance)
-
-    def list_failures(self, plan: RunPlan) -> str | None:
-        return summarize(self.folder, self.tagger, plan.record.shard_rows).failures
+    def list_failures(self, plan: RunPlan, counter: RunCounter) -> str | None:
+        return self.summarize(plan, counter).failures
 
     def finish(self, plan: RunPlan, counter: RunCounter, watcher: Watcher) -> Summary:
         remove_leftovers(self.folder.shards)  # of workers that were lost
-        if not is_joined(self.folder):
-            watcher.finishing(f"Writing {self.folder.dest}")
-            join_shards(self.folder)
-        summary = summarize(
-            self.folder,
-            self.tagger,
-            plan.record.shard_rows,
-            counter.processed_now,
-            counter.seconds,
-            counter.rate,
-        )
-        kept_now = summary.kept - plan.kept_rows
-        summary = replace(summary, processed_now=counter.processed_now - kept_now)
-        if summary.kept and None in self.provenance[self.tagger.tag_column]:
-            note = f"{summary.kept:,} rows came with tags of unknown origin and were kept (redo tags them)."
-            summary = replace(summary, notes=(note,))
+        join_shards(self.folder, watcher)
+        summary = self.summarize(plan, counter)
         if self.push is not None or self.folder.repo_id is not None:
             self.push_result(watcher)
         return summary
+
+    def summarize(self, plan: RunPlan, counter: RunCounter) -> Summary:
+        """Count the shards' rows and list the failures in their file."""
+        column, errors = self.tagger.tag_column, error_column(self.tagger.tag_column).name
+        media = pick_column(list(self.source.features), self.tagger.column)
+        facts, kept, notes = TagFacts(), 0, []
+        failures: list[dict[str, Any]] = []
+        for index, path in find_shards(self.folder.shards).items():
+            counted = count_table(read_columns(path, [column, errors]), column)
+            facts += counted
+            if counted.failed_rows:
+                # Shards before it may be short or missing: its index tells its first row.
+                first_row = index * plan.record.shard_rows
+                failures += find_failures(read_texts(path, media, [errors]), errors, media, first_row)
+            footer = read_footer(path, plan.record.fingerprint)
+            kept += footer.kept_rows if footer else 0
+        if kept and None in self.provenance[column]:
+            notes = [f"{kept:,} rows came with tags of unknown origin and were kept (redo tags them)."]
+        return Summary(
+            dest=self.folder.dest,
+            rows=facts.rows,
+            tagged=facts.tagged_rows,
+            empty=facts.empty_rows,
+            without_videos=facts.rows_without_videos,
+            failed=facts.failed_rows,
+            processed_now=counter.processed_now - (kept - plan.kept_rows),
+            seconds=round(counter.seconds, 3),
+            clips_per_second=round(counter.rate, 3),
+            most_frequent=tuple(facts.most_frequent(MOST_TAGS)),
+            failures=write_failures(self.folder.failures, failures),
+            kept=kept,
+            notes=tuple(notes),
+        )
 
     def push_result(self, watcher: Watcher) -> None:
         from ..hub import push
@@ -136,7 +150,7 @@ class TaggingTask:
             options["repo_id"] = self.folder.repo_id
             options["revision"] = self.folder.revision or options.get("revision")
         watcher.finishing(f"Pushing to {options['repo_id']}")
-        result, repo_id = read_result(self.folder), options.pop("repo_id")
+        result, repo_id = load_result(self.folder.dest), options.pop("repo_id")
         push(result, repo_id, tagger=self.tagger, token=self.tagger.token, **options)
 
 
@@ -157,13 +171,10 @@ def preview(source: Source, tagger: Tagger) -> dict[str, Any]:
 
 def load_result(dest: str | os.PathLike[str]) -> Dataset:
     """The rows of a run as a dataset, whatever form DEST has."""
-    return read_result(folder_for(dest))
-
-
-def read_result(folder: RunFolder) -> Dataset:
+    folder = folder_for(dest)
     record = read_record(folder)
-    count = None if record is None else count_shards(record)
-    paths = [str(path) for path in shard_paths(folder.shards, count)]
+    shards = find_shards(folder.shards, record.shard_count if record else None)
+    paths = [str(path) for path in shards.values()]
     if not paths:
         raise SettingsError(f"{folder.dest} holds no shards of a run.")
     result = Dataset.from_parquet(paths)
