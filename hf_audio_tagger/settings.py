@@ -1,9 +1,9 @@
 """A tagger's settings, each declared once, as a field of `Settings`.
 
 The signature and documentation of `build_tagger`, the checks, the fingerprint, the lists of settings in cards
-and run records, and the options of the shell are derived from these fields. To add a setting, add a field and
-use it. The module imports nothing heavy, since the shell's `--help` reads it; so dtypes and engines, which
-depend on the model's family, are checked by `models.registry.check_spec`.
+and run records, and the command-line options are derived from these fields. To add a setting, add a field and
+use it. The module imports no heavy libraries, because `--help` needs it; dtypes and engines depend on the
+model's family and are checked by `models.registry.check_spec`.
 """
 
 import inspect
@@ -31,7 +31,7 @@ DEVICE = re.compile(r"cpu|mps|(cuda|xpu)(:\d+)?")
 
 @dataclass(frozen=True)
 class Check:
-    """What values a setting may have, and how an error describes them."""
+    """The values that a setting accepts, and their description in errors."""
 
     expected: str
     is_valid: Callable[[Any], bool]
@@ -48,15 +48,15 @@ IS_COUNT = Check(COUNT, is_count)
 
 @dataclass(frozen=True)
 class About:
-    """What is declared of a setting beside its name, type and default."""
+    """A setting's metadata, in addition to its name, type and default."""
 
     help: str
     check: Check | None = None
-    none: str | None = None  # what None stands for, in words
-    panel: str | None = None  # of the shell's help that shows its option; None: no option
-    changes: Literal["tags", "columns", "nothing"] = "tags"  # "columns": only those beside the tags
+    none: str | None = None  # the meaning of None, for help texts
+    panel: str | None = None  # of `--help` that lists its option; None: no option
+    changes: Literal["tags", "columns", "nothing"] = "tags"  # "columns": only those other than the tags
     is_secret: bool = False  # never printed, stored or hashed
-    is_path: bool = False  # may name a file: any path is accepted, and folders are not made public
+    is_path: bool = False  # accepts any path; its folders are not published
 
 
 def setting(default: Any, help: str, check: Check | None = None, **about: Any) -> Any:
@@ -190,7 +190,7 @@ def takes_settings(
 
 
 def shown_settings(settings: Settings, *, folders: bool = True) -> dict[str, Any]:
-    """The settings that can change a column, without secrets: for people on this machine."""
+    """The settings that can change a column, without secrets, to show on this machine."""
     shown = {}
     for name, about in ABOUT.items():
         if about.changes != "nothing" and not about.is_secret:
@@ -200,12 +200,12 @@ def shown_settings(settings: Settings, *, folders: bool = True) -> dict[str, Any
 
 
 def public_settings(settings: Settings) -> dict[str, Any]:
-    """The same without the folders of this machine: for cards and metadata."""
+    """`shown_settings` without local folders, for cards and metadata."""
     return shown_settings(settings, folders=False)
 
 
 def public_name(source: str, folders: bool = False) -> str:
-    """A Hub id as it is, a URL without the parts that may be secret, a local path without its folders.
+    """A Hub id unchanged, a URL without the parts that may be secret, a local path without its folders.
 
     >>> public_name("https://user:word@example.org/yamnet.h5?signature=abc")
     'https://example.org/yamnet.h5'
