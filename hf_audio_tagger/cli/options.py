@@ -38,7 +38,7 @@ def takes_tagger(*without: str, **defaults: Any) -> Callable[[Callable[..., None
 
     Args:
         without: settings that the command has no option for.
-        defaults: of settings where the command's differ from those of Python.
+        defaults: of settings whose default in this command differs from that in Python.
     """
     names = [name for name, about in ABOUT.items() if about.panel is not None and name not in without]
     names.sort(key=lambda name: PANELS.index(str(ABOUT[name].panel)))
