@@ -34,7 +34,7 @@ class Rows:
             return to_python(list(self.given[name]) if self.is_batch else [self.given[name]])  # type: ignore[no-any-return]
         return None
 
-    def build_answer(self, columns: Columns, types: Types) -> Any:
+    def build_output(self, columns: Columns, types: Types) -> Any:
         """The new columns with their types, in the form that `map` expects for these rows."""
         if not isinstance(self.given, pa.Table):
             return build_columns(columns, types, self.is_batch, is_lazy_row(self.given))
@@ -107,6 +107,6 @@ def is_batch_of_dicts(given: Mapping[str, Any], name: str) -> bool:
 
 def ambiguous_error(what: str) -> SettingsError:
     return SettingsError(
-        f"map passed {what}, which may be one row with several videos or a batch of rows. Say which: "
+        f"map passed {what}, which may be one row with several videos or a batch of rows. Pass "
         "build_tagger(batched=True) with map(..., batched=True), else build_tagger(batched=False)."
     )

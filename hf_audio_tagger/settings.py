@@ -95,10 +95,10 @@ class Settings:
         None, 'file or URL of the weights of "yamnet" or "vggish".', none="the model's own", is_path=True
     )
     column: str | None = column_setting(
-        None, "where the videos are.", none="the first of video, videos, audio"
+        None, "the column with the videos.", none="the first of video, videos, audio"
     )
     tag_column: str = column_setting(
-        TAG_COLUMN, "the column to add; the names of the others begin like it.", IS_NAME
+        TAG_COLUMN, "the column to add; the other columns get its prefix.", IS_NAME
     )
     windows: str | int | None = sound_setting(
         None,
@@ -108,7 +108,7 @@ class Settings:
     )
     hop_seconds: float | None = sound_setting(
         None,
-        'from one window to the next with "all".',
+        'step between windows with "all".',
         Check("a number above 0", lambda value: is_number(value) and value > 0),
         none="the model's own",
     )
@@ -119,7 +119,7 @@ class Settings:
         Check("a score", is_number),
         none="off",
     )
-    segments: bool = column_setting(False, "add which label leads from when to when.")
+    segments: bool = column_setting(False, "add the label that leads in each part, with start and end.")
     embeddings: bool = column_setting(False, "add the pooled state before the classifier.")
     channels: str = sound_setting("mean", '"mean" of all channels, or the "first".', one_of("mean", "first"))
     decoder: str = sound_setting("auto", f"one of {', '.join(DECODER_NAMES)}.", one_of(*DECODER_NAMES))
@@ -139,7 +139,7 @@ class Settings:
     )
     batched: bool | None = setting(
         None,
-        "whether `map` passes batches; needed only where its rows do not show it.",
+        "whether `map` passes batches; needed only where it cannot be detected.",
         IS_FLAG,
         none="detected",
         changes="nothing",
@@ -147,7 +147,7 @@ class Settings:
     on_error: str = column_setting(
         "raise", '"raise", or "record" the reason in a column and continue.', one_of("raise", "record")
     )
-    redo: bool = column_setting(False, "tag rows anew that have tags, and replace all columns of these.")
+    redo: bool = column_setting(False, "tag rows again that have tags, and replace all their columns.")
 
     def __post_init__(self) -> None:
         for one in fields(self):

@@ -151,10 +151,10 @@ class Tagger(Settings):
                 old[row] if done[row] else [column.entry(result) for result in its_results]
                 for row, its_results in enumerate(row_results)
             ]
-        return rows.build_answer(values, {column.name: column.type for column in columns})
+        return rows.build_output(values, {column.name: column.type for column in columns})
 
     def _find_existing(self, rows: Rows) -> dict[str, list[Any] | None]:
-        """The values that rows have in each column of the answer.
+        """The values that rows have in each column of the output.
 
         Columns that are not requested are included if they describe replaced tags: the error of a
         row that now succeeds and, with `redo`, all columns of the former tags.
@@ -206,8 +206,8 @@ class Tagger(Settings):
             raise ModelError(f"The model {self.model!r} has no classifier to take embeddings before.")
         if not model.labels and (not self.embeddings or self.top_k or self.segments):
             raise ModelError(
-                f"The weights of {self.model!r} have no classifier, so they name no sounds. Ask for "
-                "embeddings=True alone (the tags are then null), or pass weights with a classifier."
+                f"The weights of {self.model!r} have no classifier, so they name no sounds. Pass "
+                "embeddings=True alone (the tags are then null), or weights with a classifier."
             )
         results: list[ClipResult] = []
         scores = ScoreSum(model.labels, model.multi_label, self.segments)

@@ -26,7 +26,7 @@ Processes = Annotated[
     option(RUN, "--num-proc", min=1, metavar="N", help="Processes.", show_default="one for each GPU, or one"),
 ]
 FollowLinks = Annotated[
-    bool, option(SOURCES, "--follow-links", help="Read also files outside of a folder that links in it name.")
+    bool, option(SOURCES, "--follow-links", help="Also read files outside of a folder that its links name.")
 ]
 AsJson = Annotated[
     bool, option(RUN, "--json", help="Print the summary as JSON on standard output, for scripts.")

@@ -112,7 +112,7 @@ def start(worker: Worker, job: Job, work: Work, log: Path) -> WorkerProcess:
     except (PicklingError, AttributeError, TypeError) as error:  # where processes are spawned
         raise ProcessError(
             f"The source or the model cannot be sent to a worker ({one_line(error)}). "
-            "Leave out num_proc=, or define what the source is made of in a module."
+            "Leave out num_proc=, or define its classes and functions in a module."
         ) from error
     theirs.close()
     started = WorkerProcess(worker, process, ours, job)
@@ -156,8 +156,8 @@ def describe_death(lost: WorkerProcess, log: Path) -> str:
         how = f"killed by signal {-code} ({signal.Signals(-code).name})"
     if -code == signal.SIGKILL:
         how += ". The system may be out of memory: try a smaller --num-proc or --batch-size"
-    where = f"What they printed is in {log}."
-    return f"Two workers were lost over {lost.job.description}, the last one {how}. {where}"
+    where = f"Their output is in {log}."
+    return f"Two workers were lost in {lost.job.description}, the last one {how}. {where}"
 
 
 def serve(pipe: Connection, work: Work, worker: Worker, log: Path) -> None:

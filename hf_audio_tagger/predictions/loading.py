@@ -33,7 +33,7 @@ def read_index(folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
             compute_times(record, patches=1)
     except FileNotFoundError:
         raise SettingsError(
-            f"{folder} holds no {INDEX_NAME}. `export_predictions` writes it when it has done all clips."
+            f"{folder} holds no {INDEX_NAME}. `export_predictions` writes it when all clips are done."
         ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise SettingsError(f"{file} is not an index of predictions ({error!r}).") from error

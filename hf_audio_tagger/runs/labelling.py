@@ -114,7 +114,7 @@ def export_predictions(
         raise SettingsError(f"{place.dest}: predictions go to a folder on this disk.")
     if tagger.windows not in (None, "all"):
         raise SettingsError(
-            f"windows={tagger.windows!r} leaves patches out, and an export holds all; drop it."
+            f"windows={tagger.windows!r} leaves patches out, but an export has all; leave out windows=."
         )
     # Settings without effect are reset to their defaults.
     defaults: dict[str, Any] = {one.name: one.default for one in fields(Tagger) if one.name in WITHOUT_EFFECT}
