@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from .tagger import build_tagger as build_tagger
 
 
-_HOMES = {
+_NAMES_BY_MODULE = {
     "tagger": "build_tagger Tagger",
     "scores": "ClipResult Segment",
     "audioset.ontology": "ontology",
@@ -50,7 +50,7 @@ _HOMES = {
     "errors": "TaggerError SettingsError ColumnError ModelError MediaError ProcessError RunError "
     "ResourceError",
 }
-_MODULES = {name: module for module, names in _HOMES.items() for name in names.split()}
+_MODULES = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names.split()}
 
 __all__ = [*_MODULES]
 

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written under a temporary name, synced and renamed in one step."""
+"""Atomic writes: a file is written under a temporary name, synced and renamed in one step."""
 
 import json
 import os
@@ -12,7 +12,7 @@ TEMPORARY = re.compile(r"\..+\.\d+\.tmp", re.DOTALL)
 
 
 def temporary_path(path: Path) -> Path:
-    """Hidden, so that `load_dataset` skips it; each process has its own."""
+    """A hidden path, so that `load_dataset` skips it; each process has its own."""
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
@@ -37,7 +37,7 @@ def open_atomic(path: Path, folder: Path | None = None) -> Iterator[BinaryIO]:
     """A file to write, renamed to `path` when the block ends; removed if the block raises.
 
     Args:
-        folder: where the temporary file is. Default: beside `path`.
+        folder: of the temporary file. Default: that of `path`.
     """
     temporary = temporary_path((folder or path.parent) / path.name)
     try:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from .compat.datasets_calls import encoded_file
 from .errors import ColumnError, MediaError
 
-MOST_SHOWN = 100  # characters of a cell in its error
+MOST_SHOWN = 100  # characters of a cell in an error
 COLUMNS = ("video", "videos", "audio")  # searched for media, in this order
 
 
@@ -51,7 +51,7 @@ class SamplesMedia:
 
 @dataclass(frozen=True, eq=False)
 class DecoderMedia:
-    """A torchcodec ``AudioDecoder`` that `datasets` opened, from a source that is not known."""
+    """A torchcodec ``AudioDecoder`` that `datasets` opened from an unknown source."""
 
     decoder: Any
     name: str = "<decoder>"
@@ -59,7 +59,7 @@ class DecoderMedia:
 
 @dataclass(frozen=True)
 class UnreadableMedia:
-    """A value that is no video or sound, or a clip that must not be opened. Opening it raises `error`."""
+    """A value that is not a video or sound, or a clip that must not be opened. Opening it raises `error`."""
 
     name: str
     reason: str
@@ -67,7 +67,7 @@ class UnreadableMedia:
 
 
 NULL_MEDIA = UnreadableMedia("<null>", "there is no video, only a null in the list.")
-CELL_NAME = "<cell>"  # of a value that has no path
+CELL_NAME = "<cell>"  # of a value without a path
 
 Media = FileMedia | BytesMedia | SamplesMedia | DecoderMedia | UnreadableMedia
 
@@ -81,7 +81,7 @@ def read_cells(column: pa.ChunkedArray) -> list[Any]:
 
 
 def parse_json_cell(text: str) -> Any:
-    """A cell of a mixed column. A value of a wrong type fails alone, since other cells hold media."""
+    """A cell of a mixed column. A value of a wrong type does not fail the other cells."""
     value = json.loads(text)
     try:
         parse_cell(value)
@@ -101,8 +101,8 @@ def build_column(cells: Sequence[Any], kind: pa.DataType) -> pa.ChunkedArray:
 def parse_cells(cells: Sequence[Any]) -> list[list[Media]]:
     """The videos of each cell of a column.
 
-    Where no cell holds a video or sound, the column is the wrong one: a `ColumnError`. A wrong cell among
-    valid ones becomes `UnreadableMedia`.
+    Raises `ColumnError` if no cell holds a video or sound: the column is wrong. An invalid cell among valid
+    ones becomes `UnreadableMedia`.
     """
     media: list[list[Media]] = []
     errors: list[ColumnError] = []
@@ -118,7 +118,7 @@ def parse_cells(cells: Sequence[Any]) -> list[list[Media]]:
 
 
 def parse_cell(cell: Any) -> list[Media]:
-    """Every video of one cell, in order; ``[]`` for a null. A `ColumnError` where none of its values is one.
+    """Every video of one cell, in order; ``[]`` for a null. Raises `ColumnError` if it has none.
 
     >>> parse_cell("a.mp4")
     [FileMedia(path='a.mp4')]
@@ -149,7 +149,7 @@ def is_null(value: Any) -> bool:
 
 
 def is_list_cell(value: Any) -> bool:
-    """True for a list of videos. An array of numbers is one sound and is refused further on."""
+    """True for a list of videos. An array of numbers is one sound, and is rejected later."""
     if isinstance(value, np.ndarray):
         return value.dtype == object or value.dtype.kind in "US"
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray, memoryview))
@@ -164,7 +164,7 @@ def is_samples_struct(value: Any) -> bool:
 
 
 def parse_value(value: Any) -> Media:
-    """One video or sound, also where its content is invalid; a `ColumnError` for a value that is neither."""
+    """One video or sound, even if its content is invalid; raises `ColumnError` for other values."""
     if is_null(value):
         return NULL_MEDIA
     if isinstance(value, (str, os.PathLike)):
@@ -222,7 +222,7 @@ def parse_samples(value: Mapping[str, Any]) -> Media:
 
 
 def parse_integer(value: Any) -> int | None:
-    """An integer of any library, or a float without a fraction; None for all else."""
+    """An integer of any library, or a float without a fraction; else None."""
     try:
         number = int(value)
         return number if bool(number == value) else None
@@ -231,7 +231,7 @@ def parse_integer(value: Any) -> int | None:
 
 
 def make_name(path: Any, default: str) -> str:
-    """How a clip is called in errors: by its path, if it has one."""
+    """A clip's name in errors: its path, if it has one."""
     return (to_utf8(path) if isinstance(path, (str, bytes, os.PathLike)) else "") or default
 
 
@@ -241,5 +241,5 @@ def to_utf8(path: str | bytes | os.PathLike[Any]) -> str:
 
 
 def is_url(path: str) -> bool:
-    """True for what fsspec opens: ``scheme://``, also chained as ``zip://a.mp4::https://...``."""
+    """True for a URL that fsspec opens: ``scheme://``, also chained as ``zip://a.mp4::https://...``."""
     return "://" in path or "::" in path

@@ -1,4 +1,4 @@
-"""Checks that several modules share: of arguments, with the one form of their errors, and of stored JSON."""
+"""Checks that several modules share: of arguments, with a common form of errors, and of stored JSON."""
 
 import json
 import types
@@ -14,7 +14,7 @@ COUNT = "a whole number of at least 1"
 
 
 def invalid(name: str, value: Any, expected: str) -> SettingsError:
-    """The error for an argument whose value is not what it must be.
+    """The error for an argument with an invalid value.
 
     >>> print(invalid("windows", "some", "one of 'first', 'all'"))
     windows must be one of 'first', 'all'; got 'some'.
@@ -31,14 +31,14 @@ def is_number(value: Any) -> bool:
 
 
 def check_counts(**counts: int | None) -> None:
-    """Refuse an argument that is neither None nor a count."""
+    """Raise an error for an argument that is neither None nor a count."""
     for name, value in counts.items():
         if value is not None and not is_count(value):
             raise invalid(name, value, COUNT)
 
 
 def read_as(kind: type[T], text: bytes | str) -> T:
-    """A dataclass from the JSON object of its fields; a ValueError for any other content."""
+    """Parse a dataclass from a JSON object of its fields; raises ValueError for other content."""
     try:
         return check_types(kind(**json.loads(text)))
     except (TypeError, RecursionError) as error:
@@ -46,7 +46,7 @@ def read_as(kind: type[T], text: bytes | str) -> T:
 
 
 def check_types(value: T) -> T:
-    """The dataclass itself; a TypeError where a value is not of its field's type."""
+    """Return the dataclass; raises TypeError if a value is not of its field's type."""
     kind: type = type(value)
     for name, hint in read_hints(kind).items():
         if not has_type(getattr(value, name), hint):

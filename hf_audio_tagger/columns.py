@@ -13,7 +13,7 @@ import pyarrow as pa
 from .compat.datasets_calls import called_by_arrow_map
 from .scores import ClipResult
 
-Columns = Mapping[str, Sequence[Any]]  # a value a row
+Columns = Mapping[str, Sequence[Any]]  # one value per row
 Types = Mapping[str, pa.DataType]
 
 SCORED = [("label", pa.string()), ("score", pa.float32())]
@@ -27,7 +27,7 @@ TYPES: dict[str, pa.DataType] = {  # of an entry in each kind of column, in orde
 
 
 class Column:
-    """A column: in each row a list with one entry a video."""
+    """A column: in each row a list with one entry per video."""
 
     def __init__(self, kind: str, tag_name: str) -> None:
         self.kind = kind
@@ -54,7 +54,7 @@ def error_column(tag_name: str) -> Column:
 
 
 def find_prefix(tag_name: str) -> str:
-    """The beginning of the other columns' names: `video_audio` for `video_audio_tags`."""
+    """The prefix of the other columns' names: `video_audio` for `video_audio_tags`."""
     return tag_name.removesuffix("_tags")
 
 

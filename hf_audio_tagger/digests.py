@@ -4,7 +4,7 @@ import hashlib
 import os
 from pathlib import Path
 
-DIGESTED_BYTES = 8 << 20  # of each end of a data file: all of a file up to twice this size
+DIGESTED_BYTES = 8 << 20  # at each end of a data file; a file up to twice this size is read whole
 
 
 def digest_values(*parts: object) -> str:

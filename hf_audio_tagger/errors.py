@@ -7,15 +7,15 @@ Every class takes its message alone. A worker's exception reaches the parent as 
 import pickle
 from collections.abc import Iterator
 
-MOST_CAUSES = 16  # of one error that are followed
+MOST_CAUSES = 16  # followed for one error
 
 
 class TaggerError(Exception):
-    """Anything that this package raises on purpose."""
+    """The base class of this package's errors."""
 
 
 class SettingsError(TaggerError, ValueError):
-    """A setting that cannot work. Raised when the tagger is built, not after an hour of mapping."""
+    """An invalid setting. Raised when the tagger is built, before any row is processed."""
 
 
 class ColumnError(TaggerError, KeyError):
@@ -26,7 +26,7 @@ class ColumnError(TaggerError, KeyError):
 
 
 class ModelError(TaggerError, RuntimeError):
-    """A model that cannot be loaded, or not used as asked."""
+    """A model that cannot be loaded, or cannot be used as requested."""
 
 
 class MediaError(TaggerError, RuntimeError):
@@ -34,15 +34,15 @@ class MediaError(TaggerError, RuntimeError):
 
 
 class ProcessError(TaggerError, RuntimeError):
-    """Processes and devices in a combination that cannot work, such as CUDA before a fork."""
+    """An unsupported combination of processes and devices, such as CUDA before a fork."""
 
 
 class RunError(TaggerError, RuntimeError):
-    """A long run that could not continue. Its message says why, and how to resume; what is done is kept."""
+    """A run that could not continue. Its message has the reason and how to resume; finished rows are kept."""
 
 
 class ResourceError(RunError):
-    """Open files, memory or disk space ran out. No clip is the cause, so the run ends."""
+    """Open files, memory or disk space ran out. This is not caused by a clip, so the run ends."""
 
 
 def transportable(error: Exception) -> Exception:
@@ -55,7 +55,7 @@ def transportable(error: Exception) -> Exception:
 
 
 def iterate_causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, then those that it was raised from."""
+    """The error, then its chain of causes."""
     cause: BaseException | None = error
     for _ in range(MOST_CAUSES):
         if cause is None:

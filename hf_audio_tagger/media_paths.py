@@ -10,7 +10,7 @@ ROWS_AT_ONCE = 1_000
 
 
 def read_paths(dataset: Dataset, column: str) -> list[Any]:
-    """A column's paths: for each row one, a list of them, or None."""
+    """A column's paths: for each row a path, a list of paths, or None."""
     tables = dataset.select_columns([column]).with_format("arrow").iter(ROWS_AT_ONCE)
     return [
         path for table in tables for chunk in table[column].chunks for path in select_paths(chunk).to_pylist()
@@ -41,7 +41,7 @@ def select_paths(cells: pa.Array, only_files: bool = False) -> pa.Array:
 
 
 def path_type(kind: pa.DataType) -> pa.DataType:
-    """The type of the paths that `select_paths` gives for cells of a type."""
+    """The type of the paths that `select_paths` returns for cells of a type."""
     return pa.list_(path_type(kind.value_type)) if is_list(kind) else pa.string()
 
 

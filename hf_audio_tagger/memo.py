@@ -1,4 +1,4 @@
-"""A bounded cache of results in each process: rows that name the same clip share one.
+"""A bounded cache of results in each process, shared by rows with the same clip.
 
 The key of a clip identifies its content: path, size and modification time of a file, the digest of bytes.
 """
@@ -16,7 +16,7 @@ from .scores import ClipResult
 
 KEPT_RESULTS = 1024
 KEPT_BYTES = 32 << 20  # of all results together, approximately
-LONGEST_KEPT = 256  # segments: results of hours of sound are not kept
+LONGEST_KEPT = 256  # segments: results of hours of sound are not cached
 RESULT_BYTES, SEGMENT_BYTES, LABEL_BYTES = 500, 250, 120  # approximate sizes of these in Python
 
 _results: OrderedDict[Hashable, ClipResult] = OrderedDict()
@@ -26,7 +26,7 @@ _is_disabled: ContextVar[bool] = ContextVar("is_disabled", default=False)
 
 
 def make_key(media: Media, identity: Hashable) -> Hashable | None:
-    """The key of a clip for a tagger's identity; None where nothing identifies its content."""
+    """The key of a clip for a tagger's identity; None if its content cannot be identified."""
     if isinstance(media, BytesMedia):
         return identity, hashlib.blake2b(media.data, digest_size=16).digest()
     if isinstance(media, FileMedia) and not is_url(media.path):
@@ -47,7 +47,7 @@ def get(key: Hashable | None) -> ClipResult | None:
 
 
 def put(key: Hashable | None, result: ClipResult) -> None:
-    """Store a result, but no failure: the next attempt may succeed."""
+    """Store a result. Errors are not stored: the next attempt may succeed."""
     global _kept_bytes
     is_long = len(result.segments or ()) > LONGEST_KEPT
     if key is None or result.error is not None or is_long or _is_disabled.get():
@@ -69,7 +69,7 @@ def estimate_bytes(result: ClipResult) -> int:
 
 @contextmanager
 def disabled() -> Iterator[None]:
-    """Within, this thread neither reads nor writes the cache: a row's result comes from its own batch."""
+    """Disable the cache for this thread: a row's result then depends on its own batch only."""
     token = _is_disabled.set(True)
     try:
         yield
@@ -78,7 +78,7 @@ def disabled() -> Iterator[None]:
 
 
 def clear() -> None:
-    """Empty the cache, as tests and benchmarks need."""
+    """Empty the cache, for tests and benchmarks."""
     global _kept_bytes
     with _lock:
         _results.clear()
@@ -86,7 +86,7 @@ def clear() -> None:
 
 
 def _after_fork() -> None:
-    """A lock that another thread of the parent held would never be released."""
+    """Replace the lock: if another thread of the parent held it, it would never be released."""
     global _lock
     _lock = threading.Lock()
 

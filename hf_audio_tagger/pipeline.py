@@ -1,4 +1,4 @@
-"""The pipeline: threads decode the clips that come next while the model works.
+"""The pipeline: threads decode the next clips while the model runs.
 
 Each clip is opened, cut into windows at the model's rate, and scored in micro-batches of the windows of
 several clips. Memory is bounded by the windows in flight, never by a clip's length, and so is the number of
@@ -26,7 +26,7 @@ from .windows import Window, cut_windows
 
 BATCH_UNIT_SECONDS = 10  # `batch_size` counts windows of about this length, or as many shorter ones
 OPEN_PER_THREAD = 4  # clips open at a time for each decode thread: one that it decodes, others that wait
-FILES_PER_OPEN_CLIP = 8  # of the files that this process may open: decoders and the network need some too
+FILES_PER_OPEN_CLIP = 8  # of the limit of open files: decoders and the network need some, too
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class ClipEnd:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Consecutive windows of one clip; with the last, its end. Its file is then closed."""
+    """Consecutive windows of one clip. The last chunk has the clip's end; the file is then closed."""
 
     clip: int
     name: str
@@ -71,7 +71,7 @@ class Chunk:
 
 @dataclass(frozen=True, eq=False)
 class WaitingClip:
-    """A clip whose turn comes later: its chunks, and the first of them, which is decoded ahead."""
+    """A queued clip: its chunks, and the first one, which is decoded ahead."""
 
     chunks: Generator[Chunk, None, None]
     first: Future[Chunk] = field(default_factory=Future)
@@ -80,9 +80,9 @@ class WaitingClip:
 def run_pipeline(
     media: Iterable[Media], model: AudioModel, options: PipelineOptions
 ) -> Generator[ScoredWindows | ClipEnd, None, None]:
-    """The scored windows of every clip, clip after clip, each clip followed by its end.
+    """Yield the scored windows of each clip in order, followed by the clip's end.
 
-    A clip for which the model's output is not finite ends with an error: NaN has no best label.
+    A clip for which the model's output is not finite ends with an error, since NaN cannot be ranked.
     """
     error: ModelError | None = None  # of the current clip
     for chunk, output in predict_chunks(media, model, options):
@@ -104,7 +104,7 @@ def run_pipeline(
 def predict_chunks(
     media: Iterable[Media], model: AudioModel, options: PipelineOptions
 ) -> Iterator[tuple[Chunk, ModelOutput | None]]:
-    """The chunks of every clip with the model's output, a full batch of windows at a time."""
+    """Yield the chunks of all clips with the model's output, computed in full batches of windows."""
     waiting: list[Chunk] = []
     window_count = 0
     batch = options.batch_size * windows_per_unit(model, options)
@@ -133,12 +133,12 @@ def predict(
 
 
 def windows_per_unit(model: AudioModel, options: PipelineOptions) -> int:
-    """As many as the model's own hop puts in ten seconds: windows that overlap more are no shorter."""
+    """The windows in ten seconds at the model's own hop; a smaller hop does not increase the number."""
     return max(1, round(BATCH_UNIT_SECONDS * model.rate_hz / max(options.hop_samples, model.hop_samples)))
 
 
 def limit_open_clips(decode_threads: int) -> int:
-    """A few for each thread, well within the process's limit of open files."""
+    """How many clips may be open: a few per thread, well within the process's limit of open files."""
     most = OPEN_PER_THREAD * decode_threads
     try:
         import resource
@@ -149,7 +149,7 @@ def limit_open_clips(decode_threads: int) -> int:
 
 
 class ClipQueue:
-    """Clips that wait to be decoded, in order, and how many are open. Threads share it."""
+    """A queue of clips to decode, shared by threads, with a count of open clips."""
 
     def __init__(self, most_open: int) -> None:
         self.most_open, self.open_count = most_open, 0
@@ -157,7 +157,7 @@ class ClipQueue:
         self.unopened: deque[WaitingClip] = deque()
 
     def decode_first_chunks(self) -> None:
-        """Open clips and decode their first chunks, until as many are open as may be."""
+        """Open clips and decode their first chunks, up to the limit of open clips."""
         while True:
             with self.lock:
                 if not self.unopened or self.open_count >= self.most_open:
@@ -181,7 +181,7 @@ class ClipQueue:
                     self.open_count -= 1
 
     def close(self) -> None:
-        """Let no thread take another clip."""
+        """Drop the clips that are not open yet."""
         with self.lock:
             self.unopened.clear()
 
@@ -189,9 +189,9 @@ class ClipQueue:
 def decode_ahead(media: Iterable[Media], model: AudioModel, options: PipelineOptions) -> Iterator[Chunk]:
     """The clips' chunks in order, while threads decode the clips after the current one.
 
-    Each waiting clip holds its first chunk only, and the current clip one batch beyond what was taken: that
-    bounds the memory. Most clips end with their first chunk and wait closed. Of the others few are open; a
-    clip beyond that limit waits unopened. Clips are opened in order, so the current one is always open.
+    Memory is bounded: a waiting clip holds only its first chunk, the current clip one batch in advance. Most
+    clips have only one chunk and are closed after it. The number of open clips is limited; clips beyond the
+    limit wait unopened. Clips are opened in order, so the current one is always open.
     """
     clips = (WaitingClip(decode_chunks(index, one, model, options)) for index, one in enumerate(media))
     waiting: deque[WaitingClip] = deque()
@@ -211,17 +211,17 @@ def decode_ahead(media: Iterable[Media], model: AudioModel, options: PipelineOpt
                     yield chunk
                     chunk = following.result()
                 waiting.popleft()
-                pool.submit(queue.decode_first_chunks)  # one more may be open now
+                pool.submit(queue.decode_first_chunks)  # another clip may be opened now
                 yield chunk
     finally:
         for clip in waiting:
-            clip.chunks.close()  # and its file
+            clip.chunks.close()  # closes its file, too
 
 
 def decode_chunks(
     clip: int, media: Media, model: AudioModel, options: PipelineOptions
 ) -> Generator[Chunk, None, None]:
-    """One clip's windows: a short chunk first, then whole batches. With the last one, its file is closed."""
+    """One clip's windows: a short chunk first, then full batches. The file is closed before the last one."""
     held: list[Window] = []
     end = ClipEnd(clip)
     try:

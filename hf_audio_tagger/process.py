@@ -1,4 +1,4 @@
-"""What the current process is: forked or not, which worker, with how many cores and which device.
+"""The current process: whether it is forked, its worker's rank, and its cores, threads and device.
 
 torch's OpenMP threads do not survive a fork: a forked worker whose parent has computed on several
 threads hangs in its first parallel region. So a forked worker drops to one thread before its first
@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Worker:
-    """One of the processes that share the work: which one it is, and what it may use."""
+    """A worker process: its rank, and the cores and device that it may use."""
 
     rank: int = 0
     world_size: int = 1
@@ -41,7 +41,7 @@ class Worker:
 _worker: Worker | None = None  # as the executor set it
 _forked = False
 _starting = threading.Lock()  # while a thread's count is not fixed
-_used_openvino: set[int] = set()  # processes that have run it: their forks inherit its dead threads
+_used_openvino: set[int] = set()  # ids of processes that have run it: its threads do not survive a fork
 
 
 def _after_fork() -> None:
@@ -64,14 +64,14 @@ def note_openvino() -> None:
 
 
 def inherits_openvino() -> bool:
-    """True in a process that was forked after OpenVINO had run: it would wait for threads that are gone."""
+    """True in a process that was forked after OpenVINO ran: OpenVINO's threads do not survive a fork."""
     return is_forked() and bool(_used_openvino - {os.getpid()})
 
 
 def start_method() -> str:
-    """How to start workers: by a fork on Linux, which needs no guard in the caller's script.
+    """How to start workers: "fork" on Linux, which needs no `__main__` guard in the caller's script.
 
-    Spawned where this process has used OpenVINO or CUDA, which do not work after a fork.
+    "spawn" if this process has used OpenVINO or CUDA, which do not work after a fork.
     """
     torch = sys.modules.get("torch")
     has_used_cuda = torch is not None and torch.cuda.is_initialized()
@@ -85,15 +85,15 @@ def set_worker(worker: Worker) -> None:
 
 
 def current_worker() -> Worker:
-    """Which worker this process is: as its executor set it, else as found out."""
+    """This process's worker: as its executor set it, else as detected."""
     return find_worker() if _worker is None else _worker
 
 
 @cache
 def find_worker() -> Worker:
-    """Which worker this process is where no executor has set it, as under `datasets.map(num_proc=...)`.
+    """Detect this process's worker if no executor has set it, as in `datasets.map(num_proc=...)`.
 
-    The rank is found in the process's name for its pool, the number of workers in the parent's children.
+    The rank is read from the process's identity in its pool; workers are counted by the parent's children.
     """
     identity = read_pool_identity()
     cores = usable_cores()
@@ -108,20 +108,20 @@ def usable_cores() -> int:
 
 
 def read_pool_identity() -> tuple[int, ...]:
-    """This process's place in its pool, of `multiprocess` (which datasets uses) or `multiprocessing`."""
+    """This process's identity in its pool, of `multiprocess` (which datasets uses) or `multiprocessing`."""
     modules = filter(None, (sys.modules.get("multiprocess"), multiprocessing))
     return next(filter(None, (worker_identity(module.current_process()) for module in modules)), ())
 
 
 def count_siblings() -> int:
-    """Workers of the same pool, this one among them: our parent's children less the pool's manager.
+    """Count the workers of this pool, including this one: the parent's children less the pool's manager.
 
     Without /proc (not on Linux), a worker for each core is assumed.
     """
     parents = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # the process has ended
-            stat = path.read_bytes()  # the system may cut a name within a letter
+            stat = path.read_bytes()  # the kernel may truncate a name within a character
             parents.append(int(stat.rpartition(b")")[2].split()[1]))
     return parents.count(os.getppid()) - 1 if parents else os.cpu_count() or 1
 
@@ -131,9 +131,9 @@ def is_worker() -> bool:
 
 
 def core_share() -> int:
-    """Threads that this process may compute on: as OMP_NUM_THREADS says, else its worker's cores."""
-    if asked := os.environ.get("OMP_NUM_THREADS", ""):
-        return max(1, int(asked)) if asked.isdigit() else 1
+    """The number of compute threads of this process: OMP_NUM_THREADS, else its worker's cores."""
+    if threads := os.environ.get("OMP_NUM_THREADS", ""):
+        return max(1, int(threads)) if threads.isdigit() else 1
     return current_worker().cores
 
 
@@ -150,7 +150,7 @@ def prepare_torch() -> None:
 
 @cache
 def compute_thread() -> ThreadPoolExecutor | None:
-    """The thread that a forked worker computes in, where it has more than one core."""
+    """The thread in which a forked worker computes, if it has more than one core."""
     if not is_forked() or core_share() == 1:
         return None
     import torch
@@ -159,15 +159,15 @@ def compute_thread() -> ThreadPoolExecutor | None:
 
 
 def compute(function: Callable[[], Result]) -> Result:
-    """Run the model's work where this process may use several threads."""
+    """Run a model's computation in the thread that may use several cores."""
     thread = compute_thread()
     return function() if thread is None else thread.submit(function).result()
 
 
 def on_every_core(function: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
-    """`function` of each part: one core for each part while every core has one, then all cores for each.
+    """Apply `function` to each part: one core per part while all cores are busy, then all cores per part.
 
-    Cores that share a part wait for each other at the end of every layer.
+    Cores that share a part have to wait for each other after every layer.
     """
     import torch
 
@@ -182,11 +182,11 @@ def on_every_core(function: Callable[[Part], Result], parts: Sequence[Part]) -> 
 
 @contextmanager
 def one_thread_each(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
-    """Threads that compute on one core each. Other threads keep their count, new ones too."""
+    """A pool of threads that compute on one core each. Other threads, also new ones, keep their count."""
     import torch
 
     with _starting:
-        torch.get_num_threads()  # asking fixes it: this thread's count is its own from now on
+        torch.get_num_threads()  # a first read makes the count this thread's own
     pool = ThreadPoolExecutor(count, name, initializer=compute_on_one_core)
     try:
         yield pool
@@ -195,7 +195,7 @@ def one_thread_each(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
 
 
 def compute_on_one_core() -> None:
-    """For a new thread, before its first torch call.
+    """Initialize a new thread, before its first torch call.
 
     torch.set_num_threads also changes the count of threads that have made no torch call yet. So the thread's
     own count is set in torch's libraries where they export it; elsewhere no other thread starts meanwhile.
@@ -203,7 +203,7 @@ def compute_on_one_core() -> None:
     import torch
 
     with _starting:
-        threads = torch.get_num_threads()  # what threads begin with; asking fixes it
+        threads = torch.get_num_threads()  # the default of new threads; a first read fixes it
         for set_own_count in own_count_setters():
             set_own_count(1)
         if not own_count_setters():
@@ -243,7 +243,7 @@ def check_rank(rank: object) -> None:
 
 
 def pick_device(device: str | None, rank: int | None = None) -> str:
-    """The device asked for, else the one of this worker, else a CUDA device by its rank, else the CPU."""
+    """The requested device, else the worker's, else a CUDA device by its rank, else the CPU."""
     import torch
 
     if device is None and rank is None:

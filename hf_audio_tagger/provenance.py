@@ -1,13 +1,13 @@
-"""Which tagger made a column of tags, as metadata that goes with the rows.
+"""Which tagger made a column of tags, as metadata stored with the rows.
 
 | rows | where it is written |
 |---|---|
-| a shard, or a .parquet that was made of shards | the Parquet file's own metadata |
+| a shard, or a .parquet joined from shards | the Parquet file's own metadata |
 | a `Dataset` of a run | `ds.info.description`, which `map`, `select`, `save_to_disk` keep |
 | a dataset on the Hub | the metadata of its card, by config and split |
 
-A bare `map` writes none of these: the origin of its tags is unknown. Two taggers count as the same where
-nothing differs that could change a tag: columns beside the tags, and their names, do not.
+A bare `map` writes none of these, so the origin of its tags is unknown. Two taggers are the same if all that
+can change a tag is the same; other columns, and the columns' names, are ignored.
 """
 
 import hashlib
@@ -36,10 +36,10 @@ DESCRIPTION_LINE = re.compile(rf"^{KEY}: (.*)\n?", re.MULTILINE)
 
 @dataclass(frozen=True)
 class TaggerRecord:
-    """A tagger, as metadata name it."""
+    """The description of a tagger in metadata."""
 
     model: str
-    settings: Mapping[str, Any]  # for people to read
+    settings: Mapping[str, Any]  # for display
     digest: str  # of all that can change a tag
     package_version: str
 
@@ -49,12 +49,12 @@ class TaggerRecord:
             raise TypeError("not a record of a tagger")
 
 
-# By column of tags; None: the origin of some is unknown.
+# The taggers of each column of tags; None: some of its tags are of unknown origin.
 Provenance = Mapping[str, Sequence[TaggerRecord | None]]
 
 
 def record_tagger(tagger: Tagger) -> TaggerRecord:
-    """What is written about a tagger. No token, and no folder of this machine."""
+    """The metadata of a tagger, without tokens and local folders."""
     shown = public_settings(tagger)
     del shown["redo"]
     identity = repr(tagger.identity(tags_only=True))
@@ -63,9 +63,9 @@ def record_tagger(tagger: Tagger) -> TaggerRecord:
 
 
 def rebuild_tagger(record: TaggerRecord) -> Tagger | None:
-    """The tagger that a record describes; None where its files are not named, or not on this machine.
+    """The tagger that a record describes; None if its files are unknown, or not on this machine.
 
-    Metadata may come from a stranger: no URL in them is fetched.
+    Metadata may be untrusted: URLs in them are not fetched.
     """
     try:
         tagger = Tagger(record.model, **record.settings)
@@ -86,15 +86,15 @@ def deduplicate(records: Iterable[TaggerRecord | None]) -> tuple[TaggerRecord | 
 
 
 def merge_provenance(parts: Sequence[Provenance]) -> Provenance:
-    """The provenance of rows that were put together. In a part without a column its origin is unknown."""
+    """The provenance of concatenated rows. The origin of a column that a part lacks is unknown."""
     names = sorted({name for part in parts for name in part})
     return {name: deduplicate(one for part in parts for one in part.get(name, (None,))) for name in names}
 
 
 def update_provenance(before: Provenance, columns: Collection[str], tagger: Tagger) -> Provenance:
-    """The provenance of rows after a tagger has gone over them, given theirs and their columns before.
+    """The provenance of rows after they are tagged, from their provenance and columns before.
 
-    Refuses a tagger that would keep the tags of another and seem to have made them.
+    Raises an error if the tagger would keep tags of another tagger under its own name.
     """
     name, record = tagger.tag_column, record_tagger(tagger)
     existing = before.get(name, (None,)) if name in columns and not tagger.redo else ()
@@ -114,7 +114,7 @@ def check_same_tagger(name: str, existing: Iterable[TaggerRecord | None], record
 
 
 def describe_differences(before: TaggerRecord, now: TaggerRecord) -> str:
-    """In which settings two taggers differ that could change a tag."""
+    """The differences between two taggers' settings that can change a tag."""
     old, new = ({"model": one.model, **one.settings} for one in (before, now))
     changes = [
         f"{name} was {old.get(name)!r}, is now {new[name]!r}"
@@ -130,7 +130,7 @@ def to_plain(provenance: Provenance) -> dict[str, Any]:
 
 
 def from_plain(values: Any) -> Provenance:
-    """The inverse of `to_plain`; empty for values that it did not make."""
+    """The inverse of `to_plain`; empty for any other values."""
     try:
         return {
             str(name): tuple(None if one is None else check_types(TaggerRecord(**one)) for one in records)
@@ -157,13 +157,13 @@ def add_schema_provenance(schema: pa.Schema, provenance: Provenance) -> pa.Schem
 
 
 def read_file_provenance(paths: Sequence[str | Path]) -> Provenance:
-    """The provenance that Parquet files have in their metadata, merged."""
+    """The merged provenance from the metadata of Parquet files."""
     metadata = [pq.read_schema(path).metadata or {} for path in paths]
     return merge_provenance([from_json(one.get(KEY.encode(), b"")) for one in metadata])
 
 
 def read_provenance(ds: Dataset | IterableDataset) -> Provenance:
-    """The provenance of a dataset's columns of tags, as far as its description has it."""
+    """The provenance of a dataset's columns of tags, from its description."""
     parts = [from_json(text) for text in DESCRIPTION_LINE.findall(ds.info.description or "")]
     names = sorted({name for part in parts for name in part} & set(ds.features or {}))
     return {name: deduplicate(one for part in parts for one in part.get(name, ())) for name in names}
@@ -178,12 +178,12 @@ def add_provenance(ds: Dataset, provenance: Provenance) -> Dataset:
 
 
 def read_hub_provenance(repo_id: str, config: str | None, split: str, token: str | bool | None) -> Provenance:
-    """The provenance that a dataset's card has for one split."""
+    """The provenance of one split, from the dataset's card."""
     from huggingface_hub import DatasetCard, hf_hub_download
 
     try:
         path = hf_hub_download(repo_id, "README.md", repo_type="dataset", token=token)
         configs = DatasetCard(Path(path).read_text("utf-8-sig")).data.get(KEY) or {}
         return from_plain(configs[config or "default"][split])
-    except Exception:  # no card, or one without these metadata: the rows are readable all the same
+    except Exception:  # no card, or no provenance in it: the rows can still be read
         return {}

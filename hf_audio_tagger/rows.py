@@ -1,8 +1,8 @@
 """Read what `map` passes (a row, a batch, a bare value or an Arrow table) and return columns in its form.
 
-The type of what an unformatted `Dataset` passes tells a row from a batch. A plain dict (streaming,
-`with_format`, `with_transform`) or a bare list (`input_columns`) may be either; it is then refused with
-advice and never guessed.
+An unformatted `Dataset` passes different types for a row and for a batch. A plain dict (streaming,
+`with_format`, `with_transform`) or a bare list (`input_columns`) may be either; if that is ambiguous, the
+error names `batched=`, which decides.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,21 +20,21 @@ from .errors import ColumnError, SettingsError
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows as `map` passed them, and their cells with media: one a row, in order."""
+    """Rows as `map` passed them, and their media cells: one per row, in order."""
 
     given: Any
     is_batch: bool
     cells: list[Any]
 
     def get_column(self, name: str) -> list[Any] | None:
-        """A column of the rows as Python values, one a row; None if they have no such column."""
+        """A column of the rows as Python values, one per row; None if the column does not exist."""
         if isinstance(self.given, pa.Table):
             return self.given[name].to_pylist() if name in self.given.column_names else None
         if isinstance(self.given, Mapping) and name in self.given and not is_cell_struct(self.given):
             return to_python(list(self.given[name]) if self.is_batch else [self.given[name]])  # type: ignore[no-any-return]
         return None
 
-    def build_answer(self, columns: Columns, types: Types) -> Any:
+    def build_output(self, columns: Columns, types: Types) -> Any:
         """The new columns with their types, in the form that `map` expects for these rows."""
         if not isinstance(self.given, pa.Table):
             return build_columns(columns, types, self.is_batch, is_lazy_row(self.given))
@@ -46,7 +46,7 @@ class Rows:
 
 
 def read_rows(given: Any, column: str | None, batched: bool | None) -> Rows:
-    """Find out what was passed, and find the cells with media."""
+    """Detect the form of the input, and read its media cells."""
     if isinstance(given, pa.Table):
         return Rows(given, True, read_cells(given[pick_column(given.column_names, column)]))
     if is_lazy_row(given) or is_lazy_batch(given):
@@ -84,7 +84,7 @@ def is_cell_struct(value: Mapping[str, Any]) -> bool:
 
 
 def pick_column(names: Sequence[str], column: str | None) -> str:
-    """The requested column, else the first of the usual ones; the error names the existing ones."""
+    """The requested column, else the first default one that exists; the error lists the existing ones."""
     candidates = (column,) if column is not None else COLUMNS
     for name in candidates:
         if name in names:
@@ -96,7 +96,7 @@ def pick_column(names: Sequence[str], column: str | None) -> str:
 
 
 def is_batch_of_dicts(given: Mapping[str, Any], name: str) -> bool:
-    """A plain dict is a row where its cell, or any other value, cannot be a batch's list."""
+    """False for a plain dict with a value that cannot be a batch's list: it is a row."""
     if not is_list_cell(given[name]):
         return False
     columns = [value for value in given.values() if is_list_cell(value) or isinstance(value, np.ndarray)]
@@ -107,6 +107,6 @@ def is_batch_of_dicts(given: Mapping[str, Any], name: str) -> bool:
 
 def ambiguous_error(what: str) -> SettingsError:
     return SettingsError(
-        f"map passed {what}, which may be one row with several videos or a batch of rows. Say which: "
+        f"map passed {what}, which may be one row with several videos or a batch of rows. Pass "
         "build_tagger(batched=True) with map(..., batched=True), else build_tagger(batched=False)."
     )

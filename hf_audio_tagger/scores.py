@@ -30,7 +30,7 @@ class ClipResult:
 
 
 def compute_scores(logits: np.ndarray, multi_label: bool) -> np.ndarray:
-    """Sigmoids where several labels can hold at once, else the softmax. Float64: float32 saturates.
+    """Sigmoid for multi-label models, else softmax. In float64, because float32 saturates.
 
     >>> compute_scores(np.array([[0.0, 0.0]]), multi_label=False).tolist()
     [[0.5, 0.5]]
@@ -45,13 +45,13 @@ def compute_scores(logits: np.ndarray, multi_label: bool) -> np.ndarray:
 def rank_labels(mean_scores: np.ndarray, mean_logits: np.ndarray) -> np.ndarray:
     """Label indices by mean score, then by logit where scores tie, then by index.
 
-    For one window this is the order of its logits: a score grows with its logit.
+    For one window this is the order of its logits, since a score grows with its logit.
     """
     return np.lexsort((np.arange(len(mean_scores)), -mean_logits, -mean_scores))
 
 
 class ScoreSum:
-    """Running sums over a clip's windows: their size does not grow with the clip's length."""
+    """Running sums over a clip's windows; their size does not depend on the clip's length."""
 
     def __init__(self, labels: Sequence[str], multi_label: bool, with_segments: bool) -> None:
         self.labels, self.multi_label, self.with_segments = labels, multi_label, with_segments
@@ -85,13 +85,13 @@ class ScoreSum:
             mean = last.score + (new.score - last.score) / self.last_windows
             self.segments[-1] = replace(last, end=new.end, score=mean)
             return
-        if last is not None:  # windows may overlap: the border is the start of the new one
+        if last is not None:  # windows may overlap: a segment ends where the next one starts
             self.segments[-1] = replace(last, end=min(last.end, new.start))
         self.segments.append(new)
         self.last_windows = 1
 
     def result(self, top_k: int | None, threshold: float | None) -> ClipResult:
-        """The clip's tag, which has the highest mean score over its windows, and what else is requested."""
+        """The clip's tag, which has the highest mean score over its windows, and other requested results."""
         mean_scores = self.score_sum / self.count
         order = rank_labels(mean_scores, self.logit_sum / self.count)
         top = embedding = None

@@ -1,9 +1,9 @@
 """A tagger's settings, each declared once, as a field of `Settings`.
 
 The signature and documentation of `build_tagger`, the checks, the fingerprint, the lists of settings in cards
-and run records, and the options of the shell are derived from these fields. To add a setting, add a field and
-use it. The module imports nothing heavy, since the shell's `--help` reads it; so dtypes and engines, which
-depend on the model's family, are checked by `models.registry.check_spec`.
+and run records, and the command-line options are derived from these fields. To add a setting, add a field and
+use it. The module imports no heavy libraries, because `--help` needs it; dtypes and engines depend on the
+model's family and are checked by `models.registry.check_spec`.
 """
 
 import inspect
@@ -31,7 +31,7 @@ DEVICE = re.compile(r"cpu|mps|(cuda|xpu)(:\d+)?")
 
 @dataclass(frozen=True)
 class Check:
-    """What values a setting may have, and how an error describes them."""
+    """The values that a setting accepts, and their description in errors."""
 
     expected: str
     is_valid: Callable[[Any], bool]
@@ -48,15 +48,15 @@ IS_COUNT = Check(COUNT, is_count)
 
 @dataclass(frozen=True)
 class About:
-    """What is declared of a setting beside its name, type and default."""
+    """A setting's metadata, in addition to its name, type and default."""
 
     help: str
     check: Check | None = None
-    none: str | None = None  # what None stands for, in words
-    panel: str | None = None  # of the shell's help that shows its option; None: no option
-    changes: Literal["tags", "columns", "nothing"] = "tags"  # "columns": only those beside the tags
+    none: str | None = None  # the meaning of None, for help texts
+    panel: str | None = None  # of `--help` that lists its option; None: no option
+    changes: Literal["tags", "columns", "nothing"] = "tags"  # "columns": only those other than the tags
     is_secret: bool = False  # never printed, stored or hashed
-    is_path: bool = False  # may name a file: any path is accepted, and folders are not made public
+    is_path: bool = False  # accepts any path; its folders are not published
 
 
 def setting(default: Any, help: str, check: Check | None = None, **about: Any) -> Any:
@@ -95,10 +95,10 @@ class Settings:
         None, 'file or URL of the weights of "yamnet" or "vggish".', none="the model's own", is_path=True
     )
     column: str | None = column_setting(
-        None, "where the videos are.", none="the first of video, videos, audio"
+        None, "the column with the videos.", none="the first of video, videos, audio"
     )
     tag_column: str = column_setting(
-        TAG_COLUMN, "the column to add; the names of the others begin like it.", IS_NAME
+        TAG_COLUMN, "the column to add; the other columns get its prefix.", IS_NAME
     )
     windows: str | int | None = sound_setting(
         None,
@@ -108,7 +108,7 @@ class Settings:
     )
     hop_seconds: float | None = sound_setting(
         None,
-        'from one window to the next with "all".',
+        'step between windows with "all".',
         Check("a number above 0", lambda value: is_number(value) and value > 0),
         none="the model's own",
     )
@@ -119,7 +119,7 @@ class Settings:
         Check("a score", is_number),
         none="off",
     )
-    segments: bool = column_setting(False, "add which label leads from when to when.")
+    segments: bool = column_setting(False, "add the label that leads in each part, with start and end.")
     embeddings: bool = column_setting(False, "add the pooled state before the classifier.")
     channels: str = sound_setting("mean", '"mean" of all channels, or the "first".', one_of("mean", "first"))
     decoder: str = sound_setting("auto", f"one of {', '.join(DECODER_NAMES)}.", one_of(*DECODER_NAMES))
@@ -139,7 +139,7 @@ class Settings:
     )
     batched: bool | None = setting(
         None,
-        "whether `map` passes batches; needed only where its rows do not show it.",
+        "whether `map` passes batches; needed only where it cannot be detected.",
         IS_FLAG,
         none="detected",
         changes="nothing",
@@ -147,7 +147,7 @@ class Settings:
     on_error: str = column_setting(
         "raise", '"raise", or "record" the reason in a column and continue.', one_of("raise", "record")
     )
-    redo: bool = column_setting(False, "tag rows anew that have tags, and replace all columns of these.")
+    redo: bool = column_setting(False, "tag rows again that have tags, and replace all their columns.")
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -190,7 +190,7 @@ def takes_settings(
 
 
 def shown_settings(settings: Settings, *, folders: bool = True) -> dict[str, Any]:
-    """The settings that can change a column, without secrets: for people on this machine."""
+    """The settings that can change a column, without secrets, to show on this machine."""
     shown = {}
     for name, about in ABOUT.items():
         if about.changes != "nothing" and not about.is_secret:
@@ -200,12 +200,12 @@ def shown_settings(settings: Settings, *, folders: bool = True) -> dict[str, Any
 
 
 def public_settings(settings: Settings) -> dict[str, Any]:
-    """The same without the folders of this machine: for cards and metadata."""
+    """`shown_settings` without local folders, for cards and metadata."""
     return shown_settings(settings, folders=False)
 
 
 def public_name(source: str, folders: bool = False) -> str:
-    """A Hub id as it is, a URL without the parts that may be secret, a local path without its folders.
+    """A Hub id unchanged, a URL without the parts that may be secret, a local path without its folders.
 
     >>> public_name("https://user:word@example.org/yamnet.h5?signature=abc")
     'https://example.org/yamnet.h5'

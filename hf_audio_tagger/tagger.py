@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .models.family import AudioModel
     from .pipeline import PipelineOptions
 
-# Raised by one when the same settings would no longer give the same columns: cached maps are then redone.
+# Increased when the same settings give different columns, which invalidates cached maps.
 ALGORITHMS_VERSION = 1
 
 MOST_DECODE_THREADS = 16
@@ -85,7 +85,7 @@ class Tagger(Settings):
 
     @property
     def spec(self) -> ModelSpec:
-        """The part of the settings that says which model to load."""
+        """The settings that select the model to load."""
         return ModelSpec(**{setting.name: getattr(self, setting.name) for setting in fields(ModelSpec)})
 
     @property
@@ -113,8 +113,8 @@ class Tagger(Settings):
     def identity(self, *, tags_only: bool = False) -> tuple[Hashable, ...]:
         """Everything that can change the content of a column, or only that of the tags.
 
-        The fingerprint of a map is made of this. A setting counts where it differs from its default, so that
-        a new one leaves caches and runs valid.
+        A map's fingerprint is computed from this. Settings at their defaults are left out, so that a new
+        setting does not invalidate caches and runs.
         """
         kinds = ("tags",) if tags_only else ("tags", "columns")
         in_spec = {one.name for one in fields(ModelSpec)}
@@ -133,11 +133,11 @@ class Tagger(Settings):
         )
 
     def find_kept_rows(self, table: pa.Table) -> list[bool]:
-        """Which rows of a table have tags that they keep."""
+        """Which rows of a table keep their existing tags."""
         return self._find_done(self._find_existing(Rows(table, True, [])), len(table))
 
     def _tag_rows(self, rows: Rows, rank: int | None) -> Any:
-        """The columns of all rows; those that are tagged already keep their values."""
+        """The columns of all rows; rows that are already tagged keep their values."""
         existing = self._find_existing(rows)
         columns = [column for column in all_columns(self.tag_column) if column.name in existing]
         done = self._find_done(existing, len(rows.cells))
@@ -151,12 +151,12 @@ class Tagger(Settings):
                 old[row] if done[row] else [column.entry(result) for result in its_results]
                 for row, its_results in enumerate(row_results)
             ]
-        return rows.build_answer(values, {column.name: column.type for column in columns})
+        return rows.build_output(values, {column.name: column.type for column in columns})
 
     def _find_existing(self, rows: Rows) -> dict[str, list[Any] | None]:
-        """The values that rows have in each column of the answer.
+        """The values that rows have in each column of the output.
 
-        Columns that are not requested are included where they describe tags that are replaced: the error of a
+        Columns that are not requested are included if they describe replaced tags: the error of a
         row that now succeeds and, with `redo`, all columns of the former tags.
         """
         existing = {column.name: rows.get_column(column.name) for column in self.columns}
@@ -179,12 +179,12 @@ class Tagger(Settings):
         ]
 
     def _classify(self, media: Sequence[Media], rank: int | None) -> list[ClipResult]:
-        """A result for each, in order. A clip whose result is cached, or that occurs twice, is read once."""
+        """One result per clip, in order. Cached clips are not read, duplicates are read once."""
         if not media:
             return []
         identity = self.identity()
         keys = [memo.make_key(one, identity) for one in media]
-        clips = [place if key is None else key for place, key in enumerate(keys)]  # without a key, its place
+        clips = [index if key is None else key for index, key in enumerate(keys)]  # index: it has no key
         known = {clip: result for clip, key in zip(clips, keys, strict=True) if (result := memo.get(key))}
         missing: dict[Hashable, Media] = {}
         for clip, one in zip(clips, media, strict=True):
@@ -196,7 +196,7 @@ class Tagger(Settings):
         return [known[clip] for clip in clips]
 
     def _classify_new(self, media: list[Media], rank: int | None) -> list[ClipResult]:
-        """Run the pipeline over clips and sum the scores of each one's windows to a result."""
+        """Run the pipeline over clips and pool the scores of each clip's windows into a result."""
         if not media:
             return []
         from .pipeline import ClipEnd, run_pipeline
@@ -206,8 +206,8 @@ class Tagger(Settings):
             raise ModelError(f"The model {self.model!r} has no classifier to take embeddings before.")
         if not model.labels and (not self.embeddings or self.top_k or self.segments):
             raise ModelError(
-                f"The weights of {self.model!r} have no classifier, so they name no sounds. Ask for "
-                "embeddings=True alone (the tags are then null), or pass weights with a classifier."
+                f"The weights of {self.model!r} have no classifier, so they name no sounds. Pass "
+                "embeddings=True alone (the tags are then null), or weights with a classifier."
             )
         results: list[ClipResult] = []
         scores = ScoreSum(model.labels, model.multi_label, self.segments)
@@ -244,7 +244,7 @@ class Tagger(Settings):
         )
 
 
-set_hash_key(Tagger, Tagger.identity)  # a map's fingerprint depends on what can change an output alone
+set_hash_key(Tagger, Tagger.identity)  # a map's fingerprint depends only on what can change its output
 
 
 @takes_settings(Settings)

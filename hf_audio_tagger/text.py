@@ -6,7 +6,7 @@ from typing import Any
 
 # Characters that control a terminal, or that are invisible and change how other text looks: C0, DEL and C1,
 # direction marks, line separators, invisible letters, halves of a surrogate pair. The joiners U+200C and
-# U+200D are allowed: Persian, Hindi and many emoji are written with them.
+# U+200D are allowed: Persian, Hindi and many emoji need them.
 UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e007f\ud800-\udfff]"
@@ -24,7 +24,7 @@ def safe_text(text: str, keep: str = "") -> str:
 
 
 def escape(letter: str) -> str:
-    """A character as Python writes it; a surrogate that stands for a byte of a file's name, as that byte."""
+    """A character's escape in Python; for a surrogate that encodes a byte of a file name, that byte's."""
     code = ord(letter)
     return chr(code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code).encode("unicode_escape").decode()
 

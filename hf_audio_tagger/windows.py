@@ -27,7 +27,7 @@ def cut_windows(
 ) -> Iterator[Window]:
     """The windows of a clip at the model's rate, as `windows` selects them: "first", "all" or how many.
 
-    The last may be as short as one frame. No window, or samples that are not finite, are a `MediaError`.
+    The last may be as short as one frame. Raises `MediaError` without a window, or if a sample is not finite.
     """
     size, frame, rate_hz = model.window_samples, model.frame_samples, model.rate_hz
     starts: Sequence[int] | None = [0] if windows == "first" else None
@@ -51,7 +51,7 @@ def cut_windows(
 
 
 def find_starts(sound: Sound, rate_hz: int, size: int, hop: int, count: int) -> list[int] | None:
-    """Where `count` evenly spread windows begin. Where the header overstates the length, it is counted."""
+    """Where `count` evenly spread windows begin. If the header overstates the length, samples are counted."""
     if sound.duration_seconds:
         total = ceil(sound.duration_seconds * rate_hz)
         starts = spread_starts(total, size, hop, count)
@@ -65,7 +65,7 @@ def find_starts(sound: Sound, rate_hz: int, size: int, hop: int, count: int) -> 
 def spread_starts(total: int, size: int, hop: int, count: int) -> list[int] | None:
     """Where `count` windows begin, each in the middle of its share of the clip.
 
-    None where that is no less than all windows of the clip, which are then cut in order.
+    None if the clip has no more windows than that: all are then cut in order.
 
     >>> spread_starts(total=1000, size=100, hop=100, count=2)
     [200, 700]
@@ -79,7 +79,7 @@ def spread_starts(total: int, size: int, hop: int, count: int) -> list[int] | No
 def slide_windows(blocks: Iterable[np.ndarray], size: int, hop: int, frame: int) -> Iterator[Window]:
     """Windows of `size` every `hop` samples, over a stream.
 
-    The last one is short: it is cut where some of it was in no window before and it is at least one frame.
+    A shorter last window is added if some of it is in no other window and it has at least one frame.
     """
     held = np.zeros(0, np.float32)
     start = 0  # of the next window, in the clip
@@ -98,5 +98,5 @@ def slide_windows(blocks: Iterable[np.ndarray], size: int, hop: int, frame: int)
 
 
 def pad_to(samples: np.ndarray, length: int) -> np.ndarray:
-    """Samples padded with zeros to `length`: 20 ms of sound still make one analysis frame."""
+    """Samples padded with zeros to `length`, so that even 20 ms of sound have an analysis frame."""
     return samples if len(samples) >= length else np.pad(samples, (0, length - len(samples)))

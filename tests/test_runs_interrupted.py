@@ -155,7 +155,7 @@ class KillingEachTime(Watcher):
 def test_a_shard_that_costs_two_workers_ends_the_run(
     clips: Path, whole: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    with pytest.raises(RunError, match=r"Two workers were lost over shard 0 .*SIGKILL.*memory"):
+    with pytest.raises(RunError, match=r"Two workers were lost in shard 0 .*SIGKILL.*memory"):
         tag_dataset(clips, tmp_path / "out", TAGGER, shard_rows=SHARD, num_proc=1, watcher=KillingEachTime())
     tag_dataset(clips, tmp_path / "out", TAGGER, shard_rows=SHARD)
     assert rows_of(tmp_path / "out") == whole

@@ -73,7 +73,7 @@ def test_a_worker_that_does_not_end_is_ended(
     if ending is None:
         run()
     else:
-        reason = "it went wrong" if isinstance(ending, RunError) else "Two workers were lost over the one job"
+        reason = "it went wrong" if isinstance(ending, RunError) else "Two workers were lost in the one job"
         with pytest.raises(RunError, match=reason):
             run()
     assert JobProgress(0, 1, 0) in seen

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ..text import safe_text
 
-# Read by each library when it is imported, here or in a spawned worker. Variables that are set already stay.
+# Read by each library when it is imported, here or in a spawned worker. Existing variables are kept.
 QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
     "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
@@ -49,7 +49,7 @@ class SafeConsole(Console):
 
 
 def stdout() -> Console:
-    """For results. A new one each time: the stream may be redirected between two calls."""
+    """For results. Created on each call, because the stream may be redirected between two calls."""
     return SafeConsole(highlight=False, emoji=False)
 
 
@@ -59,22 +59,22 @@ def stderr() -> Console:
 
 
 def print_text(text: str, console: Console | None = None, style: str | None = None) -> None:
-    """Text as it is, without markup; its lines are not wrapped."""
+    """Print text without markup and without wrapping its lines."""
     (console or stdout()).print(text, style=style, markup=False, soft_wrap=True)
 
 
 def fail(message: str) -> None:
-    """An error in one line."""
+    """Print an error in one line."""
     print_text(" ".join(message.splitlines()), stderr(), "red")
 
 
 def note(message: str) -> None:
-    """A note in one line."""
+    """Print a note in one line."""
     print_text(safe_text(message), stderr(), "dim")
 
 
 def mark(console: Console, state: str) -> Text:
-    """The sign of a state; in ASCII where the terminal's encoding has no other."""
+    """The sign of a state; in ASCII if the terminal's encoding is not UTF."""
     sign, plain_sign, style = MARKS[state]
     return Text(sign if console.encoding.startswith("utf") else plain_sign, style)
 
@@ -82,8 +82,8 @@ def mark(console: Console, state: str) -> Text:
 def quiet_libraries(*, map_bar: bool = False, hub_bars: bool = False) -> None:
     """Silence logs and bars of transformers, datasets and huggingface_hub; a command calls it first.
 
-    `map_bar` and `hub_bars` keep the bars of `datasets.map` and of downloads. FFmpeg needs nothing: PyAV and
-    torchcodec print none of its messages.
+    `map_bar` and `hub_bars` keep the bars of `datasets.map` and of downloads. PyAV and torchcodec
+    print no messages of FFmpeg.
     """
     bars = {MAP_BAR: map_bar, HUB_BARS: hub_bars}
     for name, value in {**QUIET, **{name: "1" for name, is_kept in bars.items() if not is_kept}}.items():

@@ -1,4 +1,4 @@
-"""`hf-audio-tagger doctor`: what can run here, and remedies."""
+"""`hf-audio-tagger doctor`: check the installation, with remedies."""
 
 import textwrap
 from collections import Counter

@@ -30,11 +30,11 @@ def label(
             help="Audio or video files, searched in all folders below; or any other SOURCE of `tag`.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the scores go.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The folder for the scores.")],
     follow_links: FollowLinks = False,
     id_column: Annotated[
         str | None,
-        option(SOURCES, help="What clips are called.", show_default="id, file_name, or their path"),
+        option(SOURCES, help="The clips' names.", show_default="id, file_name, or their path"),
     ] = None,
     *,
     tagger: "Tagger",
@@ -46,7 +46,7 @@ def label(
 
     DIR gets audio_pred.json and audio_pred/*.npy, as torch_audioset's tools
     write and read them; load_predictions and top_moments read them in Python.
-    Repeated, the same command labels what is new or has changed.
+    Run again, the command labels only what is new or has changed.
 
     Exit codes: 0 all well, 1 wrong use or settings, 2 the run could not
     continue, 3 done and some files failed, 130 interrupted.

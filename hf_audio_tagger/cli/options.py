@@ -26,7 +26,7 @@ Processes = Annotated[
     option(RUN, "--num-proc", min=1, metavar="N", help="Processes.", show_default="one for each GPU, or one"),
 ]
 FollowLinks = Annotated[
-    bool, option(SOURCES, "--follow-links", help="Read also files outside of a folder that links in it name.")
+    bool, option(SOURCES, "--follow-links", help="Also read files outside of a folder that its links name.")
 ]
 AsJson = Annotated[
     bool, option(RUN, "--json", help="Print the summary as JSON on standard output, for scripts.")
@@ -38,7 +38,7 @@ def takes_tagger(*without: str, **defaults: Any) -> Callable[[Callable[..., None
 
     Args:
         without: settings that the command has no option for.
-        defaults: of settings where the command's differ from those of Python.
+        defaults: of settings whose default in this command differs from that in Python.
     """
     names = [name for name, about in ABOUT.items() if about.panel is not None and name not in without]
     names.sort(key=lambda name: PANELS.index(str(ABOUT[name].panel)))

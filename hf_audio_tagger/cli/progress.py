@@ -7,11 +7,11 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from ..runs import Progress as Reached
+from ..runs import Progress as RunProgress
 from ..runs import RunPlan, Watcher
 
 TEXTS = {"rows": "none", "rate": "none", "left": "cyan", "failed": "red"}  # beside the bar, with their styles
-LINE_SECONDS = 60  # between two lines where there is no terminal to draw on, as in a job's log
+LINE_SECONDS = 60  # between two lines if the output is not a terminal, as in a job's log
 
 
 class Bar(Watcher):
@@ -38,13 +38,13 @@ class Bar(Watcher):
         self.task = self.progress.add_task(
             "Tagging", total=plan.total_rows, rows="", rate="", left="", failed=""
         )
-        self.progressed(Reached(plan.done_rows, plan.failed_rows, 0, plan.total_rows, 0.0))
+        self.progressed(RunProgress(plan.done_rows, plan.failed_rows, 0, plan.total_rows, 0.0))
         self.progress.start()
 
     def noted(self, text: str) -> None:
         self.progress.console.print(text, style="yellow", markup=False, soft_wrap=True)
 
-    def progressed(self, progress: Reached) -> None:
+    def progressed(self, progress: RunProgress) -> None:
         texts: dict[str, Any] = format_progress(progress)
         if self.task is not None:
             self.progress.update(self.task, completed=progress.done_rows, **texts)
@@ -62,7 +62,7 @@ class Bar(Watcher):
         self.console.print(what, style="dim", markup=False, soft_wrap=True)
 
 
-def format_progress(progress: Reached) -> dict[str, str]:
+def format_progress(progress: RunProgress) -> dict[str, str]:
     """Rows, rate, time left and failures as text."""
     total = "" if progress.total_rows is None else f"/{progress.total_rows:,}"
     rate, rows_left = progress.rows_per_second, (progress.total_rows or 0) - progress.done_rows

@@ -52,7 +52,7 @@ def run_with_bar(
 ) -> Summary:
     """Show the settings, then a bar during the run. Ctrl-C and SIGTERM end it; what is done is kept.
 
-    A scheduler that takes the machine back sends SIGTERM before it kills the process.
+    A scheduler sends SIGTERM before it kills a preempted process.
     """
     from .progress import Bar
 
@@ -104,7 +104,7 @@ def count_table(counts: Mapping[str, str], failed: int) -> Table:
 
 
 def finish(summary: Mapping[str, Any], failed: int, as_json: bool, show: Callable[[], None]) -> None:
-    """Print the summary as JSON or for people; the exit code tells whether some rows failed."""
+    """Print the summary as JSON or as text; exit with `SOME_FAILED` if some rows failed."""
     if as_json:
         typer.echo(safe_json(summary))
     else:

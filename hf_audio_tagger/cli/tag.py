@@ -44,7 +44,7 @@ def tag(
     config: Annotated[str | None, option(SOURCES, help="Config (subset) of a Hub dataset.")] = None,
     split: Annotated[str | None, option(SOURCES, help="Needed where there are several.")] = None,
     streaming: Annotated[
-        bool, option(SOURCES, "--streaming", help="Read rows as they come, with no copy on this disk.")
+        bool, option(SOURCES, "--streaming", help="Stream the rows, without a copy on this disk.")
     ] = False,
     follow_links: FollowLinks = False,
     limit: Annotated[int | None, option(SOURCES, min=1, metavar="N", help="Only the first N rows.")] = None,

@@ -1,7 +1,7 @@
-"""Running jobs: in this process, or in processes of its own. Knows neither tags nor folders.
+"""Run jobs, in this process or in worker processes. Independent of tags and folders.
 
-To add an executor, write a file with a function of the type `contract.Executor`, and list it in `EXECUTORS`.
-The number of workers alone chooses between these two: a third one adds, to `pick_executor`, what chooses it.
+To add an executor, write a file with a function of the type `contract.Executor`, list it in `EXECUTORS`, and
+extend `pick_executor`, which selects one by the number of workers.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +29,7 @@ EXECUTORS: Mapping[str, Executor] = {"here": run_here, "processes": run_in_proce
 
 
 def pick_executor(num_proc: int | None) -> Executor:
-    """This process for None, else so many processes, whose output goes to a log."""
+    """The executor for a number of worker processes; None runs jobs in this process."""
     return EXECUTORS["here" if num_proc is None else "processes"]
 
 

@@ -1,4 +1,4 @@
-"""What an executor runs, what a worker reports, and what an executor must do."""
+"""The interface of executors: jobs, progress reports, and the executor itself."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from ..process import Worker
 
 
 class StoppedError(Exception):
-    """Raised by a job that was asked to stop, when it has kept what is done."""
+    """Raised by a job after a request to stop, when its results so far are saved."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A part of the work. What it is made of is up to a subclass, and to the function that does it."""
+    """A unit of work. A subclass adds the fields that its work function needs."""
 
     index: int
     description: str  # for errors
@@ -21,7 +21,7 @@ class Job:
 
 @dataclass(frozen=True)
 class JobProgress:
-    """How far a job is: the rows that it has processed so far, and how many of them failed."""
+    """A job's progress: the rows processed so far, and how many of them failed."""
 
     index: int
     rows: int
@@ -32,8 +32,7 @@ Report = Callable[[JobProgress], None]
 IsStopped = Callable[[], bool]
 Work = Callable[[Job, Worker, Report, IsStopped], None]  # picklable; raises a StoppedError if it is stopped
 
-# Starts jobs in order, by a number of workers with a path for their log, and returns when all are done; an
-# exception stops the others. The first function is called in this process with what the work reports, the
-# second before workers are asked to stop, which may take a while. The job of a lost worker may be done again
-# from its beginning.
+# Runs jobs in order on a number of workers, which log to a path, and returns when all jobs are done; an
+# exception stops the others. The first callback gets the work's reports, in this process. The second one is
+# called before workers are stopped, which may take a while. The job of a lost worker may be restarted.
 Executor = Callable[[Sequence[Job], Work, Report, Callable[[], None], int, Path], None]

@@ -1,8 +1,8 @@
-"""Jobs in processes, each of which takes one after the other.
+"""Run jobs in worker processes.
 
-Each worker has a pipe of its own and shares no lock with the others, so that one that is killed blocks
-nobody: a new one takes its job. A job that has cost two workers ends the run. What libraries print in a
-worker goes to a log. A worker ends when its parent is gone, however that happened.
+Each worker has its own pipe and shares no lock with the others, so a killed worker does not block them: a
+new one restarts its job. The run ends when two workers have died in the same job. A worker's output goes to
+a log. A worker exits when its parent has ended for any reason.
 """
 
 import faulthandler
@@ -27,8 +27,8 @@ from ..process import Worker, set_worker, start_method, usable_cores
 from ..text import one_line
 from .contract import Job, JobProgress, Report, StoppedError, Work
 
-MOST_DEATHS = 2  # of workers over one job
-END_SECONDS = 10.0  # for a worker that has nothing left to do
+MOST_DEATHS = 2  # of workers in one job
+END_SECONDS = 10.0  # for an idle worker to exit
 DONE, STOP = "done", "stop"
 
 
@@ -42,12 +42,12 @@ class WorkerProcess:
     job: Job
 
     def send(self, message: Job | str) -> None:
-        """If the worker is just dying, that is noticed where messages are read."""
+        """Send a message. If the worker has died, `read_messages` reports that."""
         with suppress(OSError):
             self.pipe.send(message)
 
     def join(self) -> None:
-        """Wait for the process to end; kill it where a thread of a library keeps it alive."""
+        """Wait for the process to end; kill it if a library's thread keeps it alive."""
         self.process.join(END_SECONDS)
         if self.process.is_alive():
             self.process.kill()
@@ -63,7 +63,7 @@ def run_in_processes(
     count: int,
     log: Path,
 ) -> None:
-    """Run jobs in so many processes, or fewer where there are fewer jobs."""
+    """Run jobs in `count` processes, or fewer if there are fewer jobs."""
     waiting = deque(jobs)
     deaths: Counter[int] = Counter()  # by job
     workers: dict[int, WorkerProcess] = {}  # by rank
@@ -103,7 +103,7 @@ def run_in_processes(
 
 
 def start(worker: Worker, job: Job, work: Work, log: Path) -> WorkerProcess:
-    """A process with its first job."""
+    """Start a worker process with its first job."""
     context: Any = multiprocessing.get_context(start_method())
     ours, theirs = context.Pipe()
     process = context.Process(target=serve, args=(theirs, work, worker, log), daemon=True)
@@ -112,7 +112,7 @@ def start(worker: Worker, job: Job, work: Work, log: Path) -> WorkerProcess:
     except (PicklingError, AttributeError, TypeError) as error:  # where processes are spawned
         raise ProcessError(
             f"The source or the model cannot be sent to a worker ({one_line(error)}). "
-            "Leave out num_proc=, or define what the source is made of in a module."
+            "Leave out num_proc=, or define its classes and functions in a module."
         ) from error
     theirs.close()
     started = WorkerProcess(worker, process, ours, job)
@@ -123,7 +123,7 @@ def start(worker: Worker, job: Job, work: Work, log: Path) -> WorkerProcess:
 def read_messages(workers: dict[int, WorkerProcess]) -> list[tuple[int, Any]]:
     """The next message of each worker that has one: JobProgress, DONE, an exception; None if it has died.
 
-    What a worker sent before it died is read first.
+    Messages that a worker sent before it died are read first.
     """
     ready = set(wait([source for one in workers.values() for source in (one.pipe, one.process.sentinel)]))
     found: list[tuple[int, Any]] = []
@@ -137,7 +137,7 @@ def read_messages(workers: dict[int, WorkerProcess]) -> list[tuple[int, Any]]:
 
 
 def stop(workers: dict[int, WorkerProcess], on_progress: Report) -> None:
-    """Let the workers finish and keep their current batch. Another Ctrl-C ends this at once."""
+    """Let the workers finish and keep their current batch. A second Ctrl-C stops them at once."""
     for one in workers.values():
         one.send(STOP)
     while workers:
@@ -156,26 +156,26 @@ def describe_death(lost: WorkerProcess, log: Path) -> str:
         how = f"killed by signal {-code} ({signal.Signals(-code).name})"
     if -code == signal.SIGKILL:
         how += ". The system may be out of memory: try a smaller --num-proc or --batch-size"
-    where = f"What they printed is in {log}."
-    return f"Two workers were lost over {lost.job.description}, the last one {how}. {where}"
+    where = f"Their output is in {log}."
+    return f"Two workers were lost in {lost.job.description}, the last one {how}. {where}"
 
 
 def serve(pipe: Connection, work: Work, worker: Worker, log: Path) -> None:
-    """Do jobs as they come, until STOP."""
+    """Run jobs from the pipe until STOP."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.environ.setdefault("OMP_NUM_THREADS", str(worker.cores))
     set_worker(worker)
     redirect_output(log)
     threading.Thread(target=exit_with_parent, daemon=True).start()
-    with pipe:  # closed first, so that the parent sees the end even where a thread keeps the process alive
+    with pipe:  # closed first: the parent sees the end even if a thread keeps the process alive
         while isinstance(job := pipe.recv(), Job):
             try:
-                work(job, worker, pipe.send, pipe.poll)  # the only message within a job is STOP
+                work(job, worker, pipe.send, pipe.poll)  # during a job the only message is STOP
             except StoppedError:
                 break
             except Exception as error:
-                with suppress(OSError):  # the log may be on the disk that is full
+                with suppress(OSError):  # the log's disk may be full
                     traceback.print_exc()
                 if not isinstance(error, TaggerError | OSError):
                     text = f"{type(error).__name__}: {one_line(error, 500)}"
@@ -186,7 +186,7 @@ def serve(pipe: Connection, work: Work, worker: Worker, log: Path) -> None:
 
 
 def redirect_output(log: Path) -> None:
-    """Append what this process and its libraries print to a file, so that bars on the terminal stay whole."""
+    """Append what this process and its libraries print to a file, so that it does not break progress bars."""
     with open(log, "ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -196,7 +196,7 @@ def redirect_output(log: Path) -> None:
 
 
 def exit_with_parent() -> None:
-    """A worker that outlives its parent would still write when the next run begins."""
+    """Exit when the parent has ended: a worker must not write while the next run works."""
     parent = parent_process()
     if parent is not None:
         parent.join()

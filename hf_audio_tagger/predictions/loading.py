@@ -15,8 +15,8 @@ from ..scores import compute_scores
 from .writing import INDEX_NAME, array_path
 
 PATCHES_AT_ONCE = 4_096  # turned into scores: 17 MB of 521 classes in float64
-WRITTEN_BYTES = 64 << 20  # of scores that a dataset's writer holds
-READER_VERSION = 1  # raised when the same files would give another dataset
+WRITTEN_BYTES = 64 << 20  # of scores that the dataset's writer buffers
+READER_VERSION = 1  # increased when the same files give a different dataset
 
 
 def read_index(folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
@@ -33,7 +33,7 @@ def read_index(folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
             compute_times(record, patches=1)
     except FileNotFoundError:
         raise SettingsError(
-            f"{folder} holds no {INDEX_NAME}. `export_predictions` writes it when it has done all clips."
+            f"{folder} holds no {INDEX_NAME}. `export_predictions` writes it when all clips are done."
         ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise SettingsError(f"{file} is not an index of predictions ({error!r}).") from error
@@ -50,8 +50,8 @@ def load_predictions(folder: str | Path) -> Dataset:
     | `id` | as it was exported |
     | `scores` | for each patch its score in every class |
     | `start`, `end` | of each patch, in seconds |
-    | `label` | of each patch, the class that leads; its feature names the classes |
-    | `meta` | what was given for the clip |
+    | `label` | of each patch, the class with the best score; its feature has the classes' names |
+    | `meta` | the clip's entry in `meta_column` |
 
     Reads what `export_predictions` or torch_audioset's own tool has written. The rows go into the cache of
     `datasets`, one at a time; a collection that has not changed is not read again.
@@ -84,7 +84,7 @@ def load_predictions(folder: str | Path) -> Dataset:
             writer_batch_size=min(1_000, max(1, WRITTEN_BYTES // max(1, largest))),
         )
     except DatasetGenerationError as error:
-        if isinstance(error.__cause__, SettingsError):  # `datasets` hides it behind an error of its own
+        if isinstance(error.__cause__, SettingsError):  # `datasets` wraps it in an error of its own
             raise error.__cause__ from None
         raise
     assert isinstance(rows, Dataset)
@@ -92,7 +92,7 @@ def load_predictions(folder: str | Path) -> Dataset:
 
 
 def check_file(path: Path) -> tuple[str, int, int]:
-    """A file's name, size and time of change."""
+    """A file's name, size and modification time."""
     try:
         info = path.stat()
     except OSError as error:
@@ -108,7 +108,7 @@ def read_rows(folder: str, state: str) -> Iterator[dict[str, Any]]:
     for record in records:
         logits = read_array(record["path"], len(classes))
         scores = np.empty(logits.shape, np.float32)
-        for start in range(0, len(logits), PATCHES_AT_ONCE):  # the float64 between would take twice as much
+        for start in range(0, len(logits), PATCHES_AT_ONCE):  # bounds the memory of the float64 scores
             part = slice(start, start + PATCHES_AT_ONCE)
             scores[part] = compute_scores(logits[part], multi_label=True)
         starts, ends = compute_times(record, len(logits))
@@ -136,7 +136,7 @@ def read_array(path: Path, classes: int) -> np.ndarray:
 
 
 def compute_times(record: Mapping[str, Any], patches: int) -> tuple[np.ndarray, np.ndarray]:
-    """Start and end of each patch in seconds; none ends after the clip, where its end is known.
+    """Start and end of each patch in seconds; no end is after the clip's end, if that is known.
 
     >>> record = {"per_chunk_length": 0.5, "patch_length": 1.0, "scanned_segment": [0.0, 1.2]}
     >>> compute_times(record, patches=2)

@@ -17,7 +17,7 @@ CLIPS_AT_ONCE = 16
 
 
 class Moment(NamedTuple):
-    """A part of a clip, and how much it sounds like what was asked for."""
+    """A part of a clip, with its score for the requested sound."""
 
     clip: Any  # its id
     start: float  # seconds
@@ -31,14 +31,14 @@ def top_moments(
     """The k best moments of a sound over all clips, best first.
 
     A moment is `patches` consecutive patches, or the whole clip where it has fewer; its score is their mean.
-    Of moments in one clip that overlap in time only the best one counts. Equal ones are in the order of the
-    clips, then of time.
+    Of overlapping moments in one clip only the best one is kept. Ties are in the order of the clips, then of
+    time.
 
     Args:
-        ds: what `load_predictions` gave, or some of its rows.
+        ds: the result of `load_predictions`, or some of its rows.
         sound: a class by its name; or a category of AudioSet by name, id or object, whose score is the
-            highest of its own class and of the classes below it. A name that is both means the class alone:
-            `ontology["Vehicle"]` asks for all vehicles.
+            highest of its own class and of the classes below it. A name that is both selects only the class;
+            `ontology["Vehicle"]` selects all vehicles.
         k: how many.
         patches: pooled into a moment.
 
@@ -54,7 +54,7 @@ def top_moments(
 
 
 def read_class_names(ds: Dataset) -> list[str]:
-    """The classes of a dataset that `load_predictions` gave, by index."""
+    """The classes of a dataset from `load_predictions`, by index."""
     feature = ds.features.get("label")
     is_complete = {"id", "scores", "start", "end"} <= set(ds.features)
     if not is_complete or not isinstance(feature, List) or not isinstance(feature.feature, ClassLabel):
@@ -90,7 +90,7 @@ def read_clips(
 ) -> Iterator[tuple[Any, np.ndarray, np.ndarray, np.ndarray]]:
     """Each clip's id, its patches' highest scores among some classes, and their starts and ends.
 
-    Arrow's own memory is read: nothing is copied but the classes' scores.
+    Reads Arrow's memory directly: only the classes' scores are copied.
     """
     columns = ds.select_columns(["id", "scores", "start", "end"]).with_format("arrow")
     for table in columns.iter(CLIPS_AT_ONCE):

@@ -1,11 +1,11 @@
-"""A collection's predictions on disk, in the form that torch_audioset's tools write and read.
+"""A collection's predictions on disk, in the format of torch_audioset's tools.
 
     DIR/audio_pred.json         the model, its classes, and a record for each clip
     DIR/audio_pred/<name>.npy   a clip: float32 (patches, classes)
 
-The arrays hold logits, as that tool's own do: its reader takes their sigmoid. So does `load_predictions`.
-`per_chunk_length` is what that reader multiplies a patch's index by: the seconds from one patch's start to
-the next one's. `patch_length`, of this package alone, is how long a patch is: more, where patches overlap.
+The arrays hold logits, as in torch_audioset: its reader and `load_predictions` apply the sigmoid to them.
+`per_chunk_length` is the step between patches in seconds, by which that reader multiplies a patch's index.
+`patch_length`, an extension of this package, is a patch's duration: longer than the step if patches overlap.
 An array is written while its clip is scored, the index when all clips are done.
 """
 
@@ -36,10 +36,10 @@ PLAIN = re.compile(
 
 
 def make_file_names(ids: Sequence[str]) -> list[str]:
-    """A file name without extension for each of some ids that differ; valid on every file system.
+    """A unique file name without extension for each of some unique ids, valid on every file system.
 
-    A plain id stays as it is. Any other gets its digest appended, and so do ids that differ in case alone,
-    as many file systems ignore it.
+    A plain id is not changed. Other ids get their digest appended, and so do ids that differ only in case,
+    which many file systems ignore.
 
     >>> make_file_names(["clip 1", "a/b.mp4", "x", "X"])
     ['clip 1', 'a_b_mp4-570b3fbb80aee2d3', 'x-4adf4367f96e584f', 'X-ff914fd1c552e395']
@@ -54,14 +54,14 @@ def add_digest(id: str) -> str:
 
 
 def array_path(folder: Path, name: str) -> Path:
-    """Where a clip's array is; a ValueError for a name that is none, or leads out of the folder."""
+    """The path of a clip's array; raises ValueError for a name that is not a path in the folder."""
     if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
         raise ValueError(f"{name!r} is not a file name, or outside of the folder")
     return folder / ARRAYS_NAME / name
 
 
 class ArrayWriter:
-    """A .npy that grows by rows and gets its name once it is finished.
+    """Writes a .npy in blocks of rows, and renames it to its final name when it is finished.
 
     >>> with ArrayWriter(Path("a.npy"), columns=521) as array:  # doctest: +SKIP
     ...     array.add(logits)
@@ -94,14 +94,14 @@ class ArrayWriter:
 
 
 def make_header(rows: int, columns: int) -> bytes:
-    """A .npy header of constant length, so that it can be written again when the rows are counted."""
+    """A .npy header of constant length, so that it can be rewritten when the number of rows is known."""
     text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {columns}), }}"
     start = b"\x93NUMPY\x01\x00" + (HEADER_BYTES - 10).to_bytes(2, "little")
     return start + text.ljust(HEADER_BYTES - 11).encode() + b"\n"
 
 
 def is_whole(path: Path, rows: int, columns: int) -> bool:
-    """True for a file that has the size and the header of so many rows, as `ArrayWriter` leaves it."""
+    """True for a file with the size and header of a finished array of this shape."""
     try:
         with open(path, "rb") as file:
             header = file.read(HEADER_BYTES)
@@ -131,7 +131,7 @@ def write_index(
     without_sound: Sequence[str | int],
     predictions: Iterable[Mapping[str, Any]],
 ) -> None:
-    """`audio_pred.json`. Predictions are written as they come, a line each."""
+    """`audio_pred.json`. Predictions are written one per line, as they are generated."""
     categories = [
         {"name": name, "id": ontology[name].id if name in ontology else str(index)}
         for index, name in enumerate(classes)

@@ -1,16 +1,16 @@
-"""Long runs over many clips, which are resumed where they ended.
+"""Long runs over many clips, which can be resumed.
 
     summary = tag_dataset("clips/", "tagged/", build_tagger(on_error="record"), num_proc=4)
     load_dataset("tagged/")
 
-One engine runs all tasks: it locks the folder, lets the task plan the jobs that are left, hands these to an
-executor, and lets the task finish. To add a task, write a file with a class of the shape of `engine.Task`
-and a function that passes it to `run_task`.
+One engine runs all tasks: it locks the folder, calls the task's `plan`, runs the remaining jobs with an
+executor, and calls the task's `finish`. To add a task, write a file with a class that implements
+`engine.Task` and a function that passes it to `run_task`.
 
-The task that tags cuts the rows into shards. A worker tags a shard batch by batch and renames it when it is
-whole, so that DEST holds whole shards only, and the next run begins with what is missing. A run that ends
-early and can still act (Ctrl-C, too many failures, an error elsewhere) keeps the rows of its unfinished
-shards as shorter ones. The task that labels writes a file for each clip, and a line in a journal.
+The tagging task splits the rows into shards. A worker tags a shard batch by batch and renames it when it is
+complete, so that DEST has only complete shards, and the next run adds the missing ones. A run that is stopped
+but not killed (Ctrl-C, too many failures, an error elsewhere) keeps the rows of unfinished shards as shorter
+shards. The labelling task writes a file and a journal line for each clip.
 """
 
 from ..results.facts import Summary as Summary

@@ -28,7 +28,7 @@ READ_BYTES = 64 << 20  # of media that are read together
 
 
 class Collection:
-    """The clips of a source. Ids and names are read at once, all else when it is needed."""
+    """The clips of a source. Ids and names are read at once, everything else on demand."""
 
     def __init__(
         self, source: Source, tagger: Tagger, id_column: str | None, meta_column: str | None
@@ -47,7 +47,7 @@ class Collection:
         return len(self.ids)
 
     def find_column(self, name: str | None, defaults: Sequence[str]) -> str | None:
-        """The column of a name, else the first of the default ones that exists."""
+        """The named column, else the first default column that exists."""
         columns = list(self.source.features)
         if name is not None and name not in columns:
             raise ColumnError(f"There is no column {name!r}; there are {', '.join(map(repr, columns))}.")
@@ -93,19 +93,19 @@ class Collection:
                 yield row, clips[0] if clips else None
 
     def get_origin(self, row: int) -> str:
-        """Where the bytes or samples of a row are stored: with the same origin they are the same."""
+        """An identifier of a row's stored bytes or samples: the same origin means the same content."""
         return f"{self.state} {row}"
 
     @cached_property
     def state(self) -> str:
-        """A digest that changes with the rows, made without reading them."""
+        """A digest that changes with the rows, computed without reading them."""
         files = [str(file["filename"]) for file in self.dataset.cache_files]
         contents = [(file, identify_content(FileMedia(file))) for file in files]
         return digest_values(get_fingerprint(self.dataset), self.column, *contents)
 
     @cached_property
     def rows_at_once(self) -> int:
-        """Rows that are read together: many where they hold paths, few where they hold large bytes."""
+        """Rows that are read together: many if they hold paths, few if they hold large bytes."""
         row_bytes = self.dataset.data.column(self.column).nbytes // max(1, len(self.dataset.data))
         return max(1, min(ROWS_AT_ONCE, READ_BYTES // max(1, row_bytes)))
 
@@ -114,7 +114,7 @@ class Collection:
         return self.dataset.select_columns([self.column]).with_format("arrow")
 
     def check_metas(self) -> None:
-        """Refuse before the run what could not be written at its end."""
+        """Check before the run that the payloads can be written as JSON."""
         for row, meta in enumerate(self.read_metas()):
             try:
                 json.dumps(meta)
@@ -142,14 +142,14 @@ def get_only_path(path: Any) -> str | None:
 
 
 def is_local_file(media: Media) -> TypeGuard[FileMedia]:
-    """True for media that may change while the row that names them stays the same."""
+    """True for media that may change without a change of their row."""
     return isinstance(media, FileMedia) and not is_url(media.path)
 
 
 def identify_content(media: Media) -> str | None:
-    """A text that changes with a clip's content: a file's size and time of change, or a digest.
+    """A text that changes with a clip's content: a file's size and modification time, or a digest.
 
-    Of a URL it is a digest of the address, which may hold a secret.
+    For a URL, a digest of the address, which may contain a secret.
     """
     if is_local_file(media):
         try:

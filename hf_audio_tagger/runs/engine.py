@@ -1,4 +1,4 @@
-"""The engine of all runs: lock the folder, plan, do the jobs that are left, and finish."""
+"""The engine of all runs: lock the folder, plan, run the remaining jobs, and finish."""
 
 import errno
 import json
@@ -18,27 +18,27 @@ from .record import Record
 from .run_folder import RunFolder, locked
 
 Summary = TypeVar("Summary", covariant=True)
-SAMPLE_ROWS = 100  # a share of failures is checked from so many rows on
+SAMPLE_ROWS = 100  # processed before a share of failures is checked
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What is left to do, and what is done."""
+    """The remaining jobs, and what is already done."""
 
     folder: RunFolder
     record: Record
     jobs: Sequence[Job]
-    work: Work  # does a job; keeps what is done even if the run ends before the job does
+    work: Work  # runs a job; saves its results so far even if the run is stopped
     total_rows: int | None  # None: a stream of unknown length
     done_rows: int
     failed_rows: int = 0  # of those that are done
-    kept_rows: int = 0  # of those that are done: they came with their tags
+    kept_rows: int = 0  # of those that are done: their existing tags were kept
     notes: Sequence[str] = ()  # for the user, a line each
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the whole run is."""
+    """The progress of the whole run."""
 
     done_rows: int
     failed_rows: int
@@ -48,7 +48,7 @@ class Progress:
 
 
 class Watcher:
-    """Gets what happens in a run. Subclass it to show that; this one shows nothing."""
+    """Callbacks for the events of a run. Subclass it to show them; by default nothing is shown."""
 
     def planned(self, plan: RunPlan) -> None: ...
     def noted(self, text: str) -> None: ...
@@ -103,7 +103,7 @@ def parse_failure_limit(value: int | str | None) -> FailureLimit:
 
 @dataclass
 class RunCounter:
-    """Adds up what the jobs report; a job that is started once more counts from zero."""
+    """Sums the progress of all jobs; a restarted job counts from zero."""
 
     plan: RunPlan
     failure_limit: FailureLimit
@@ -130,7 +130,7 @@ class RunCounter:
 
     @property
     def rate(self) -> float:
-        """Rows a second; without the first batch, which waits for the model to load, if there are others."""
+        """Rows per second. Unless it is the only one, the first batch, which loads the model, is left out."""
         if self.first is None:
             return 0.0
         seconds, rows = self.last_seconds - self.first[0], self.processed_now - self.first[1]
@@ -144,18 +144,18 @@ class RunCounter:
 
 
 class Task(Protocol[Summary]):
-    """What a run does. All methods are called while the folder is locked, in this order."""
+    """A kind of run. Its methods are called in this order while the folder is locked."""
 
     folder: RunFolder
 
     def plan(self) -> RunPlan:
-        """Prepare the folder, and find what is left to do."""
+        """Prepare the folder, and find the remaining jobs."""
 
     def list_failures(self, plan: RunPlan, counter: RunCounter) -> str | None:
-        """Write the list of failures, where the run stops because of them; the file's path."""
+        """Write the list of failures when they stop the run; returns the file's path."""
 
     def finish(self, plan: RunPlan, counter: RunCounter, watcher: Watcher) -> Summary:
-        """Write what can be written only when all jobs are done, and count."""
+        """Write the final files after all jobs are done, and summarize the run."""
 
 
 def run_task(
@@ -186,7 +186,7 @@ def run_task(
 
 @contextmanager
 def disk_errors(folder: RunFolder) -> Iterator[None]:
-    """Turn errors of the disk into a RunError that says how to go on."""
+    """Turn disk errors into a RunError that explains how to resume."""
     try:
         yield
     except OSError as error:
@@ -200,7 +200,7 @@ def disk_errors(folder: RunFolder) -> Iterator[None]:
 
 
 def write_failures(path: Path, failures: Iterable[Mapping[str, Any]]) -> str | None:
-    """Write a line for each, or no file where there are none."""
+    """Write a line for each failure, or remove the file if there are none."""
     lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in failures]
     if not lines:
         path.unlink(missing_ok=True)

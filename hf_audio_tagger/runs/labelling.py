@@ -1,4 +1,4 @@
-"""The task that labels: for each clip its scores in every class, patch by patch, as files.
+"""The labelling task: write each clip's scores in every class, patch by patch, to files.
 
     export_predictions("recordings/", "labelled/", tagger=build_tagger("yamnet", weights="yamnet.pth"))
     ds = load_predictions("labelled/")
@@ -51,14 +51,14 @@ if TYPE_CHECKING:
 FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9 ._-]{0,199}")  # as `make_file_names` makes them
 FAILURES_NAME = "audio_failures.jsonl"
 SETTINGS_NAME, JOURNAL_NAME = "label.json", "label.jsonl"  # in the state
-JOBS_PER_WORKER = 8  # so that no worker waits long for the others at the end
+JOBS_PER_WORKER = 8  # small enough that all workers finish at about the same time
 MOST_CLIPS_IN_A_JOB = 256
 WITHOUT_EFFECT = frozenset({"column", "tag_column", "top_k", "threshold", "segments", "embeddings"})
 
 
 @dataclass(frozen=True)
 class LabelSummary:
-    """Counts of all clips, whichever run labelled them."""
+    """Counts of all clips, including those of earlier runs."""
 
     folder: str
     clips: int
@@ -83,24 +83,24 @@ def export_predictions(
     overwrite: bool = False,
     watcher: Watcher | None = None,
 ) -> LabelSummary:
-    """Write a model's scores for each patch of each clip, in the form of torch_audioset's tools.
+    """Write a model's scores for each patch of each clip, in the format of torch_audioset's tools.
 
-    The folder gets `audio_pred.json` and, below `audio_pred/`, a .npy a clip: float32 (patches, classes), the
-    logits whose sigmoid is the score (for a model of one label at a time, the scores' log-odds). Clips of any
-    length take no more memory than short ones. Called again, it resumes, and labels only what is new or has
-    changed. Clips that cannot be read end the run, or with `on_error="record"` of the tagger are listed in
-    `audio_failures.jsonl`; there are no predictions for them, nor for clips without sound.
+    The folder gets `audio_pred.json` and, below `audio_pred/`, a .npy per clip: float32 (patches, classes),
+    the logits whose sigmoid is the score (for a single-label model, the scores' log-odds). Memory use does
+    not depend on the length of clips. Called again, it resumes, and labels only what is new or has changed.
+    Clips that cannot be read end the run, or with `on_error="record"` of the tagger are listed in
+    `audio_failures.jsonl`; they have no predictions, nor do clips without sound.
 
     Args:
-        ds: a folder of audio or video files, a dataset, or what else `open_source` takes. A clip a row.
-        folder: where the files go.
+        ds: a folder of media, a dataset, or any other source of `open_source`; one clip per row.
+        folder: for the output.
         tagger: whose model, hop, channels and decoder are used, with all windows. Default:
             `build_tagger("yamnet", on_error="record")`.
         id_column: the clips' names, which must differ. Default: "id", "file_name", or the file's path.
         meta_column: copied to the predictions as it is. Default: "meta" where the rows have it.
-        num_proc: worker processes. Default: none, this process does it.
+        num_proc: worker processes. Default: none, only this process.
         overwrite: label all clips again, and allow other settings than before.
-        watcher: is told about the progress.
+        watcher: gets the progress.
 
     >>> export_predictions("recordings/", "labelled/").labelled  # doctest: +SKIP
     1234
@@ -114,9 +114,9 @@ def export_predictions(
         raise SettingsError(f"{place.dest}: predictions go to a folder on this disk.")
     if tagger.windows not in (None, "all"):
         raise SettingsError(
-            f"windows={tagger.windows!r} leaves patches out, and an export holds all; drop it."
+            f"windows={tagger.windows!r} leaves patches out, but an export has all; leave out windows=."
         )
-    # Settings that make no difference at their defaults.
+    # Settings without effect are reset to their defaults.
     defaults: dict[str, Any] = {one.name: one.default for one in fields(Tagger) if one.name in WITHOUT_EFFECT}
     used = replace(tagger, **{**defaults, "windows": "all"})
     classes = used.labels
@@ -132,13 +132,13 @@ class Entry:
 
     name: str  # of its file, without extension
     id: str | int
-    content: str | None  # by which a changed clip is noticed
+    content: str | None  # to detect a changed clip
     patches: int = 0  # 0: it has no sound
-    step_seconds: float = 0.0  # from one patch's start to the next one's
+    step_seconds: float = 0.0  # between the starts of two patches
     patch_seconds: float = 0.0
     end_seconds: float = 0.0  # of its last patch
     error: str | None = None
-    origin: str | None = None  # the row of a dataset that holds the content; None: a file of its own
+    origin: str | None = None  # the dataset's row that holds the content; None: a local file
 
     @property
     def is_silent(self) -> bool:
@@ -198,7 +198,7 @@ class LabellingTask:
         report(JobProgress(job.index, len(job.rows), failed))  # rows without a clip are done, too
 
     def read_media(self, rows: tuple[int, ...], started: deque[Entry]) -> Iterator[Media]:
-        """The clips, as the pipeline asks for them; `started` gets an entry for each."""
+        """Yield the clips on demand, and append an entry for each to `started`."""
         for row in rows:  # one at a time: it may be large
             _, media = next(self.collection.read_clips([row]))
             if media is not None:
@@ -208,7 +208,7 @@ class LabellingTask:
                 yield media
 
     def label(self, entry: Entry, events: "ClipEvents", multi_label: bool, is_stopped: IsStopped) -> Entry:
-        """Write a clip's patches as they come, and return its entry."""
+        """Write a clip's patches while they are scored, and return its entry."""
         from ..pipeline import ClipEnd
 
         end_seconds = 0.0
@@ -267,7 +267,7 @@ class LabellingTask:
         )
 
     def prepare_folder(self, wanted: Record) -> None:
-        """Start in the folder, or resume what the same settings have started."""
+        """Start a run in the folder, or resume one with the same settings."""
         settings_path, index = self.folder.state / SETTINGS_NAME, self.home / INDEX_NAME
         arrays = self.home / ARRAYS_NAME
         if self.overwrite:
@@ -295,7 +295,7 @@ class LabellingTask:
         )
 
     def find_entries(self, entries: Mapping[str, Entry]) -> list[Entry | None]:
-        """The last entry of each row, of those in the journal."""
+        """The last entry of each row in the journal, if any."""
         found = (entries.get(name.lower()) for name in self.collection.names)
         with_ids = zip(found, self.collection.ids, strict=True)
         return [entry if entry is not None and entry.id == id else None for entry, id in with_ids]
@@ -303,8 +303,8 @@ class LabellingTask:
     def find_done_rows(self, entries: Mapping[str, Entry]) -> frozenset[int]:
         """The rows that are labelled and have not changed since.
 
-        Bytes and samples are read again only where their origin is another one; if they turn out to be the
-        same, the journal gets a line with the new origin.
+        Bytes and samples are read again only if their origin has changed; if their content has not, the new
+        origin is added to the journal.
         """
         collection = self.collection
         found = enumerate(self.find_entries(entries))
@@ -320,7 +320,7 @@ class LabellingTask:
 
 
 def split_into_jobs(rows: Sequence[int], num_proc: int | None) -> list[ClipsJob]:
-    """Jobs that workers take one after the other; for this process a single one."""
+    """Split rows into jobs for workers; a run in this process has a single job."""
     size = len(rows)
     if num_proc is not None:
         size = min(MOST_CLIPS_IN_A_JOB, -(-len(rows) // (num_proc * JOBS_PER_WORKER)))
@@ -329,7 +329,7 @@ def split_into_jobs(rows: Sequence[int], num_proc: int | None) -> list[ClipsJob]
 
 
 def read_settings(path: Path) -> dict[str, Any] | None:
-    """What an earlier run was started with; None where that is missing or damaged."""
+    """The settings of an earlier run; None if they are missing or damaged."""
     try:
         stored: dict[str, Any] = json.loads(path.read_bytes())
         return stored if isinstance(stored["settings"], dict) and "fingerprint" in stored else None

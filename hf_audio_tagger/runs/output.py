@@ -1,4 +1,4 @@
-"""The one file that DEST may be, made of all shards: Parquet, or JSON Lines without the bytes of files.
+"""Join all shards to a single file: Parquet, or JSON Lines without the bytes of files.
 
 In JSON Lines a file in a cell ({bytes, path}, as `Video()` and `Audio()` store it) becomes its path, and a
 column of bytes is left out.
@@ -28,7 +28,7 @@ BATCH_ROWS = 256  # of a shard that are read at once
 
 
 def join_shards(folder: RunFolder, watcher: Watcher) -> None:
-    """Write the file that DEST is from all shards, unless neither has changed since that was last done."""
+    """If DEST is a file, write it from all shards, unless neither has changed since the last time."""
     file, shards = folder.file, [*find_shards(folder.shards).values()]
     if file is None or not shards:
         return
@@ -50,7 +50,7 @@ def join_shards(folder: RunFolder, watcher: Watcher) -> None:
 
 
 def read_state(file: Path, shards: Sequence[Path]) -> dict[str, Any]:
-    """By what a change of the joined file or of its shards is noticed; another inode is another file."""
+    """A state that changes with the joined file or its shards; a replaced file has another inode."""
     info = file.stat()
     return {
         "file": [info.st_size, info.st_mtime_ns, info.st_ino],

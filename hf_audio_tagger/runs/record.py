@@ -1,4 +1,4 @@
-"""What a run was started with, and whether what is asked for now may resume it."""
+"""The record of a run's settings and source, and checks whether it may be resumed."""
 
 import json
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ ADVICE = "--overwrite starts over (overwrite=True), another DEST keeps both."
 
 @dataclass(frozen=True)
 class Record:
-    """What a run was started with: the settings and source that it must be resumed with."""
+    """The settings and source of a run, which must be the same when it is resumed."""
 
     settings: dict[str, Any]
     fingerprint: str  # of the settings; local models count by content, not by path
@@ -51,9 +51,9 @@ class Record:
 
 
 def prepare_folder(folder: RunFolder, wanted: Record, overwrite: bool) -> Record:
-    """Start a run in DEST, or resume the same run; refuse any other content.
+    """Start a run in DEST, or resume the same run; any other content is an error.
 
-    Returns the record from now on: a run that is resumed keeps its shards' size.
+    Returns the record to use: a resumed run keeps its shard size.
     """
     check_source(folder, wanted.source)
     if overwrite:
@@ -98,7 +98,7 @@ def clear(folder: RunFolder) -> None:
 
 
 def check_source(folder: RunFolder, name: str) -> None:
-    """Refuse to overwrite the source, and to read what a run has written."""
+    """Refuse a DEST that would overwrite the source, or be read as part of it."""
     source = Path(name).expanduser()
     if folder.file is not None:
         is_read = any(is_same_file(folder.file, file) for file in find_data_files(source)) or (
@@ -164,7 +164,7 @@ def make_record(source: Source, tagger: Tagger, shard_rows: int, limit: int | No
 
 
 def describe_settings(tagger: Tagger) -> dict[str, Any]:
-    """The settings that can change a result, without secrets, and with the dtype that "auto" means here."""
+    """The settings that can change a result, without secrets, and with the dtype that "auto" selects here."""
     named = shown_settings(tagger)
     if tagger.dtype == "auto":
         named["dtype"] = tagger.spec.resolve_dtype(tagger.device)

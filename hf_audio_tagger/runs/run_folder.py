@@ -1,4 +1,4 @@
-"""Where a run keeps its shards and its state, by the form of DEST; one run at a time for each DEST.
+"""The paths of a run's shards and state for each form of DEST, and the lock of DEST.
 
 | DEST | shards | state |
 |---|---|---|
@@ -6,9 +6,9 @@
 | `name.jsonl`, `name.parquet` | in the state | `.name.jsonl.hf_audio_tagger/` beside it |
 | `hf://datasets/user/name[@branch]` | in the state | in this package's cache folder |
 
-The state is `run.json` (what was asked for), `shards.jsonl` and `written.json` (by which damage to the shards
-and to a file as DEST is noticed), `lock`, `failures.jsonl` and `log.txt`. It stays when the run is done, for
---retry-failed, for a larger --limit, and to know that nothing is left to do. It may be removed by hand.
+The state is `run.json` (settings and source), `shards.jsonl` and `written.json` (to detect changes of the
+shards and of a file as DEST), `lock`, `failures.jsonl` and `log.txt`. It is kept after the run, for
+--retry-failed, for a larger --limit, and to detect that nothing is left to do. It may be removed by hand.
 """
 
 import os
@@ -25,7 +25,7 @@ from ..models.weights import cache_folder
 
 HUB_DEST = re.compile(r"hf://datasets/(?P<repo>[^/@]+/[^/@]+?)(?:@(?P<revision>.+?))?/?")
 ADVICE = "Choose another DEST, or remove it."
-LOCK_WAIT_SECONDS = 3.0  # workers of a run that was just killed may take a moment to end
+LOCK_WAIT_SECONDS = 3.0  # workers of a killed run may take a moment to exit
 
 
 @dataclass
@@ -33,8 +33,8 @@ class RunFolder:
     """DEST and the files that belong to it."""
 
     dest: str
-    file: Path | None  # DEST, where it is a file
-    repo_id: str | None  # where it is on the Hub
+    file: Path | None  # DEST, if it is a file
+    repo_id: str | None  # if DEST is on the Hub
     revision: str | None
     shards: Path
     state: Path
@@ -53,7 +53,7 @@ class RunFolder:
 
 
 def folder_for(dest: str | os.PathLike[str]) -> RunFolder:
-    """The places of a run for a folder, a file or the Hub as DEST; nothing is read or written.
+    """The paths of a run for a folder, a file or the Hub as DEST; reads and writes no file.
 
     >>> folder_for("out/tags.jsonl").state.name
     '.tags.jsonl.hf_audio_tagger'
@@ -79,7 +79,7 @@ def folder_for(dest: str | os.PathLike[str]) -> RunFolder:
 
 @contextmanager
 def locked(folder: RunFolder) -> Iterator[None]:
-    """Keep other runs away from DEST. The lock ends with the processes that hold it, however they end."""
+    """Lock DEST against other runs. The lock is released when all processes that hold it have ended."""
     check_places(folder)
     folder.state.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder.state / "lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -93,7 +93,7 @@ def locked(folder: RunFolder) -> Iterator[None]:
                     f"{folder.dest}: another run is using it ({holder}). Wait for it, or choose another DEST."
                 )
             time.sleep(0.1)
-        os.ftruncate(handle, 1)  # the first byte is what Windows locks
+        os.ftruncate(handle, 1)  # Windows locks the first byte
         os.lseek(handle, 1, os.SEEK_SET)
         os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
         yield

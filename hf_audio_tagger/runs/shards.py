@@ -1,11 +1,11 @@
-"""A shard: some rows with their tags, in one Parquet file that is whole or not there.
+"""A shard: some rows with their tags, in a Parquet file that is written atomically.
 
-Its footer holds the fingerprint of the settings, how many of its rows failed, what their files were like
-(`stamps.py`) and, for a stream, its state behind the last row. Pages have checksums. A shard that cannot be
+Its footer holds the fingerprint of the settings, the number of failed rows, the stamps of their files
+(`stamps.py`) and, for a stream, its state after the last row. Pages have checksums. A shard that cannot be
 read is set aside under a hidden name, so that its rows are processed again.
 
-The ledger has the name, size and time of change of each shard that is known to be whole. While these are the
-same, the shard is not read again: that would take longer than many a run.
+The ledger has the name, size and modification time of each verified shard. While these are the same, the
+shard is not read again, which would take longer than many runs.
 """
 
 import base64
@@ -29,10 +29,10 @@ from ..errors import RunError
 from ..sources.source import State
 from ..text import one_line
 
-Identity = tuple[str, int, int]  # a file's name, size and time of change
+Identity = tuple[str, int, int]  # a file's name, size and modification time
 
 GROUP_ROWS = 100  # of a row group, as `datasets` writes media
-GROUP_BYTES = 256 << 20  # or fewer rows, where they are large
+GROUP_BYTES = 256 << 20  # or fewer rows, if they are large
 FOOTER_KEY = b"hf_audio_tagger"
 NAME = "shard-{:05d}.parquet"
 NAME_PATTERN = re.compile(r"shard-(\d{5,})\.parquet")
@@ -42,14 +42,14 @@ DAMAGE_ERRNOS = (None, errno.EIO, errno.EISDIR)  # None: Arrow's own errors abou
 
 @dataclass
 class Footer:
-    """What a shard stores beside its rows."""
+    """The metadata of a shard."""
 
     rows: int = 0
     failed_rows: int = 0
     ended: bool = False  # the stream ends with this shard
-    state: State | None = None  # of the stream, behind the last row
-    stamps: bytes = b""  # of the files that its rows name; b"" where none is known
-    kept_rows: int = 0  # that came with tags and kept them
+    state: State | None = None  # of the stream, after the last row
+    stamps: bytes = b""  # of the files that its rows name; b"" if none is known
+    kept_rows: int = 0  # whose existing tags were kept
 
 
 class DamagedShardError(RunError):
@@ -107,7 +107,7 @@ def is_damage(error: Exception) -> bool:
 
 
 def set_aside(path: Path, problem: str) -> str:
-    """Rename a shard to a hidden name, which neither a run nor `load_dataset` reads; what to say about it."""
+    """Rename a shard to a hidden name, which neither a run nor `load_dataset` reads; returns a note."""
     aside = path.with_name(f".{path.name}{DAMAGED_SUFFIX}")
     os.replace(path, aside)
     return (
@@ -178,7 +178,7 @@ def read_ledger(ledger: Path) -> set[Identity]:
 
 
 def check_shard(path: Path, ledger: Path, known: set[Identity]) -> None:
-    """Read a shard from end to end unless it is in the ledger: a good footer does not mean good pages."""
+    """Read a shard from end to end unless it is in the ledger: a valid footer does not imply valid pages."""
     if identify_file(path) not in known:
         for _ in read_groups(path):
             pass
@@ -186,7 +186,7 @@ def check_shard(path: Path, ledger: Path, known: set[Identity]) -> None:
 
 
 class ShardWriter:
-    """Writes a shard as its rows come, under a temporary name until it is whole.
+    """Writes a shard batch by batch, under a temporary name until it is complete.
 
     After an exception it keeps the rows so far, as a shorter shard, if they are more than those of the
     `existing` shard that it would replace.
@@ -208,7 +208,7 @@ class ShardWriter:
         return self
 
     def add(self, table: pa.Table) -> None:
-        """Write rows. What they add to the footer is up to the caller, except their number."""
+        """Write rows. The caller updates the footer, except for the number of rows."""
         self.pending.append(table.select(self.schema.names).cast(self.schema))
         self.footer.rows += len(table)
         pending_bytes = sum(one.nbytes for one in self.pending)

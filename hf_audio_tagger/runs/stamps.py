@@ -1,6 +1,6 @@
-"""How a changed file is noticed: eight bytes for each row.
+"""Stamps, by which changed files are detected: eight bytes for each row.
 
-They are a digest of the size and the time of change of the row's local files, and of which of them must not
+A stamp is a digest of the size and modification time of the row's local files, and of which of them must not
 be read (a file may become a link that leaves its folder). No file is opened and no bytes in cells are read,
 so that 100,000 clips take a second.
 """
@@ -16,7 +16,7 @@ from ..media_paths import path_type, select_paths
 from ..sources.source import Source
 
 SIZE = 8  # bytes of a row's stamp
-NO_FILE = bytes(SIZE)  # bytes, URLs, tags that came with the row, or not known: never compared
+NO_FILE = bytes(SIZE)  # bytes, URLs, kept tags, or unknown: never compared
 MISSING = b"\xff" * SIZE  # a file does not exist
 
 

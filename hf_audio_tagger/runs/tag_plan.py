@@ -1,4 +1,4 @@
-"""What a run that tags has left to do: missing rows, and rows whose files have changed since."""
+"""Plan a tagging run: find missing rows, and rows whose files have changed since."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -32,7 +32,7 @@ RowsByShard = Mapping[int, tuple[int, ...]]
 
 
 def make_plan(work: ShardTagger, retry_failed: bool) -> RunPlan:
-    """Find the jobs that are left. Damaged shards are set aside."""
+    """Find the remaining jobs. Damaged shards are set aside."""
     record = work.record
     check_names(work.folder.shards, record.shard_count)
     footers, notes = find_whole_shards(work)

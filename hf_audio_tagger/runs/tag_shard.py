@@ -1,7 +1,7 @@
 """Tagging one shard: read its rows, tag those that need it, and write it.
 
-What a row gets depends on the rows of its batch alone: not on the process that tags it, nor on what that
-process tagged before. So a run that was interrupted anywhere ends with the same rows.
+A row's result depends only on the rows of its batch, not on the process that tags it or on earlier batches.
+So an interrupted run that is resumed ends with the same rows.
 """
 
 from collections.abc import Generator, Iterator, Sequence
@@ -28,12 +28,12 @@ from .run_folder import RunFolder
 from .shards import Footer, ShardWriter, find_failed, read_batches, read_columns, read_footer, shard_path
 from .stamps import NO_FILE, make_stamps, split_stamps
 
-GPU_MICRO_BATCHES = 16  # in a batch on a GPU, so that decoding keeps ahead of it; 1 on a CPU
+GPU_MICRO_BATCHES = 16  # in a batch on a GPU, so that it does not wait for decoding; 1 on a CPU
 
 
 @dataclass(frozen=True)
 class ShardJob(Job):
-    """A shard to write, or a stream's shards from one on."""
+    """A shard to write, or a stream's shards from this one on."""
 
     start: int
     stop: int | None  # None: until the stream ends
@@ -67,7 +67,7 @@ class ShardTagger:
 
     def __call__(self, job: Job, worker: Worker, report: Report, is_stopped: IsStopped) -> None:
         assert isinstance(job, ShardJob)
-        # The rows that the tagger gets at once are few on a CPU, so that progress is reported often.
+        # Batches are small on a CPU, so that progress is reported often.
         is_on_cpu = pick_device(self.tagger.device or worker.device, worker.rank) == "cpu"
         batch_rows = self.tagger.batch_size * (1 if is_on_cpu else GPU_MICRO_BATCHES)
         processed = failed = 0
@@ -139,9 +139,9 @@ class ShardTagger:
     def read(
         self, job: ShardJob, rows: int, footer: Footer | None, stream: Stream | None, batch_rows: int
     ) -> Iterator[Batch]:
-        """A shard's rows; the first ones with what an earlier run added.
+        """Read a shard's rows; the first ones with the columns that an earlier run added.
 
-        A stream cannot be read from the middle: of an existing shard, its rows are read from there.
+        A stream cannot be read from the middle, so rows of an existing shard are read from the shard.
         """
         known_rows, known = footer.rows if footer else 0, None
         tag_columns = list_tag_columns(self.tagger)
@@ -166,9 +166,9 @@ class ShardTagger:
                 yield Batch(table, state=stream.state, ended=stream.ended)
 
     def tag(self, batch: Batch, rows: Sequence[int], first_row: int) -> tuple[pa.Table, Sequence[bytes]]:
-        """A batch with the tags of some of its rows made now, and the stamps of its files.
+        """Tag some rows of a batch; returns the batch and the stamps of its files.
 
-        The stamps are taken first: a file that changes while it is read is then noticed as changed.
+        The stamps are made first, so that a file that changes while it is read is detected later.
         """
         if batch.known is not None and not rows:
             return with_table(batch.table, batch.known), batch.stamps
@@ -199,7 +199,7 @@ def tag_rows(
 ) -> pa.Table:
     """Some rows of a table, or all, with their tags.
 
-    The tagger gets only their media and the tags that they have.
+    The tagger gets only their media and existing tags.
     """
     column = pick_column(table.column_names, tagger.column)
     names = [name for name in list_tag_columns(tagger) if name in table.column_names and name != column]

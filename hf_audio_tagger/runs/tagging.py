@@ -1,4 +1,4 @@
-"""The task that tags: a source's rows into shards of Parquet, and these into what DEST is."""
+"""The tagging task: write a source's rows to Parquet shards, and these to DEST."""
 
 import os
 from collections.abc import Mapping
@@ -45,21 +45,21 @@ def tag_dataset(
 ) -> Summary:
     """Tag a source into DEST, shard by shard; called again, it resumes.
 
-    Rows whose local files have changed since (by size and time of change) are tagged again, too, and so are
-    the rows of damaged shards.
+    Rows whose local files have changed since (by size and modification time) are tagged again, and so
+    are the rows of damaged shards.
 
     Args:
-        source: what `open_source` takes, or what it gave.
+        source: any source that `open_source` accepts, or its result.
         dest: a folder (`load_dataset` opens it), a .jsonl or .parquet file, or hf://datasets/user/name.
         tagger: default: `build_tagger(on_error="record")`.
-        num_proc: worker processes. Default: none, this process does it.
-        shard_rows: rows in a shard, 1,000 by default. A run that is resumed keeps its own.
+        num_proc: worker processes. Default: none, only this process.
+        shard_rows: rows in a shard, 1,000 by default. A resumed run keeps its own.
         limit: only the first rows. A later run may have a larger one, or none.
         overwrite: remove what an earlier run has written to DEST.
-        retry_failed: process the rows again that failed, and no others that are done.
+        retry_failed: process failed rows again, but no other rows that are done.
         max_failures: stop when more rows failed, a number or a share such as "5%".
         push: push the result, as `push(ds, **push)`: {"repo_id": "user/name", "private": True, ...}.
-        watcher: is told about the progress.
+        watcher: gets the progress.
 
     >>> tag_dataset("clips/", "tagged/").failed  # doctest: +SKIP
     0
@@ -86,7 +86,7 @@ class TaggingTask:
     source: Source
     tagger: Tagger
     provenance: Provenance
-    shard_rows: int  # of a run that starts
+    shard_rows: int  # of a new run
     limit: int | None
     overwrite: bool
     retry_failed: bool
@@ -119,7 +119,7 @@ class TaggingTask:
             counted = count_table(read_columns(path, [column, errors]), column)
             facts += counted
             if counted.failed_rows:
-                # Shards before it may be short or missing: its index tells its first row.
+                # Earlier shards may be short or missing: the first row follows from the index.
                 first_row = index * plan.record.shard_rows
                 failures += find_failures(read_texts(path, media, [errors]), errors, media, first_row)
             footer = read_footer(path, plan.record.fingerprint)
@@ -170,7 +170,7 @@ def preview(source: Source, tagger: Tagger) -> dict[str, Any]:
 
 
 def load_result(dest: str | os.PathLike[str]) -> Dataset:
-    """The rows of a run as a dataset, whatever form DEST has."""
+    """The rows of a run as a dataset, for any form of DEST."""
     folder = folder_for(dest)
     record = read_record(folder)
     shards = find_shards(folder.shards, record.shard_count if record else None)
