@@ -119,7 +119,7 @@ def test_without_ffmpeg_and_with_a_torchaudio_that_does_not_load(tmp_path: Path)
     }
     line, remedy = printed["torchcodec"]
     assert line.startswith("  ! ")
-    assert "finds no FFmpeg of a version it knows" in line
+    assert "finds no FFmpeg of a supported version" in line
     assert "apt-get install ffmpeg" in remedy
     line, remedy = printed["torchaudio"]
     assert line.startswith("  ✗ ")
@@ -153,7 +153,7 @@ def test_a_torchcodec_for_another_torch_is_told_from_a_missing_ffmpeg() -> None:
         r"/x/libtorchcodec_core5.so: undefined.*", "libavutil.so.57: cannot open shared object", UNDEFINED
     )
     detail, remedy = decoders.explain_torchcodec_error("0.17.0", missing)
-    assert "finds no FFmpeg of a version it knows (5 to 7)" in detail
+    assert "finds no FFmpeg of a supported version (5 to 7)" in detail
     assert "install ffmpeg" in remedy
 
 

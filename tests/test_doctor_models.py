@@ -193,9 +193,9 @@ def test_a_model_that_the_hub_has(hub: Hub, cache: Path, monkeypatch: pytest.Mon
     ("model", "revision", "reason"),
     [
         ("me/unknown", None, "has no such model, or it is private"),
-        ("me/gated", None, "only to those who agreed"),
+        ("me/gated", None, "requires accepting its terms"),
         ("me/tiny", "v9", "no such revision"),
-        ("not an id", None, "neither a folder here nor an id"),
+        ("not an id", None, "neither a local folder nor an id"),
     ],
 )
 def test_why_a_model_cannot_be_had(

@@ -88,7 +88,7 @@ def test_a_family_is_one_object_in_the_registry() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"weights": __file__}, "weights= goes with model='yamnet' and 'vggish'; 'loudness'"),
+        ({"weights": __file__}, "weights= applies to model='yamnet' and 'vggish' only; 'loudness'"),
         ({"engine": "openvino"}, "engine must be one of 'torch' with model='loudness'; got 'openvino'."),
         ({"dtype": "auto"}, "dtype must be one of 'float32' with model='loudness'; got 'auto'."),
     ],

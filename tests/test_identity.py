@@ -266,7 +266,7 @@ def test_a_download_without_an_end_ends(
 
 def test_a_download_that_breaks_off_leaves_nothing(server: WeightsServer, cache: Path) -> None:
     server.files, server.missing_bytes = {"/a.pth": b"x" * 100}, 10
-    with pytest.raises(ModelError, match="100 bytes came of 110"):
+    with pytest.raises(ModelError, match="only 100 bytes of 110"):
         build_tagger("yamnet", weights=f"{server.url}/a.pth").identity()
     assert list(cache.iterdir()) == []
     server.missing_bytes = 0

@@ -142,7 +142,7 @@ def test_a_typed_column_without_rows() -> None:
         (Dataset.from_dict({"a": [1], "b": [2]}), {}, ColumnError, "'video_audio_tags'.*'a', 'b'"),
         (Dataset.from_dict({"a": [1]}), {"column": "a"}, ColumnError, "'a' must hold a list of text.*int64"),
         ([[[{"label": "Dog", "score": 0.5}]]], {}, ColumnError, "struct"),
-        ([["Dog"], "Dog"], {}, ColumnError, "no lists of tags"),
+        ([["Dog"], "Dog"], {}, ColumnError, "Expected lists of tags"),
         ("Dog", {}, SettingsError, "not str"),
         ([["Dog"]], {"most": 0}, SettingsError, "most must be.*got 0"),
         ([["Dog"]], {"most": 2.5}, SettingsError, r"most must be.*got 2\.5"),

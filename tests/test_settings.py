@@ -66,7 +66,7 @@ def test_weights_may_lie_below_the_home(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "mine.pth").write_bytes(b"weights")
     absolute = build_tagger("vggish", weights=tmp_path / "mine.pth")
     assert build_tagger("vggish", weights="~/mine.pth").identity() == absolute.identity()
-    with pytest.raises(SettingsError, match="weights= goes with model='yamnet' and 'vggish'; 'demo' brings"):
+    with pytest.raises(SettingsError, match="weights= applies to model='yamnet' and 'vggish' only; 'demo'"):
         build_tagger("demo", weights=tmp_path / "mine.pth")
 
 

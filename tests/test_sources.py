@@ -81,7 +81,7 @@ def test_metadata_give_rows_and_columns_as_videofolder_reads_them(tmp_path: Path
     assert [row["video"]["path"] for row in rows(source)] == [
         str(tmp_path / row["file_name"]) for row in rows(source)
     ]
-    assert source.notes == ("1 media files are named in no metadata file and left out.",)
+    assert source.notes == ("1 media files are not listed in a metadata file and are left out.",)
 
 
 def test_metadata_with_lists_of_files(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_metadata_with_lists_of_files(tmp_path: Path) -> None:
 def test_metadata_cannot_name_files_outside_of_the_folder(tmp_path: Path, name: str) -> None:
     touch(tmp_path, "1.mp4")
     write_lines(tmp_path / "metadata.jsonl", [{"file_name": name}])
-    with pytest.raises(SourceError, match="does not lie beside or below"):
+    with pytest.raises(SourceError, match="is not in the metadata file's folder or below"):
         open_source(tmp_path)
 
 
@@ -241,7 +241,7 @@ def test_stream_gives_the_same_rows_and_goes_on_where_it_was(tmp_path: Path) -> 
         ([], "missing.jsonl", "there is nothing to read here"),
         (["a.txt"], "a.txt", ".txt cannot be read"),
         (["a.jsonl", "b.csv"], "*", "cannot be read as one table"),
-        (["folder/a.txt"], "folder", "no media are in this folder"),
+        (["folder/a.txt"], "folder", "this folder has no media files"),
         (["folder/data/a.parquet"], "folder", r"folder/\*\*/\*.parquet', in quotes"),
         (["broken.parquet"], "broken.parquet", "broken.parquet: the rows cannot be read"),
     ],

@@ -199,7 +199,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
 
 def test_a_file_of_other_things_is_no_state_dict(tmp_path: Path) -> None:
     torch.save({"epoch": 3}, tmp_path / "yamnet.pth")
-    with pytest.raises(ModelError, match="no state dict"):
+    with pytest.raises(ModelError, match="not a state dict"):
         load_patch_model("yamnet", tmp_path / "yamnet.pth")
 
 

@@ -1,1 +1,1 @@
-"""AudioSet's categories of sound, and asking a tagged dataset by them."""
+"""AudioSet's ontology of sounds, and queries on tagged datasets."""

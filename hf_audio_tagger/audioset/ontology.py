@@ -6,7 +6,7 @@
 >>> ontology["Dog"] is ontology["/m/0bt9lr"]
 True
 
-`ontology` is the one instance of `Ontology`, a collection to be indexed, searched and iterated. 38
+`ontology` is the only instance of `Ontology`, a collection to index, search and iterate. 38
 categories have several parents: "Growling" is below Dog, Cat and two more. "The ontology's order" is
 that of Google's published file, depth first from its 7 roots.
 The data are in ontology.tsv, which is read on first use.
@@ -56,7 +56,7 @@ class Category:
     yamnet_index: int | None = field(compare=False, repr=False)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return get_category, (self.id,)  # a pickle holds the id alone, and a copy is the same object
+        return get_category, (self.id,)  # only the id is pickled, and a copy is the same object
 
     @property
     def parents(self) -> tuple["Category", ...]:
@@ -89,7 +89,7 @@ class Category:
     def is_ambiguous(self) -> bool:
         """Whether AudioSet excludes it ("blacklist"), most often as too hard to recognize.
 
-        Twelve of the 527 classes are, and models were trained on them all the same.
+        This applies to 12 of the 527 classes; models are trained on them anyway.
 
         >>> ontology["Clatter"].is_ambiguous
         True
@@ -267,8 +267,8 @@ def read_categories() -> tuple[Category, ...]:
 def index_categories() -> dict[str, Category]:
     """Names and ids in one dict. They never clash: ids begin with /m/, /t/ or /g/.
 
-    AudioSet's and YAMNet's lists of classes spell all names as the ontology does, and no two
-    categories share a name: a name from any of the three is enough.
+    AudioSet's and YAMNet's lists of classes use the same names as the ontology, and names are
+    unique, so a name from any of the three identifies a category.
     """
     return {key: one for one in read_categories() for key in (one.name, one.id)}
 

@@ -1,4 +1,4 @@
-"""Queries on a tagged dataset: which rows have a sound or lack it, and the categories above their tags.
+"""Queries on a tagged dataset: filters by sound, and the parent categories of tags.
 
     ds.filter(has_sound("Vehicle"), input_columns="video_audio_tags")
     ds.filter(has_sound("Dog", "Cat", min_score=0.3), input_columns="video_audio_top")
@@ -8,10 +8,10 @@
 Give `filter` its `input_columns`: without it `datasets` decodes every video first. `map` needs none, as
 it decodes only the columns that a function reads.
 
-The functions take a row or a batch, or with `input_columns` a column's value or its values of a batch. The
-types that an unformatted `Dataset` passes differ; otherwise the depth of the lists decides. Where that is not
-enough (`[]`, `[None]`), it is read as one row, unless `batched=True`. A batch that is read as a row is never
-filtered wrongly: `datasets` raises where it expects a list of booleans.
+The functions take a row or a batch, or with `input_columns` the values of one column. Rows and batches of an
+unformatted `Dataset` differ in type; otherwise they are distinguished by the depth of the lists. Ambiguous
+values (`[]`, `[None]`) are treated as one row, unless `batched=True`. A batch that is mistaken for a row is
+never filtered wrongly: `datasets` raises because it expects a list of booleans.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,9 +29,9 @@ from ..errors import ColumnError
 from ..scores import EMPTY
 from .ontology import Category, UnknownCategoryError, ontology
 
-TAGS_DEPTH = 1  # levels of lists in a row of the column of tags: one tag a video
-TOP_DEPTH = 2  # and in that of scores: a list of labels a video
-LISTS = (list, tuple, np.ndarray)  # what formats make of Arrow's lists
+TAGS_DEPTH = 1  # nesting of lists in a row of tags: one tag per video
+TOP_DEPTH = 2  # and in a row of scores: a list of labels per video
+LISTS = (list, tuple, np.ndarray)  # types of lists in the supported formats
 LEVELS_TYPE = pa.list_(pa.list_(pa.string()))  # of a row's rolled-up tags
 
 
@@ -45,7 +45,7 @@ def has_sound(
 
     They are names, ids or `Category` objects: `has_sound(*ontology.find("guitar"))`.
     Without `min_score` it reads `column="video_audio_tags"`. With one it reads
-    `column="video_audio_top"`, which a tagger with `top_k` adds, and asks for that score at least.
+    `column="video_audio_top"`, which a tagger with `top_k` adds, and requires at least that score.
     A video that is "EMPTY" or failed (null) has none.
 
     >>> has_sound("Vehicle")(["Music", "Car alarm"])
@@ -177,11 +177,11 @@ class RollUp:
 
 
 def read_cells(rows: Any, column: str, depth: int, batched: bool | None) -> tuple[Any, bool]:
-    """The column's cell of a row, or its cells of a batch, and whether it is a batch."""
+    """The column's cell in a row, or its cells in a batch, and whether it is a batch."""
     if not isinstance(rows, Mapping):
         cells = rows
     elif column in rows:
-        cells = rows[column]  # no other column is touched, which would decode its videos
+        cells = rows[column]  # accessing another column would decode its videos
     else:
         raise ColumnError(f"There is no column {column!r} among {', '.join(map(repr, rows))}.")
     if is_lazy_row(rows) or is_lazy_batch(rows):
@@ -190,7 +190,7 @@ def read_cells(rows: Any, column: str, depth: int, batched: bool | None) -> tupl
 
 
 def looks_like_batch(value: Any, depth: int, left: int) -> bool:
-    """Whether lists go deeper than the `depth` of one row, or a null lies where a row has none."""
+    """Whether lists are nested deeper than in one row (`depth`), or have a null that a row cannot have."""
     if isinstance(value, LISTS):
         return left == 0 or any(looks_like_batch(inner, depth, left - 1) for inner in value)
     return value is None and left == 0 and depth == TOP_DEPTH  # a tag can be null, a score cannot
@@ -216,8 +216,8 @@ def find_name(tag: Any, column: str) -> str | None:
         )
     if tag != EMPTY and tag not in ontology:
         raise UnknownCategoryError(
-            f"AudioSet has no {tag!r}, which {column!r} holds: the model that wrote it has labels of its "
-            f"own. Compare them as text: ds.filter(lambda tags: {tag!r} in tags, input_columns={column!r})"
+            f"AudioSet has no {tag!r}, which is in {column!r}: the model that wrote it has other "
+            f"labels. Compare them as text: ds.filter(lambda tags: {tag!r} in tags, input_columns={column!r})"
         )
     return None if tag == EMPTY else ontology[tag].name
 

@@ -1,4 +1,4 @@
-"""How `datasets` calls a function of `map`, and what it passes, found without importing it."""
+"""Inspects how `datasets` calls a function of `map`, without importing it."""
 
 import sys
 from types import FrameType
@@ -7,15 +7,15 @@ OURS, THEIRS = __name__.partition(".")[0], "datasets"
 
 
 def encoded_file(decoder: object) -> object:
-    """The {path, bytes} that `datasets` made a video or audio decoder from; None where it made none."""
+    """The {path, bytes} from which `datasets` created a decoder; None if it did not."""
     return getattr(decoder, "_hf_encoded", None)
 
 
 def called_by_arrow_map() -> bool:
-    """True below `Dataset.map`, which writes Arrow; false in streaming, which passes Python values on.
+    """True inside `Dataset.map`, which writes Arrow; False in streaming, which passes on Python values.
 
     A formatted `Dataset` and an `IterableDataset` pass the same plain dict, but only the first infers a
-    column's type from its first values, so that there types must be returned too.
+    column's type from its first values, so types must be returned for it.
     """
     frame: FrameType | None = sys._getframe()
     while frame is not None and get_package(frame) != THEIRS:
@@ -24,9 +24,9 @@ def called_by_arrow_map() -> bool:
 
 
 def called_with_indices() -> bool:
-    """True where `map(with_indices=True)` calls us itself, so that what it passes after the row is an index.
+    """True where `map(with_indices=True)` calls us itself, so that its second argument is an index.
 
-    False where a function of the user's calls us: it passes what its author chose.
+    False if a user's function calls us, with arguments of its own choice.
     """
     frame: FrameType | None = sys._getframe()
     while frame is not None and get_package(frame) == OURS:

@@ -1,4 +1,4 @@
-"""What `datasets` has no public name for: fingerprints, rows as `map` passes them, steps of a stream."""
+"""Private names of `datasets`: fingerprints, lazy rows of `map`, steps of a stream."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -15,12 +15,12 @@ T = TypeVar("T")
 
 
 def get_fingerprint(dataset: Dataset) -> str:
-    """What `datasets` names the cache files of a dataset by."""
+    """The fingerprint in the names of a dataset's cache files."""
     return str(dataset._fingerprint)
 
 
 def set_hash_key(cls: type[T], get_key: Callable[[T], tuple[Any, ...]]) -> None:
-    """Let the fingerprint of `map` depend on `get_key(instance)` instead of the whole pickled instance.
+    """Make the fingerprint of `map` depend on `get_key(instance)` instead of the whole pickled instance.
 
     The public hooks (`__reduce__`, `__getstate__`) would change what worker processes receive as well.
     """
@@ -52,7 +52,7 @@ def is_decodable(feature: Any) -> bool:
 
 
 def infer_features(stream: IterableDataset) -> IterableDataset:
-    """The same stream with its columns known, for which its first rows are read."""
+    """The same stream with its columns inferred from its first rows."""
     return stream._resolve_features()
 
 
@@ -67,7 +67,7 @@ def is_step(value: object) -> bool:
 
 
 def get_node_share(stream: IterableDataset) -> tuple[int, int] | None:
-    """Rank and world size that `split_dataset_by_node` gave a stream."""
+    """Rank and world size of a stream from `split_dataset_by_node`."""
     share = stream._distributed
     return None if share is None else (share.rank, share.world_size)
 
@@ -75,6 +75,6 @@ def get_node_share(stream: IterableDataset) -> tuple[int, int] | None:
 def prepare_url(url: str, storage_options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """URL and fsspec options of each hop, with the Hub's token and headers, as `datasets` opens files.
 
-    The public functions that open a URL sleep 20 times 5 s where a server fails.
+    The public functions for opening a URL retry 20 times, 5 s apart, if a server fails.
     """
     return _prepare_path_and_storage_options(url, DownloadConfig(storage_options=storage_options))

@@ -1,4 +1,4 @@
-"""What torch, fsspec, multiprocess and typer have no public name for. A call alone imports torch or typer."""
+"""Private names of torch, fsspec, multiprocess and typer. Importing this module imports none of them."""
 
 from typing import Any
 
@@ -26,12 +26,12 @@ def find_bfloat16_units() -> list[str]:
 
 
 def find_cached_copy(system: Any, path: str) -> Any:
-    """What a caching file system of fsspec keeps of a file: the copy's path or details; falsy without one."""
+    """The cached copy of a file in a caching fsspec file system: its path or details, or a falsy value."""
     return system._check_file(path)
 
 
 def worker_identity(process: Any) -> tuple[int, ...]:
-    """A worker's number among its parent's children, and its parent's before it; () in a main process."""
+    """The worker's number, after those of its parent processes; () in a main process."""
     return tuple(process._identity)
 
 

@@ -1,8 +1,8 @@
-"""A small model that comes with the package, and the synthesized sounds that it names.
+"""A small packaged model, and the synthesized sounds that it recognizes.
 
-It is for trying the package without a download, and for tests: `build_tagger("demo")`. It was never trained
-on a recording. `sounds` synthesizes what it names, `videos` writes that into short mp4 files. In a checkout
-of the sources, `python -m tools.train_demo.train` trains the checkpoint again.
+`build_tagger("demo")` is for trying the package without a download, and for tests. The model was not trained
+on recordings. `sounds` synthesizes its sounds, `videos` writes them to short mp4 files. In a source checkout,
+`python -m tools.train_demo.train` trains the checkpoint again.
 """
 
 from pathlib import Path

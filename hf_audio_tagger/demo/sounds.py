@@ -12,12 +12,12 @@ Wave = np.ndarray  # (samples,) of float
 
 LEVEL_DB = (-30.0, -1.0)  # peak, against full scale
 BACKGROUND_DB = (-70.0, -45.0)  # background noise, against the sound's own peak
-FAINT_SILENCE_DB = (-100.0, -80.0)  # of a recording in a silent room
+FAINT_SILENCE_DB = (-100.0, -80.0)  # background level of a silent recording
 LOWEST_NOISE_HZ = 20.0  # below it the amplitude of coloured noise is constant
 
 
 class Take:
-    """One recording to synthesize: its length, its rate, and the random generator for all the rest."""
+    """One recording to synthesize: its length, its rate and its random generator."""
 
     def __init__(self, samples: int, rate_hz: int, rng: np.random.Generator) -> None:
         self.samples, self.rate_hz, self.rng = samples, rate_hz, rng
@@ -27,7 +27,7 @@ class Take:
         return float(self.rng.uniform(low, high))
 
     def pitch(self, low_hz: float, high_hz: float) -> float:
-        """A frequency between the two, uniform in octaves."""
+        """A random frequency, log-uniform between the two."""
         return float(np.exp(self.rng.uniform(np.log(low_hz), np.log(high_hz))))
 
     def gain(self, low_db: float, high_db: float) -> float:
@@ -78,14 +78,14 @@ def _struck(rate_hz: int, seconds: float, partials: list[tuple[float, float, flo
 
 
 def _add_event(wave: Wave, event: Wave, start: int) -> None:
-    """Adds the event to the wave in place; what lies before or after the wave is cut."""
+    """Add the event to the wave in place, cropped to the wave."""
     first, last = max(start, 0), min(start + len(event), len(wave))
     if first < last:
         wave[first:last] += event[first - start : last - start]
 
 
 def _repeat(take: Take, events: list[Wave], period_seconds: float, jitter: float = 0.0) -> Wave:
-    """The events in turn, one a period, from a random phase."""
+    """Repeat the events in turn, one per period, from a random phase."""
     wave = np.zeros(take.samples)
     longest = max(len(event) for event in events) / take.rate_hz
     before = int(np.ceil(longest / period_seconds)) + 1
@@ -96,7 +96,7 @@ def _repeat(take: Take, events: list[Wave], period_seconds: float, jitter: float
     return wave
 
 
-# The sounds, a function each, in the order of their names
+# One function per sound, in the order of their names
 
 
 def _beep(take: Take) -> Wave:
@@ -142,7 +142,7 @@ def _clicking(take: Take) -> Wave:
 
 
 def _cricket(take: Take) -> Wave:
-    """A burst of three or four pulses near 4.5 kHz, some times a second."""
+    """Bursts of three or four pulses near 4.5 kHz, several times a second."""
     pitch_hz = take.pitch(3800, 5200)
     pulse_seconds, pulses = take.uniform(0.012, 0.022), int(take.rng.integers(3, 5))
     times = np.arange(int(pulses * 2 * pulse_seconds * take.rate_hz)) / take.rate_hz
@@ -203,7 +203,7 @@ def _silence(take: Take) -> Wave:
 
 
 def _siren(take: Take) -> Wave:
-    """A wail: slowly up and down, with the odd harmonics of a horn."""
+    """A wail: a slow rise and fall, with the odd harmonics of a horn."""
     low_hz, high_hz = take.pitch(450, 650), take.pitch(1100, 1600)
     swing = 0.5 - 0.5 * np.cos(2 * np.pi * (take.times / take.uniform(2.0, 5.0) + take.uniform(0, 1)))
     pitch_hz = low_hz * (high_hz / low_hz) ** swing

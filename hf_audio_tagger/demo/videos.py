@@ -1,4 +1,4 @@
-"""Short mp4 files: a tiny picture, and a sound, or none."""
+"""Short mp4 files with a tiny picture and optional sound."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +60,7 @@ def write_video(
         video = container.add_stream("mpeg4", rate=PICTURES_A_SECOND)
         video.width, video.height = size
         video.pix_fmt = "yuv420p"
-        # Streams are added before the first packet: the header is written with it.
+        # Add streams before the first packet, with which the header is written.
         if sound is not None:
             layout = LAYOUTS[sound.shape[0]]
             audio = container.add_stream("aac", rate=rate_hz, layout=layout)
@@ -96,7 +96,7 @@ def write_demo_videos(folder: str | Path, seed: int = 0) -> list[DemoVideo]:
     no_audio = folder / f"{len(videos):02d}-no-audio.mp4"
     write_video(no_audio, None, 44_100, picture_seed=seed + len(videos), seconds=4.0)
     videos.append(DemoVideo(no_audio, NO_AUDIO))
-    # As from a download that broke off: an mp4's index is at the end, so nothing can be read.
+    # Like an interrupted download: the index is at the end of an mp4, so nothing can be read.
     broken = folder / f"{len(videos):02d}-broken.mp4"
     broken.write_bytes(videos[0].path.read_bytes()[:2000])
     videos.append(DemoVideo(broken, UNREADABLE))

@@ -1,7 +1,7 @@
-"""What of this machine can run the tagger, and a remedy for what cannot.
+"""Checks whether the tagger works on this machine, with a remedy for each problem.
 
-Nothing here prints, downloads or changes anything. Sections are generators, because imports alone take
-seconds: each finding can be shown as soon as it is known.
+The checks print, download and change nothing. Sections are generators, because imports alone take seconds and
+each finding should be shown immediately.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ __all__ = ["Finding", "State", "examine"]
 
 
 def examine(model: str | None = None, revision: str | None = None) -> Iterator[tuple[str, Iterator[Finding]]]:
-    """Every section with its findings. No model: the default one.
+    """Every section with its findings. `model=None` checks the default model.
 
     >>> for title, findings in examine("demo"):  # doctest: +SKIP
     ...     print(title, [finding.state for finding in findings])

@@ -1,4 +1,4 @@
-"""Whether each decoder decodes a clip that is made here. Only PyAV is needed; "auto" falls back to it."""
+"""Checks each decoder with a synthesized clip. Only PyAV is required; "auto" falls back to it."""
 
 import io
 import re
@@ -8,7 +8,7 @@ from ..media.decoders import DECODERS
 from .libraries import Finding, State, find_import_error, find_version, install_command, shorten
 
 TONE_HZ, TONE_SECONDS, CLIP_RATE_HZ = 440.0, 0.5, 44_100
-TOLERANCE_HZ = 10.0  # AAC pads the clip, which widens its spectrum a little
+TOLERANCE_HZ = 10.0  # AAC pads the clip, which widens its spectrum slightly
 
 
 def check_decoders() -> Iterator[Finding]:
@@ -18,7 +18,7 @@ def check_decoders() -> Iterator[Finding]:
         detail = f"{find_version('av') or 'PyAV is not installed'}: {shorten(error)}"
         yield Finding("pyav", "error", detail, install_command("av"))
         return
-    for name in sorted(DECODERS, key="pyav".__ne__):  # the one that is needed comes first
+    for name in sorted(DECODERS, key="pyav".__ne__):  # the required decoder first
         yield check_decoder(name, clip)
 
 
@@ -34,7 +34,7 @@ def check_decoder(name: str, clip: bytes) -> Finding:
             from torchcodec.decoders import AudioDecoder
 
             if getattr(torchcodec, "ffmpeg_major_version", "unknown") is None:
-                AudioDecoder(b"?")  # it imports without FFmpeg, and fails at the first clip
+                AudioDecoder(b"?")  # it can be imported without FFmpeg, and then fails at the first clip
         except Exception as error:
             return Finding(name, state, *explain_torchcodec_error(version, str(error)))
     if reason := find_import_error(library) or find_decoding_error(name, clip):
@@ -55,7 +55,7 @@ def make_tone_clip() -> bytes:
 
 
 def find_decoding_error(name: str, clip: bytes) -> str | None:
-    """Why a decoder does not give the tone of `make_tone_clip`; None where it does."""
+    """Why a decoder does not decode the tone of `make_tone_clip`; None if it does."""
     try:
         import numpy as np
 
@@ -64,7 +64,7 @@ def find_decoding_error(name: str, clip: bytes) -> str | None:
 
         with open_sound(BytesMedia(clip), decoder=name) as sound:
             if sound is None:
-                return "finds no sound in a clip that has some"
+                return "finds no audio stream in a clip that has one"
             samples, rate_hz = np.concatenate(list(sound.blocks())), sound.rate_hz
     except Exception as error:
         return f"does not decode ({shorten(error)})"
@@ -76,7 +76,7 @@ def find_decoding_error(name: str, clip: bytes) -> str | None:
 
 
 def explain_torchcodec_error(version: str, message: str) -> tuple[str, str]:
-    """Detail and remedy from torchcodec's long message: one traceback for each FFmpeg that it tried."""
+    """Detail and remedy from torchcodec's long message, which has a traceback per FFmpeg version."""
     reasons = re.findall(r"^(?:OSError|ImportError): (.+)$", message, re.MULTILINE)
     wrappers = ("Could not load this library", "No spec found")
     absent = re.compile(r"lib(av|sw)\w+[.-].*(cannot open shared object|not loaded|could not be found)", re.I)
@@ -90,7 +90,7 @@ def explain_torchcodec_error(version: str, message: str) -> tuple[str, str]:
     if not reasons:
         return f"{version} does not load: {' '.join(message.split())[:200]}", install_command("torchcodec")
     tried = re.findall(r"^FFmpeg version (\d+):", message, re.MULTILINE)
-    which = f" of a version it knows ({min(tried, key=int)} to {max(tried, key=int)})" if tried else ""
+    which = f" of a supported version ({min(tried, key=int)} to {max(tried, key=int)})" if tried else ""
     return f"{version} finds no FFmpeg{which} on this system", (
         "apt-get install ffmpeg, brew install ffmpeg or conda install ffmpeg; or leave it: "
         'decoder="auto" takes PyAV, which brings its own.'

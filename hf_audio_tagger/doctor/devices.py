@@ -12,7 +12,7 @@ from .libraries import Finding, install_command, shorten
 
 
 def check_devices() -> Iterator[Finding]:
-    """The CPU, and each CUDA device, which computes something here; or why there is none."""
+    """Check the CPU and each CUDA device with a small computation, or report why there is none."""
     try:
         import torch
     except Exception as error:

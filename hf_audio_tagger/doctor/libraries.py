@@ -1,4 +1,4 @@
-"""Python, this package and the libraries that it needs: which versions are installed, and which load."""
+"""Checks Python, this package and its required libraries: versions and imports."""
 
 import importlib
 import platform
@@ -16,15 +16,15 @@ from .._version import __version__
 from ..text import one_line
 
 LIBRARIES = ("torch", "torchaudio", "transformers", "datasets", "numpy")  # for decoders see `decoders`
-OTHER_NAMES = {"decord": "eva-decord"}  # the same module, packaged for macOS
-TORCH_PAIR = ("torch", "torchaudio")  # a torchaudio wheel refuses torch builds that it was not made for
+OTHER_NAMES = {"decord": "eva-decord"}  # the same module in its macOS package
+TORCH_PAIR = ("torch", "torchaudio")  # a torchaudio wheel works with its own torch build only
 # "error": tagging cannot work. "warning": something optional is broken. "note": something optional is absent.
 State = Literal["ok", "note", "warning", "error"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was examined, and what to do about it if it does not work."""
+    """The result of one check, with a remedy if it failed."""
 
     subject: str
     state: State
@@ -33,7 +33,7 @@ class Finding:
 
 
 def check_versions() -> Iterator[Finding]:
-    yield Finding("Python", "ok", platform.python_version())  # pip refuses versions that do not fit
+    yield Finding("Python", "ok", platform.python_version())  # pip refuses incompatible versions
     yield Finding("hf-audio-tagger", "ok", __version__)
     yield from map(check_library, LIBRARIES)
 
@@ -54,7 +54,7 @@ def check_library(name: str) -> Finding:
 
 
 def shorten(error: BaseException) -> str:
-    """The message of an error in one short line."""
+    """An error message in one short line."""
     return re.sub(r"\[Errno -?\d+\] ", "", one_line(error, 200)).rstrip(".")
 
 
@@ -68,7 +68,7 @@ def find_version(name: str) -> str | None:
 
 
 def find_import_error(name: str) -> str | None:
-    """Why a module does not load; None where it does. Broken builds raise all kinds of errors."""
+    """Why a module cannot be imported, or None. Broken builds raise all kinds of errors."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,11 +1,11 @@
-"""Whether the packaged model tags, and whether the model that is asked for is here or can be downloaded."""
+"""Checks that the packaged model works, and that the given model is on disk or can be downloaded."""
 
 import io
 from collections.abc import Iterator
 
 from .libraries import LIBRARIES, Finding, install_command, shorten
 
-ERRORS_FIRST = "See to the errors above first."
+ERRORS_FIRST = "Fix the errors above first."
 RATE_HZ = 44_100
 
 
@@ -15,7 +15,7 @@ def check_models(model: str | None, revision: str | None) -> Iterator[Finding]:
 
 
 def check_demo() -> Finding:
-    """From a video to its tag with the packaged model."""
+    """Tag a video with the packaged model."""
     subject, label = "packaged demo", "Siren"
     try:
         from ..demo.sounds import synthesize

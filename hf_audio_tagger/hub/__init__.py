@@ -1,4 +1,4 @@
-"""Push a tagged dataset to the Hub, with a card that says how it was tagged.
+"""Push a tagged dataset to the Hub, with a card that describes how it was tagged.
 
     push(ds, "me/clips-tagged", tagger=tagger)
     push(ds, "me/clips-tags", tagger=tagger, only_tags=True)  # keys and tags alone, of a large dataset
@@ -40,8 +40,8 @@ from .media_columns import Splits, cast_paths, holds_media, select_tags
 
 CARD_NAME, CARD_MESSAGE = "README.md", "Describe the audio tags"
 
-# `push_to_hub` makes a commit for every 50 files. With a single one, nobody loads a dataset that is half
-# pushed. huggingface_hub's own upload of folders also puts up to 1,000 files into a commit.
+# `push_to_hub` makes a commit for every 50 files. With a single commit, nobody can load an incomplete
+# dataset. huggingface_hub's own upload of folders also puts up to 1,000 files into a commit.
 MOST_FILES_IN_A_COMMIT = 1_000
 
 
@@ -70,20 +70,20 @@ def push(
 
     Args:
         ds: a Dataset, which becomes one split, or a DatasetDict, which replaces all splits of its config.
-        repo_id: "user/name" of the dataset; it is created if needed.
-        tagger: the one that tagged it. Default: the one that the dataset names; without any, the card has
-            counts and no settings.
-        private: whether a dataset that is created now is private.
-        revision: the branch to push to; it is created if needed.
+        repo_id: "user/name" of the dataset, created if needed.
+        tagger: the tagger that made the tags. Default: the one recorded in the dataset; without a record, the
+            card has counts but no settings.
+        private: whether a newly created dataset is private.
+        revision: the branch to push to, created if needed.
         token: default: the one of `hf auth login` or HF_TOKEN.
         config_name: the dataset's config (subset).
         split: the name of a Dataset's split. Default: `ds.split`, else "train".
-        only_tags: push keys and tags, and none of the media.
+        only_tags: push keys and tags without media.
         key_columns: with only_tags, the columns that identify rows. Default: all without media, or, if there
             are none, the names of the media files.
-        embed_media: whether the files that cells name are copied into the Parquet files. Default: those of
-            `Video()` and `Audio()` columns are, as with `push_to_hub`. True: those that a column of text
-            names are, too. False: none are; the cells keep their paths.
+        embed_media: whether to copy media files into the Parquet files. Default: those of `Video()` and
+            `Audio()` columns, as in `push_to_hub`. True: also those of a text column. False: none; the
+            cells keep their paths.
         commit_message: of the commit with the data.
         max_shard_size, num_shards, num_proc: as in `push_to_hub`.
 
@@ -91,7 +91,7 @@ def push(
     'https://huggingface.co/datasets/me/clips-tagged'
     """
     check_arguments(ds, repo_id, split, only_tags, key_columns, embed_media)
-    if isinstance(token, str):  # checked here: the error of an invalid header would show it
+    if isinstance(token, str):  # checked here, because the error for an invalid header would show it
         token = token.strip()
         if not re.fullmatch(r"[!-~]+", token):
             raise SettingsError("token= must be printable ASCII without spaces, and not empty.")
@@ -180,7 +180,7 @@ def push_card(pushed: PushedDataset, data: CommitInfo, token: str | bool | None)
 def check_arguments(
     ds: Any, repo_id: str, split: str | None, only_tags: bool, keys: Sequence[str] | None, embed: bool | None
 ) -> None:
-    """Refuse what cannot work before anything is read or sent."""
+    """Check the arguments before anything is read or sent."""
     if not isinstance(ds, (Dataset, DatasetDict)):
         raise SettingsError(
             f"ds must be a Dataset or a DatasetDict; got {type(ds).__name__}. Convert a stream with "
@@ -203,7 +203,7 @@ def check_records(
 ) -> tuple[Tagger | None, Sequence[TaggerRecord | None]]:
     """The tagger that the card describes, and the records for its metadata.
 
-    A tagger that is passed must be the one that the dataset names, unless it made all tags anew (`redo`).
+    A given tagger must be the one recorded in the dataset, unless it replaced all tags (`redo`).
     """
     named = known_records(recorded)
     if tagger is None:

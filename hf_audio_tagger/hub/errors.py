@@ -1,4 +1,4 @@
-"""Errors of a push: what to do about them, and never with the token in them."""
+"""Errors of a push, with a remedy and without the token."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ TOKENS_URL = "https://huggingface.co/settings/tokens"
 
 
 class HubError(TaggerError, RuntimeError):
-    """The Hub refused, or could not be reached. Its message says what to do and holds no token."""
+    """The Hub refused a push or could not be reached. The message has a remedy and no token."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Which columns of a dataset hold media, and the dataset without them or with their files embedded."""
+"""Finds the media columns of a dataset; removes them or embeds their files."""
 
 import os
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ Splits = dict[str, Dataset]
 
 
 def holds_media(feature: Any) -> bool:
-    """True for what `datasets` decodes, bytes, samples, and lists or structs of these.
+    """True for features that `datasets` decodes, bytes, samples, and lists or structs of these.
 
     >>> holds_media(List(Video())), holds_media({"path": Value("string"), "bytes": Value("binary")})
     (True, True)
@@ -36,7 +36,7 @@ def cast_paths(dataset: Dataset, column: str | None) -> Dataset:
     """Cast a column of paths to `Video()`, or `Audio()` if called "audio": `push_to_hub` embeds these."""
     if column is None:
         names = ", ".join(map(repr, dataset.column_names))
-        raise ColumnError(f"embed_media=True finds no column of media. The dataset has: {names}.")
+        raise ColumnError(f"embed_media=True needs a column of media. The dataset has: {names}.")
     feature = dataset.features[column]
     decoded = Audio() if column == "audio" else Video()
     if feature == Value("string"):
@@ -77,7 +77,7 @@ def missing_keys(reason: str) -> SettingsError:
 def replace_by_names(splits: Splits, column: str) -> Splits:
     """Replace a column of media by the names of their files.
 
-    A name is the path below the folder that all files share, which says nothing about the files.
+    A name is the path without the folder that all files share.
     """
     cells = {split: read_paths(dataset, column) for split, dataset in splits.items()}
     lists = [cell if isinstance(cell, list) else [cell] for values in cells.values() for cell in values]

@@ -1,1 +1,1 @@
-"""`Media` → mono sound: a safe container, decoders, resampling, files behind URLs."""
+"""`Media` → mono sound: safe opening of containers, decoders, resampling, remote files."""

@@ -1,7 +1,7 @@
 """`Media` → mono float32 sound at its own rate, by one of the decoders.
 
-Each decoder counts samples from the audio stream's first one, whatever the video's clock says. PyAV stops and
-seeks anywhere; torchcodec is faster and free of the GIL, but reads from the first sample on; decord always
+Sample positions count from the first sample of the audio stream, regardless of timestamps. PyAV can seek and
+stop anywhere; torchcodec is faster and releases the GIL, but always starts at the first sample; decord always
 decodes the whole stream.
 """
 
@@ -28,7 +28,7 @@ def open_sound(
 ) -> Iterator[Sound | None]:
     """Open the first audio stream; None where the clip has none.
 
-    `only_start` says that only the clip's beginning will be read: "auto" then uses torchcodec.
+    With `only_start`, only the beginning of the clip will be read, and "auto" uses torchcodec.
 
     >>> with open_sound(FileMedia("a.mp4")) as sound:  # doctest: +SKIP
     ...     samples = np.concatenate(list(sound.blocks()))
@@ -58,7 +58,7 @@ def open_sound(
 
 
 def open_source(media: FileMedia | BytesMedia) -> Source:
-    """What decoders read from. Never a bare path, which FFmpeg could take for a protocol."""
+    """The input for decoders. Never a bare path, which FFmpeg could parse as a protocol."""
     if isinstance(media, BytesMedia):
         if not media.data:
             raise MediaError(f"{media.name}: it is empty (0 bytes).")
@@ -68,14 +68,14 @@ def open_source(media: FileMedia | BytesMedia) -> Source:
         path = check_regular_file(LOCAL_SCHEME.sub("", target, count=1), media.name)
         if not links:
             return "file:" + path
-    from .remote.remote_file import open_url  # it brings aiohttp, which local files do without
+    from .remote.remote_file import open_url  # imports aiohttp, which local files do not need
 
     return open_url(media.path, media.name)
 
 
 @contextmanager
 def raise_read_failures(source: Source) -> Iterator[None]:
-    """Raise why a remote file could not be read, where the decoder reports something else or nothing."""
+    """Raise the error of a remote file, which a decoder may replace or swallow."""
     try:
         yield
     except Exception as error:
@@ -89,9 +89,9 @@ def raise_read_failures(source: Source) -> Iterator[None]:
 def open_auto(
     container: av.container.InputContainer, source: Source, name: str, channels: str, only_start: bool
 ) -> Sound:
-    """torchcodec for a file's beginning, where it loads; PyAV for all else, and where torchcodec fails.
+    """torchcodec for the beginning of a file; PyAV otherwise, and where torchcodec is missing or fails.
 
-    A remote file object is read by PyAV: two decoders cannot share its one position.
+    Remote files always use PyAV: two decoders cannot share the position of one file object.
     """
     open_pyav = partial(pyav.open_sound, container, source, name, channels)
     is_remote = hasattr(source, "read")

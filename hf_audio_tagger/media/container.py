@@ -1,4 +1,4 @@
-"""Opening untrusted media so that a file can name no other file, host or device.
+"""Opens untrusted media safely: a file cannot refer to another file, host or device.
 
 FFmpeg recognizes a container by content, not by name: a text that begins ``ffconcat version 1.0`` is a
 playlist even when it is called clip.mp4, and a path such as ``concat:a|b`` is a protocol. Every decoder
@@ -26,14 +26,14 @@ from .failures import describe_error
 
 # Containers that hold their own data. Left out on purpose: concat, hls, dash, imf and other playlists, sdp,
 # rtsp and rtp (network), image2 and lavfi (paths and filter graphs by name), and formats that FFmpeg
-# recognizes by a file's name alone, which any content could bear.
+# recognizes by the file name alone, whatever the content.
 SELF_CONTAINED_FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,ogg,flac,wav,mp3,aac,ac3,eac3,flv,mpegts,mpeg,asf,"
     "aiff,au,caf,w64,amr,amrnb,amrwb,dts,dtshd,truehd,mlp,tta,wv,ape,mxf,mxf_opatom,nut,rm,voc,"
     "loas,mpc,mpc8,tak,dv,wtv,swf,ast,aa,mpegvideo,h264,hevc,m4v,ivf,gif,obu,av1"
 )
-# Texts that make some FFmpeg open what they name. The FFmpeg of torchcodec or decord may know kinds that
-# PyAV's does not (imf), or read as a playlist what PyAV takes for sound: they are refused first.
+# Texts that FFmpeg may read as playlists and whose entries it then opens. They are refused first: the FFmpeg
+# of torchcodec or decord may support playlists that PyAV's does not (imf), or probe a file differently.
 PLAYLIST_BEGINNINGS = (b"ffconcat", b"#extm3u", b"v=0", b"c=in ip")
 PLAYLIST_MARKS = (b"<mpd", b"<compositionplaylist", b"\nc=in ip")
 MOST_PROBED_BYTES = 1 << 20  # what FFmpeg reads to recognize a container
@@ -63,7 +63,7 @@ def check_regular_file(path: str, name: str) -> str:
 
 
 def open_container(source: Source, name: str, streams: Streams = "audio") -> av.container.InputContainer:
-    """Open with PyAV's FFmpeg, to decode streams of one kind. What may point elsewhere is refused.
+    """Open with PyAV's FFmpeg, to decode streams of one kind. Playlists are refused.
 
     >>> with open_container("file:/clips/a.mp4", "a.mp4", "video") as container:  # doctest: +SKIP
     ...     frame = next(container.decode(video=0))
@@ -83,7 +83,7 @@ def open_container(source: Source, name: str, streams: Streams = "audio") -> av.
 
 
 def open_options(head: bytes, streams: Streams = "audio") -> dict[str, str]:
-    """What FFmpeg may use, and how far it may probe: a header that declares its streams is enough."""
+    """FFmpeg's allowed protocols and formats; a small probe size if the header declares all streams."""
     declares_streams = head.startswith(DECLARING_BEGINNINGS) or head[4:8] == b"ftyp"
     return {
         "format_whitelist": SELF_CONTAINED_FORMATS,
@@ -95,7 +95,7 @@ def open_options(head: bytes, streams: Streams = "audio") -> dict[str, str]:
 
 @cache
 def list_decoders(streams: Streams) -> str:
-    """FFmpeg's decoders for one kind of stream. Without the others opening is safer, and much faster."""
+    """FFmpeg's decoders for one kind of stream. Excluding the others makes opening safer and much faster."""
     decoders = []
     for name in av.codecs_available:
         with suppress(ValueError):  # it only encodes
@@ -105,7 +105,7 @@ def list_decoders(streams: Streams) -> str:
 
 
 def refuse_playlist(head: bytes, name: str) -> None:
-    """Refuse a text that names other files. A parser of texts stops at the first zero byte."""
+    """Refuse playlists. Only the bytes before the first zero byte are checked, as text parsers stop there."""
     text = head.partition(b"\0")[0].lower()
     if text.startswith(PLAYLIST_BEGINNINGS) or any(mark in text for mark in PLAYLIST_MARKS):
         raise MediaError(f"{name}: it is a playlist, which names other files; only media files are read.")
@@ -145,10 +145,10 @@ def find_audio_codec(container: av.container.InputContainer, name: str) -> Any:
 
 
 def read_codec_name(container: av.container.InputContainer, index: int) -> str:
-    """A stream's codec as FFmpeg describes it. PyAV exposes nothing of a codec without a decoder."""
+    """A stream's codec as FFmpeg describes it. PyAV has no information on a codec without a decoder."""
     with _log_lock:
         level = av.logging.get_level()
-        av.logging.set_level(av.logging.INFO)  # FFmpeg gives the description as a message of its log
+        av.logging.set_level(av.logging.INFO)  # FFmpeg writes the description to its log
         try:
             description = container.dumps_format()  # type: ignore[attr-defined]  # not in its stubs
         finally:

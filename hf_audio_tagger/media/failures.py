@@ -1,7 +1,7 @@
-"""Errors while a clip is read: the clip's own, or this machine's, which has run out of a resource.
+"""Errors while a clip is read: a fault of the clip, or an exhausted resource of this machine.
 
-A decoder may raise anything over a damaged clip, which must not end a run of a million. But where files,
-memory or disk space run out, good clips fail too, and would be recorded as broken.
+A damaged clip can raise any exception and must not stop the run. But when file handles, memory or disk space
+run out, intact clips fail too and would be recorded as broken, so the run stops.
 """
 
 import errno
@@ -22,12 +22,12 @@ REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), DISK),
 }
 MEMORY_TEXTS = ("bad_alloc", "can't allocate memory", os.strerror(errno.ENOMEM).lower())
-SPARE_BYTES = 256 << 20  # a clip that failed to allocate while so much is still available asked for too much
+SPARE_BYTES = 256 << 20  # if so much is available, the clip requested too much
 
 
 @contextmanager
 def convert_clip_errors(name: str) -> Iterator[None]:
-    """Whatever a decoder raises, as a `ResourceError` or a `MediaError` that names the clip."""
+    """Convert any exception to a `ResourceError` or a `MediaError` that names the clip."""
     try:
         yield
     except Exception as error:
@@ -43,7 +43,7 @@ def convert_clip_errors(name: str) -> Iterator[None]:
 
 def describe_error(error: BaseException) -> str:
     """What went wrong in one line, without FFmpeg's errno prefix and path (which may be a digest)."""
-    from av.error import FFmpegError  # not at the top: this module is also used where no clip is opened
+    from av.error import FFmpegError  # imported here: this module is also used where no clip is opened
 
     if isinstance(error, FFmpegError) and error.strerror:
         return str(error.strerror)
@@ -51,11 +51,11 @@ def describe_error(error: BaseException) -> str:
 
 
 def find_exhausted_resource(error: BaseException) -> str | None:
-    """Which resource of this machine is exhausted, and the remedy; None where the error has another cause."""
+    """Which resource is exhausted, and the remedy; None if the error has another cause."""
     for cause in iterate_causes(error):
         number = find_errno(cause)
         if number == errno.ENOMEM and not is_memory_short():
-            continue  # a corrupt header asked for gigabytes
+            continue  # a corrupt header led to an allocation of gigabytes
         if number in REMEDIES:
             return REMEDIES[number]
     return None
@@ -68,7 +68,7 @@ def find_errno(error: BaseException) -> int | None:
     if isinstance(number := getattr(error, "errno", None), int):
         return number
     if isinstance(error, TaggerError):
-        return None  # its text may hold a file's name; its cause is looked at next
+        return None  # its text may contain a file name; its cause is examined next
     text = str(error).lower()
     if any(part in text for part in MEMORY_TEXTS):
         return errno.ENOMEM

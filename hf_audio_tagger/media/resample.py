@@ -1,8 +1,8 @@
 """torchaudio's resampler, a block at a time, equal to resampling the whole clip at once.
 
 It turns groups of ``step_in`` samples into groups of ``step_out`` (44.1 to 16 kHz: 441 into 160), and each
-output depends on a few samples to either side: a part that begins at a group's edge, with a margin on both
-sides, gives exactly the samples that the whole clip would give.
+output depends on a few samples on either side. A part that begins at a group boundary, with a margin on both
+sides, gives exactly the same samples as the whole clip.
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,7 +26,7 @@ SPARSE_VALUES = 1 << 20  # filter values at a time where there is no kernel
 
 
 class Conversion:
-    """The arithmetic of one pair of rates. Immutable."""
+    """The constants for one pair of rates."""
 
     def __init__(self, rate_in_hz: int, rate_out_hz: int) -> None:
         common = gcd(rate_in_hz, rate_out_hz)
@@ -62,7 +62,7 @@ def resample_sparsely(samples: np.ndarray, conversion: Conversion) -> np.ndarray
     for begin in range(0, len(out), size):
         positions = np.arange(begin, min(begin + size, len(out)), dtype=np.int64) * step_in
         first, phase = np.divmod(positions, step_out)  # the source sample at or before each output
-        # How far each tap lies from its output, in zero crossings of the filter.
+        # The distance of each tap from its output, in zero crossings of the filter.
         distance = ((taps - reach) - phase[:, None] / step_out) * (conversion.cutoff / step_in)
         window = np.cos(np.clip(distance / LOWPASS_FILTER_WIDTH, -1, 1) * (np.pi / 2)) ** 2
         weights = np.sinc(distance) * window * (conversion.cutoff / step_in)
@@ -71,16 +71,16 @@ def resample_sparsely(samples: np.ndarray, conversion: Conversion) -> np.ndarray
 
 
 def resample_blocks(blocks: Iterable[np.ndarray], rate_in_hz: int, rate_out_hz: int) -> Iterator[np.ndarray]:
-    """Mono blocks at another rate, equal to `resample` of them all together; memory stays at two blocks."""
+    """Resample a stream of mono blocks, equal to `resample` of the whole, with two blocks in memory."""
     if rate_in_hz == rate_out_hz:
         yield from blocks
         return
     conversion = Conversion(rate_in_hz, rate_out_hz)
-    held = np.zeros(0, np.float32)  # source samples from `drop` groups before the next output group on
-    drop = 0  # groups at the head of `held` that serve as the margin only
+    held = np.zeros(0, np.float32)  # source samples, starting `drop` groups before the next output group
+    drop = 0  # leading groups in `held` that are only margin
     for block in blocks:
         held = np.concatenate([held, block]) if len(held) else block
-        ready = len(held) // conversion.step_in - conversion.margin_groups  # groups with both sides known
+        ready = len(held) // conversion.step_in - conversion.margin_groups  # groups with complete margins
         if ready <= drop:
             continue
         stop = (ready + conversion.margin_groups) * conversion.step_in
@@ -95,7 +95,7 @@ def resample_blocks(blocks: Iterable[np.ndarray], rate_in_hz: int, rate_out_hz: 
 def read_resampled(
     sound: Sound, rate_hz: int, start: int = 0, count: int | None = None
 ) -> Iterator[np.ndarray]:
-    """`count` samples at `rate_hz` from sample `start` on, or all of them, exact at both edges."""
+    """`count` samples at `rate_hz` starting at `start`, or all, exact at both edges."""
     if count is None:
         yield from resample_blocks(sound.blocks(), sound.rate_hz, rate_hz)
         return

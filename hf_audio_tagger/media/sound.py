@@ -1,4 +1,4 @@
-"""The interface of an opened clip's sound, what all decoders share, and sound that is decoded already."""
+"""The interface of an opened clip's sound, helpers for all decoders, and sound from arrays."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -8,8 +8,8 @@ import numpy as np
 from ..cells import SamplesMedia
 from ..errors import MediaError
 
-RATES_HZ = range(1_000, 768_001)  # what sound is recorded at; resampling from a wild rate takes gigabytes
-BLOCK_VALUES = 1 << 20  # samples at a time of a sound that is in memory already
+RATES_HZ = range(1_000, 768_001)  # plausible rates; resampling from extreme ones takes gigabytes
+BLOCK_VALUES = 1 << 20  # samples in one block of a sound that is already in memory
 
 
 class Sound(Protocol):
@@ -23,7 +23,7 @@ class Sound(Protocol):
 
 
 class SamplesSound:
-    """Samples in memory as a `Sound`: arrays in a dataset's cells, and what decord gives."""
+    """Samples in memory as a `Sound`: arrays in dataset cells, and decord's output."""
 
     def __init__(self, media: SamplesMedia, channels: str) -> None:
         samples = media.samples
@@ -46,7 +46,7 @@ def to_mono(samples: np.ndarray, channels: str) -> np.ndarray:
     """``(channels, samples)`` of floats or integers → ``(samples,)`` of float32 in [-1, 1]."""
     if channels == "first":
         samples = samples[:1]
-    if samples.dtype.kind == "u":  # unsigned: silence is in the middle
+    if samples.dtype.kind == "u":  # unsigned: silence is the middle value
         middle = (int(np.iinfo(samples.dtype).max) + 1) // 2
         samples = samples.astype(np.float32) / middle - 1
     elif samples.dtype.kind == "i":

@@ -1,4 +1,4 @@
-"""Models: `get_model` loads what a `ModelSpec` names and keeps it for this process."""
+"""Models. `get_model` loads the model of a `ModelSpec` and caches it in this process."""
 
 import os
 import threading
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["AudioModel", "ModelOutput", "ModelSpec", "get_model", "identify_model"]
 
-KEPT_MODELS = 2  # of the latest used in one process
+KEPT_MODELS = 2  # most recently used, per process
 
 _loaded: OrderedDict[tuple[Hashable, str], AudioModel] = OrderedDict()
 _lock = threading.Lock()
 
 
 def get_model(spec: ModelSpec, device: str | None = None, rank: int | None = None) -> AudioModel:
-    """The model of this process for a spec, loaded when it is first asked for."""
+    """The cached model for a spec, loaded on first use."""
     import torch
 
     prepare_torch()
@@ -43,13 +43,13 @@ def load(spec: ModelSpec, device: "torch.device") -> AudioModel:
 
 
 def identify_model(spec: ModelSpec, device: str | None = None) -> tuple[Hashable, ...]:
-    """What of a model can change an output. `dtype="auto"` counts as the dtype that it is on the device."""
+    """Everything about a model that can change an output. `dtype="auto"` is resolved for the device."""
     family = find_family(spec.model)
     return (family.name, *family.identify(spec), spec.resolve_dtype(device), spec.engine)
 
 
 def _after_fork() -> None:
-    """A lock that another thread of the parent held would never be released in the child."""
+    """Replace the lock: if another thread of the parent held it, the child could never acquire it."""
     global _lock
     _lock = threading.Lock()
 

@@ -1,4 +1,4 @@
-"""The files of a checkpoint of transformers: in a folder, in the Hub's cache, or on the Hub."""
+"""The files of a transformers checkpoint: in a folder, in the Hub cache, or on the Hub."""
 
 import hashlib
 import json
@@ -17,12 +17,12 @@ NEEDED = {
     "preprocessor_config.json": r"(pre)?processor_config\.json",
     "model.safetensors": WEIGHTS,
 }
-DIGESTED = (".json", ".safetensors", ".bin", ".py", ".pt", ".pth", ".h5")  # what loading may read
-HUB_SECONDS = 3.0  # for the Hub to answer
+DIGESTED = (".json", ".safetensors", ".bin", ".py", ".pt", ".pth", ".h5")  # files that loading may read
+HUB_SECONDS = 3.0  # timeout for the Hub
 
 
 def digest_folder(path: str) -> str | None:
-    """The digest of a local checkpoint's files; None for what is no folder, such as a Hub id."""
+    """The digest of a local checkpoint's files; None if it is not a folder, such as a Hub id."""
     folder = Path(path)
     if not folder.is_dir():
         return None
@@ -34,17 +34,17 @@ def digest_folder(path: str) -> str | None:
 
 
 def examine_checkpoint(model: str, revision: str | None) -> ModelFiles:
-    """Whether a folder or the cache has what loading reads, or the Hub has the model: one HEAD request."""
+    """Look for the files in a folder or the cache, else for the model on the Hub, with one HEAD request."""
     folder = Path(model).expanduser()
     if folder.is_dir():
         if missing := list_missing(folder):
             return ModelFiles(False, f"{model} lacks {', '.join(missing)}", "Write it with save_pretrained.")
-        return ModelFiles(True, f"{model}: a local folder with all that is needed")
+        return ModelFiles(True, f"{model}: a local folder with all needed files")
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
 
     try:
         config = try_to_load_from_cache(model, "config.json", revision=revision)
-    except Exception as error:  # no id of the Hub
+    except Exception as error:  # not a valid Hub id
         return ModelFiles(False, f"{model}: {explain_error(error)}", "Check the spelling.")
     cached = f"{model}: not in the cache"
     if isinstance(config, str):
@@ -62,21 +62,21 @@ def examine_checkpoint(model: str, revision: str | None) -> ModelFiles:
         return ModelFiles(
             False,
             f"{cached}, and {explain_error(error)}",
-            f"Where there is a network run `{command}` and copy its folder in the cache to "
-            f"{constants.HF_HUB_CACHE} here; or name another model or a local folder.",
+            f"On a machine with network access run `{command}` and copy the model's cache folder to "
+            f"{constants.HF_HUB_CACHE} here; or use another model or a local folder.",
         )
     return ModelFiles(True, f"{cached}; {hub_host()} has it, the first use downloads it")
 
 
 def hub_host() -> str:
-    """The Hub's host, which HF_ENDPOINT may change. Without the user and password that a URL can hold."""
+    """The Hub's host, which HF_ENDPOINT may change, without credentials in the URL."""
     from huggingface_hub import constants
 
     return urlsplit(constants.ENDPOINT).netloc.rpartition("@")[2]
 
 
 def list_missing(folder: Path) -> list[str]:
-    """What an audio classification model needs and the folder lacks, with shards that an index names."""
+    """The missing files of an audio classification model, including shards listed in an index."""
     names = {file.name for file in folder.iterdir() if file.is_file()}
     missing = [
         part for part, pattern in NEEDED.items() if not any(re.fullmatch(pattern, name) for name in names)
@@ -92,12 +92,12 @@ def explain_error(error: Exception) -> str:
     from huggingface_hub import errors
 
     reasons = {
-        errors.GatedRepoError: f"{hub_host()} gives it only to those who agreed to its terms",
+        errors.GatedRepoError: f"{hub_host()} requires accepting its terms (a gated model)",
         errors.RepositoryNotFoundError: f"{hub_host()} has no such model, or it is private",
         errors.RevisionNotFoundError: f"{hub_host()} has no such revision of it",
-        errors.EntryNotFoundError: "it has no config.json, so it is no model of transformers",
+        errors.EntryNotFoundError: "it has no config.json, so it is not a transformers model",
         errors.OfflineModeIsEnabled: "HF_HUB_OFFLINE=1 forbids the network",
-        errors.HFValidationError: "it is neither a folder here nor an id such as name/model",
+        errors.HFValidationError: "it is neither a local folder nor an id such as name/model",
     }
     unreachable = f"{hub_host()} cannot be reached ({one_line(error, 200).rstrip('.')})"
     return next((reason for kind, reason in reasons.items() if isinstance(error, kind)), unreachable)

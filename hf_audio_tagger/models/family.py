@@ -1,4 +1,4 @@
-"""What a family of models gives before one is loaded, what a loaded one gives, and its output."""
+"""The interfaces of a model family and of a loaded model, and the model's output."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """A model's output for a few windows, a row each."""
+    """A model's output for some windows, one row per window."""
 
     logits: np.ndarray  # float32 (windows, classes)
     embeddings: np.ndarray | None  # float32 (windows, embedding_size): the classifier's input
@@ -30,7 +30,7 @@ class ModelOutput:
         return cls(np.concatenate(logits), np.concatenate(embeddings) if embeddings else None)
 
     def rows(self, rows: slice) -> "ModelOutput":
-        """The output for some of the windows."""
+        """The output for a slice of the windows."""
         return ModelOutput(self.logits[rows], None if self.embeddings is None else self.embeddings[rows])
 
 
@@ -39,25 +39,25 @@ class AudioModel(Protocol):
 
     labels: tuple[str, ...]  # by class index
     multi_label: bool  # a score is the sigmoid of a logit; else the softmax over all
-    rate_hz: int  # of the sound it was trained on
+    rate_hz: int  # sample rate of the input
     window_samples: int  # in one window, at rate_hz
     hop_samples: int  # from the start of one window to the next, by default
-    frame_samples: int  # in one analysis frame: the shortest sound it takes
+    frame_samples: int  # in one analysis frame: the shortest valid input
     default_windows: str  # "first" or "all"
-    embedding_size: int | None  # None: nothing is pooled before the classifier
+    embedding_size: int | None  # None: the model has no embeddings
     device: "torch.device"
 
     def predict(self, windows: Sequence[np.ndarray]) -> ModelOutput:
         """Logits of mono float32 windows, each of `window_samples` or shorter at a clip's end.
 
-        Shorter ones are padded as the model was trained. The output for a window does not depend on the
-        others in the call, but for its last digits: matrix products of another size round differently.
+        Shorter ones are padded as in training. The output for a window does not depend on the rest of the
+        batch, except for rounding: matrix products of another size round differently.
         """
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """Whether the files of a model are here, or can be downloaded when it is first used."""
+    """Whether the files of a model are on disk or can be downloaded on first use."""
 
     is_ready: bool
     detail: str
@@ -65,28 +65,28 @@ class ModelFiles:
 
 
 class Family(ABC):
-    """Models that are named, loaded and identified alike: a file in `families/`, a line in `registry.py`.
+    """A kind of model, with its own way of loading: a file in `families/` and a line in `registry.py`.
 
     A family is looked up when a tagger is built, so its file imports torch and transformers inside its
     functions only. The window, hop, rate and number of windows that a model takes by default are attributes
     of the `AudioModel` that `load` returns.
 
-    A family that takes an option of its own, such as labels in a user's words, finds it in `ModelSpec`,
-    returns it from `identify` if it can change an output, and may narrow `engines` and `dtypes`.
+    An option of one family, such as custom labels, is a field of `ModelSpec`; `identify` returns it if it can
+    change an output. A family may restrict `engines` and `dtypes`.
     """
 
-    name: str  # what `build_tagger(model=...)` is given, unless `recognizes` takes other names
-    release: Release | None = None  # the published file of weights; None: the family takes no `weights=`
+    name: str  # the value of `build_tagger(model=...)`, unless `recognizes` accepts others
+    release: Release | None = None  # the published weights; None: `weights=` is not supported
     engines: tuple[str, ...] = ENGINES
     dtypes: tuple[str, ...] = DTYPES
 
     def recognizes(self, model: str) -> bool:
-        """Whether this family loads the model that `build_tagger` was asked for."""
+        """Whether this family loads the model with this name."""
         return model == self.name
 
     @abstractmethod
     def load(self, spec: ModelSpec, device: "torch.device") -> AudioModel:
-        """The model with its front end, on the device, in the dtype and engine that the spec asks for."""
+        """Load the model with its front end on the device, with the dtype and engine of the spec."""
 
     @abstractmethod
     def read_labels(self, spec: ModelSpec) -> tuple[str, ...]:
@@ -94,7 +94,7 @@ class Family(ABC):
 
     @abstractmethod
     def identify(self, spec: ModelSpec) -> tuple[Hashable, ...]:
-        """What can change an output, but for dtype and engine: local files count by their content."""
+        """Everything that can change an output, except dtype and engine; for local files, their digest."""
 
     @abstractmethod
     def find_files(self, spec: ModelSpec) -> ModelFiles:

@@ -14,12 +14,12 @@ from .front_ends.logmel import FRAME_SAMPLES, MEL_BANDS, PATCH_FRAMES, RATE_HZ, 
 
 PATCH_SHAPE = (PATCH_FRAMES, MEL_BANDS)
 
-# Patches that go through the network together. With fewer, the layout of weights is converted too often; with
-# more, intermediate results leave the cache, and the system allocates new memory.
+# Patches per forward pass. Smaller chunks convert the layout of the weights too often; larger ones exceed the
+# CPU caches and allocate new memory.
 CPU_CHUNK = 84
 DEVICE_CHUNK = 256
 OPENVINO_PATCHES = 14  # in one request to OpenVINO
-MIN_CHUNK = 2  # for a single patch other kernels are chosen, whose last digits differ
+MIN_CHUNK = 2  # a single patch uses other kernels, with different rounding
 
 
 @dataclass
@@ -33,7 +33,7 @@ class PatchModel:
     embedding_size: int | None
     device: torch.device
     dtype: torch.dtype
-    multi_label: bool = True  # AudioSet's clips carry several labels
+    multi_label: bool = True  # AudioSet clips have several labels
     rate_hz: int = RATE_HZ
     window_samples: int = WINDOW_SAMPLES
     frame_samples: int = FRAME_SAMPLES
@@ -55,7 +55,7 @@ class PatchModel:
         for row, window in zip(stack, windows, strict=False):
             if window.ndim != 1 or len(window) > WINDOW_SAMPLES:
                 raise ModelError(
-                    f"a window is mono and holds at most {WINDOW_SAMPLES} samples, not {window.shape}"
+                    f"a window must be mono with at most {WINDOW_SAMPLES} samples; got shape {window.shape}"
                 )
             row[: len(window)] = window
         sound = torch.from_numpy(stack).to(self.device)

@@ -1,4 +1,4 @@
-"""Every family of models. The first that recognizes a name has it."""
+"""The model families. The first one that recognizes a name is used."""
 
 from ..checks import invalid
 from ..errors import SettingsError
@@ -13,7 +13,7 @@ FAMILIES: tuple[Family, ...] = (
     DEMO,
     YAMNET,
     VGGISH,
-    PRETRAINED,  # last: it takes any other name for an id of the Hub or a folder
+    PRETRAINED,  # last: it treats any other name as a Hub id or a folder
 )
 
 
@@ -22,12 +22,12 @@ def find_family(model: str) -> Family:
 
 
 def check_spec(spec: ModelSpec) -> None:
-    """Refuse what the model's family does not take."""
+    """Refuse options that the model's family does not support."""
     family = find_family(spec.model)
     if spec.weights is not None:
         if family.release is None:
             names = " and ".join(repr(family.name) for family in FAMILIES if family.release)
-            raise SettingsError(f"weights= goes with model={names}; {spec.model!r} brings its own.")
+            raise SettingsError(f"weights= applies to model={names} only; {spec.model!r} has its own.")
         check_weights(spec.weights)
     for name, value, choices in (
         ("engine", spec.engine, family.engines),

@@ -1,4 +1,4 @@
-"""Which model is asked for, and in which dtype and engine."""
+"""The specification of a model, with its dtype and engine."""
 
 import ctypes
 import sys
@@ -18,7 +18,7 @@ BFLOAT16_CAPABILITY = (8, 0)  # Ampere; older GPUs emulate it
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model as `build_tagger` was asked for it."""
+    """The model arguments of `build_tagger`."""
 
     model: str
     revision: str | None = None
@@ -29,7 +29,7 @@ class ModelSpec:
     engine: str = "torch"
 
     def resolve_dtype(self, device: str | None) -> str:
-        """The dtype's name; "auto" is bfloat16 where the hardware has it. None: a worker's device."""
+        """The dtype's name; "auto" is bfloat16 if the hardware supports it. None: a worker's device."""
         if self.dtype != "auto":
             return self.dtype
         import torch
@@ -45,16 +45,16 @@ class ModelSpec:
         return dtype
 
     def loading_dtype(self, device: "torch.device") -> "torch.dtype":
-        """The dtype to load weights in: OpenVINO converts from float32 and rounds by itself."""
+        """The dtype to load weights in: OpenVINO converts from float32 itself."""
         import torch
 
         return self.torch_dtype(device) if self.engine == "torch" else torch.float32
 
 
 def has_native_bfloat16(device: "torch.device") -> bool:
-    """True where a bfloat16 product is one instruction and not an emulation.
+    """Whether the hardware computes bfloat16 natively.
 
-    On CUDA, where all GPUs of the machine have it: workers on different ones compute alike.
+    On CUDA all GPUs of the machine must, so that workers on different GPUs give the same results.
     """
     import torch
 
@@ -65,7 +65,7 @@ def has_native_bfloat16(device: "torch.device") -> bool:
 
 
 def nvidia_capabilities() -> list[tuple[int, int]]:
-    """The compute capability of every GPU that the driver's NVML library lists; [] without it.
+    """The compute capability of every GPU, from the driver's NVML library; [] without it.
 
     torch.cuda.get_device_capability opens a CUDA context, and no process forked after that could use CUDA.
     """

@@ -1,4 +1,4 @@
-"""Checkpoints of transformers as audio models: any with its own feature extractor, AST with a faster one."""
+"""Transformers checkpoints as audio models, with their own feature extractor; AST with a faster one."""
 
 import threading
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ from .networks.ast import AstNetwork, prune_last_layer
 
 FREE_LENGTH_SECONDS = 10.0  # a window for a model that takes any length
 FRAME_SECONDS = 0.025
-LARGE_PARAMETERS = 20_000_000  # of a larger model one window fills a CPU's caches
+LARGE_PARAMETERS = 20_000_000  # for a larger model one window fills the CPU caches
 SMALL_MODEL_WINDOWS = 4
 
 
 class TransformersModel:
     """An ``AutoModelForAudioClassification`` and its feature extractor.
 
-    Only windows of one length go through the extractor together, so that none is padded to another's length:
-    the output of some models (wav2vec2 with group norm) changes with padding.
+    Windows of different lengths are processed separately, so that none is padded to the length of another:
+    padding changes the output of some models (wav2vec2 with group norm).
     """
 
     default_windows = "first"
@@ -38,11 +38,11 @@ class TransformersModel:
         is_multi_label = problem == "multi_label_classification"
         self.multi_label = is_multi_label if problem else labels_are_audioset(self.labels)
         self.rate_hz = int(extractor.sampling_rate)
-        # What the extractor pads or cuts to, where it has such a length (Whisper: 30 s).
+        # The length that the extractor pads or cuts to, if any (Whisper: 30 s).
         self.window_samples = int(getattr(extractor, "n_samples", None) or FREE_LENGTH_SECONDS * self.rate_hz)
         self.hop_samples = self.window_samples
         self.frame_samples = compute_frame_samples(model.config, self.rate_hz)
-        self.latest = threading.local()  # the classifier's last input, in each thread
+        self.latest = threading.local()  # the latest input of the classifier, per thread
         classifier = getattr(model, "classifier", None)
         self.embedding_size: int | None = None
         if classifier is not None:
@@ -90,7 +90,7 @@ def read_class_names(config: Any) -> tuple[str, ...]:
 
 
 def compute_frame_samples(config: Any, rate_hz: int) -> int:
-    """The shortest sound that the model takes: what its convolutions span, else 25 ms."""
+    """The shortest input of the model: the span of its convolutions, or 25 ms."""
     kernels, strides = (getattr(config, name, None) for name in ("conv_kernel", "conv_stride"))
     if not kernels or not strides:
         return round(FRAME_SECONDS * rate_hz)
@@ -102,7 +102,7 @@ def compute_frame_samples(config: Any, rate_hz: int) -> int:
 
 
 class AstModel(TransformersModel):
-    """A checkpoint whose feature extractor is AST's, whose numbers are computed here for a whole batch."""
+    """A checkpoint with AST's feature extractor, whose features are computed here for a whole batch."""
 
     def __init__(self, model: Any, extractor: Any, device: torch.device) -> None:
         super().__init__(model, extractor, device)
@@ -111,16 +111,16 @@ class AstModel(TransformersModel):
         self.frame_samples = self.bank.frame_samples
         self.hop_samples = self.frames * self.bank.shift_samples  # 1,024 frames: 10.24 s
         self.window_samples = self.hop_samples - self.bank.shift_samples + self.frame_samples
-        self.chunk_windows: int | None = None  # windows that the model takes at a time; None: all
+        self.chunk_windows: int | None = None  # windows per forward pass; None: all
         if device.type == "cpu":
-            # A large model gains nothing from more windows, and the outputs of its layers become so large
-            # that the system allocates new memory for each: 5 to 10 % of AST-base's time.
+            # More windows do not speed up a large model, and the outputs of its layers become so large that
+            # each allocates new memory, which takes 5 to 10 % of AST-base's time.
             is_large = sum(parameter.numel() for parameter in model.parameters()) > LARGE_PARAMETERS
             self.chunk_windows = 1 if is_large else SMALL_MODEL_WINDOWS
         prune_last_layer(model)
 
     def predict(self, windows: Sequence[np.ndarray]) -> ModelOutput:
-        """In chunks that the cores share, where there are enough. The front end pads all to one length."""
+        """Windows are split into chunks, one per core if possible. The front end pads all to one length."""
         size = self.chunk_windows or len(windows)
         chunks = [windows[start : start + size] for start in range(0, len(windows), size)]
         if len(chunks) < torch.get_num_threads():
@@ -134,7 +134,7 @@ class AstModel(TransformersModel):
             row[: len(window)] = torch.from_numpy(np.ascontiguousarray(window))
         energies = self.bank.log_mel(padded.to(self.device, non_blocking=True))[:, : self.frames]
         for row, length in zip(energies, lengths, strict=True):
-            row[self.bank.count_frames(length) :] = 0  # as the extractor pads: features, before normalizing
+            row[self.bank.count_frames(length) :] = 0  # as the extractor pads: before normalization
         energies = torch.nn.functional.pad(energies, (0, 0, 0, self.frames - energies.shape[1]))
         if self.extractor.do_normalize:
             energies = (energies - self.extractor.mean) / (self.extractor.std * 2)
@@ -148,7 +148,7 @@ class OpenvinoAstModel(AstModel):
         super().__init__(model, extractor, device)
         row_shape = (self.frames, extractor.num_mel_bins)
         self.network = OpenvinoNetwork(AstNetwork(model).eval(), row_shape, device, dtype)
-        self.chunk_windows = None  # the network shares rows among the cores
+        self.chunk_windows = None  # the network distributes rows over the cores itself
         del self.model  # frees weights that the converted network has copied
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> ModelOutput:

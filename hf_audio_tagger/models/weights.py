@@ -1,4 +1,4 @@
-"""Weights that come as one file: where it is, its download, and its digest. Imports no torch."""
+"""Weights in a single file: location, download and digest. Does not import torch."""
 
 import hashlib
 import os
@@ -20,8 +20,8 @@ from ..cells import is_url
 from ..errors import ModelError, SettingsError
 
 URL_SCHEMES = ("http", "https", "file")
-TIMEOUT_SECONDS = 60.0  # without a byte from the server
-PATIENCE_SECONDS = 60.0  # a download that takes longer has to keep up LEAST_BYTES_A_SECOND
+TIMEOUT_SECONDS = 60.0  # without data from the server
+PATIENCE_SECONDS = 60.0  # longer downloads must average LEAST_BYTES_A_SECOND
 LEAST_BYTES_A_SECOND = 20_000
 LARGEST_BYTES = 1 << 30  # VGGish, the largest, has 289 MB
 
@@ -30,11 +30,11 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Release:
-    """The names of a model's files of weights, and where their authors publish them."""
+    """A model's weight files, and where their authors publish them."""
 
     model: str  # its name in build_tagger
     files: tuple[str, ...]  # looked for in the cache folder, in this order
-    sources: tuple[str, ...]  # for people to read; nothing is downloaded from them
+    sources: tuple[str, ...]  # shown in messages only; nothing is downloaded from them
 
 
 def cache_folder() -> Path:
@@ -44,7 +44,7 @@ def cache_folder() -> Path:
 
 
 def check_weights(weights: str) -> None:
-    """Refuse a path without a file, and a URL that cannot be downloaded; its secrets are not shown."""
+    """Refuse missing files and unsupported URLs, without showing a URL's secrets."""
     url = urlsplit(weights)
     if not is_url(weights):
         if not os.path.isfile(os.path.expanduser(weights)):
@@ -57,9 +57,9 @@ def check_weights(weights: str) -> None:
 
 
 def find_weights(weights: str | None, release: Release) -> Path:
-    """The file that the user names by path or URL, or the one in the cache folder.
+    """The file given by path or URL, or the default one in the cache folder.
 
-    A URL is downloaded once, to a file in the cache folder that is no default. Remove it to download again.
+    A URL is downloaded once, to a separate file in the cache folder. Remove that file to download again.
     """
     if weights is None:
         folder = cache_folder()
@@ -84,7 +84,7 @@ def find_weights(weights: str | None, release: Release) -> Path:
 
 
 def is_here(weights: str, release: Release) -> bool:
-    """True for weights that are read without a download: a path, or a URL that was downloaded before."""
+    """Whether weights are available without a download: a path, or a URL that was downloaded before."""
     return not is_remote(weights) or locate_weights(weights, release).is_file()
 
 
@@ -102,7 +102,7 @@ def locate_weights(weights: str, release: Release) -> Path:
 
 
 def without_secrets(url: str) -> str:
-    """A URL as it may be shown and stored: no user, no password, no query.
+    """A URL without user, password and query, which may be shown and stored.
 
     >>> without_secrets("https://user:word@example.org/yamnet.h5?signature=abc")
     'https://example.org/yamnet.h5'
@@ -112,9 +112,9 @@ def without_secrets(url: str) -> str:
 
 
 def download(url: str, path: Path) -> None:
-    """Write `path` whole or not at all, with limits on time and size that hold whatever the server does."""
+    """Download to `path` atomically, with limits on time and size."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    seconds = TIMEOUT_SECONDS + PATIENCE_SECONDS  # urllib's timeout starts anew with each byte of the headers
+    seconds = TIMEOUT_SECONDS + PATIENCE_SECONDS  # urllib's timeout restarts with each byte of the headers
     with (
         call_with_deadline(lambda: urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS), seconds) as response,
         TemporaryDirectory(dir=path.parent) as folder,
@@ -122,12 +122,12 @@ def download(url: str, path: Path) -> None:
     ):
         size = copy_body(response, file)
         length = response.headers.get("Content-Length")
-        if length is not None and int(length) != size:  # urllib takes a lost connection for the end
-            raise OSError(f"{size} bytes came of {length}")
+        if length is not None and int(length) != size:  # urllib ignores a lost connection
+            raise OSError(f"received only {size} bytes of {length}")
 
 
 def call_with_deadline(function: Callable[[], Result], seconds: float) -> Result:
-    """The function's result. It runs in a thread: a request's own timeout does not cover all of it."""
+    """Call the function in a thread, with a time limit: a request's own timeout does not cover everything."""
     result: Future[Result] = Future()
 
     def run() -> None:
@@ -143,21 +143,21 @@ def call_with_deadline(function: Callable[[], Result], seconds: float) -> Result
 
 
 def copy_body(response: HTTPResponse, file: BinaryIO) -> int:
-    """How many bytes were copied. Raises where the server is too slow or does not stop."""
+    """Copy a download and return its size. Raises if it is too slow or too large."""
     started = time.monotonic()
     size = 0
-    while block := response.read1(1 << 16):  # `read` would wait for all of them
+    while block := response.read1(1 << 16):  # `read` would wait for the full size
         size += file.write(block)
         seconds = time.monotonic() - started
         if size > LARGEST_BYTES:
-            raise OSError(f"it has more than {LARGEST_BYTES} bytes, and no weights are as large")
+            raise OSError(f"it has more than {LARGEST_BYTES} bytes, and weights are smaller")
         if seconds > PATIENCE_SECONDS and size < seconds * LEAST_BYTES_A_SECOND:
-            raise OSError(f"only {size / seconds:.0f} bytes a second came, fewer than {LEAST_BYTES_A_SECOND}")
+            raise OSError(f"only {size / seconds:.0f} bytes a second, fewer than {LEAST_BYTES_A_SECOND}")
     return size
 
 
 def digest_file(path: str) -> str:
-    """The digest of a file's whole content, read once for each size and modification time."""
+    """The digest of a file's content, cached by size and modification time."""
     info = os.stat(path)
     return _digest_content(path, info.st_size, info.st_mtime_ns, info.st_ino)
 

@@ -1,12 +1,12 @@
-"""Pictures of a tagged dataset: its most frequent tags, and one clip over time.
+"""Plots of a tagged dataset: its most frequent tags, and one clip over time.
 
     from hf_audio_tagger.plot import plot_tags, plot_timeline
 
     plot_tags(ds).savefig("tags.png")
     plot_timeline(ds.cast_column("video", Video(decode=False))[0])  # a notebook shows it
 
-Both return a matplotlib `Figure` that is made without pyplot: no global state changes, and a figure that is
-no longer used does not stay in memory.
+Both return a matplotlib `Figure` that is created without pyplot: no global state changes, and unused figures
+are garbage-collected.
 """
 
 try:

@@ -1,4 +1,4 @@
-"""What the pictures share: colours by top category, their legend, and how a notebook shows them."""
+"""Shared by the plots: colours by top category, their legend, and display in notebooks."""
 
 import textwrap
 from collections.abc import Collection
@@ -31,7 +31,7 @@ LEGEND_COLUMNS = 3  # as many as fit with the longest names
 
 
 class Picture(Figure):
-    """A Figure that a notebook shows by itself, whether or not pyplot was imported there."""
+    """A Figure that notebooks display without pyplot."""
 
     def _repr_png_(self) -> bytes:
         file = BytesIO()
@@ -55,13 +55,13 @@ def wrap_label(label: str) -> str:
 
 
 def measure_rows(labels: Collection[str], rows: float) -> float:
-    """The height in inches of rows with these labels."""
+    """The total height in inches of rows with these labels."""
     lines = max((wrap_label(label).count("\n") + 1 for label in labels), default=1)
     return 0.2 + max(1, rows) * max(ROW_INCHES, LINE_INCHES * lines)
 
 
 def draw_legend(figure: Figure, colours: Collection[str]) -> None:
-    """The categories with these colours, below the axes. Nothing where no label is AudioSet's."""
+    """Add a legend of these categories below the axes, if any label is AudioSet's."""
     shown = {name: colour for name, colour in CATEGORY_COLOURS.items() if colour in colours}
     if shown.keys() - {NOT_AUDIOSET}:
         patches = [Patch(color=colour, label=name) for name, colour in shown.items()]

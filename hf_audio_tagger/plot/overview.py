@@ -1,8 +1,7 @@
 """A whole clip in a bounded number of columns: its envelope and its log-mel.
 
-The clip is read once, some seconds at a time. A column begins as one frame of 10 ms; whenever all columns are
-used, pairs of them are merged and each lasts twice as long. So the length need not be known in advance, and
-an hour takes no more memory than a minute.
+The clip is streamed once. A column initially is one frame of 10 ms; when all columns are used, pairs are
+merged, which doubles their duration. The length need not be known in advance and does not affect memory.
 """
 
 from dataclasses import dataclass
@@ -36,7 +35,7 @@ class Overview:
     mel_db: np.ndarray  # (columns, bands): mean power; without a whole frame, that of the column before
 
     def band_at(self, hz: float) -> float:
-        """The position of a frequency among the bands, of which the first spans from 0 to 1."""
+        """The position of a frequency on an axis of bands, where the first band spans 0 to 1."""
         low, high, mel = 1127 * np.log1p(np.array([LOWEST_HZ, RATE_HZ / 2, hz]) / 700)  # Kaldi's scale
         # Triangles overlap by half: the centre of band i lies i + 1 steps above the lowest frequency.
         return float((mel - low) / (high - low) * (BANDS + 1) - 0.5)
@@ -52,20 +51,20 @@ def read_overview(sound: Sound, name: str) -> Overview:
         np.maximum: np.float32(-np.inf),
         np.add: np.zeros(BANDS + 1),
     }
-    # The lowest and highest samples, and the sum of the frames' power with their number in the last place.
+    # Minimum and maximum sample, and the sum of the frames' power, followed by the number of frames.
     columns = {ufunc: np.array([value] * MOST_COLUMNS) for ufunc, value in empty.items()}
-    total = framed = 0  # samples that were read, and where in them the next frame begins
-    pending = np.zeros(0, np.float32)  # the samples from there on
+    total = framed = 0  # samples read so far, and the start of the next frame
+    pending = np.zeros(0, np.float32)  # samples from the next frame on
 
     def add_values(ufunc: np.ufunc, starts: np.ndarray, values: np.ndarray) -> None:
-        """Combine each value with the column that its start lies in."""
+        """Combine each value with the column that contains its start."""
         places = starts // width
         firsts = np.flatnonzero(np.diff(places, prepend=-1))
         old = columns[ufunc][places[firsts]]
         columns[ufunc][places[firsts]] = ufunc(old, ufunc.reduceat(values, firsts, axis=0))
 
     def add_frames(samples: np.ndarray) -> int:
-        """Add the whole frames of these samples; returns by how many samples they advance."""
+        """Add the whole frames of these samples; returns the number of samples consumed."""
         if count := bank.count_frames(len(samples)):
             with torch.inference_mode():
                 power = bank.log_mel(torch.from_numpy(samples)[None])[0].double().exp().numpy()

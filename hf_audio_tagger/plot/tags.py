@@ -61,7 +61,7 @@ def read_facts(ds: Any, column: str) -> TagFacts:
     """The facts of a dataset's tags, or of lists of tags. No other column of a dataset is read."""
     if isinstance(ds, Mapping):
         splits = " or ".join(f"ds[{name!r}]" for name in ds)
-        raise SettingsError(f"plot_tags draws one split, not a dict of them: pass {splits or 'a Dataset'}.")
+        raise SettingsError(f"plot_tags draws one split, not a DatasetDict: pass {splits or 'a Dataset'}.")
     if isinstance(ds, Dataset):
         return count_tags(ds, column)
     if isinstance(ds, IterableDataset):
@@ -74,7 +74,7 @@ def read_facts(ds: Any, column: str) -> TagFacts:
 
 
 def describe_tags(tags: list[tuple[str, int]], shown: int) -> str:
-    """The title: how many tags there are, and what is left out."""
+    """The title, with the number of tags and of those not shown."""
     plural = "" if len(tags) == 1 else "s"
     if shown == len(tags):
         return f"{len(tags):,} tag{plural}" if tags else "No tags"

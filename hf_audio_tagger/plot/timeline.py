@@ -36,7 +36,7 @@ RANGE_DB = 80.0
 TICKS_HZ = (100, 500, 1000, 2000, 4000, 8000)
 
 LEAST_GAP = 0.01  # of the clip: shorter gaps are not marked
-LEAST_TEXT = 0.05  # of the clip: shorter segments have no room for their score
+LEAST_TEXT = 0.05  # of the clip: shorter segments are too narrow for a score
 FINE_TICK_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 WHOLE_TICK_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 36_000)
 MOST_TICKS = 12
@@ -54,8 +54,8 @@ def plot_timeline(
     """Waveform, log-mel and labels of one clip over one axis of time.
 
     `tagged` is a row of a dataset that was mapped with `segments=True`; or any row or media (path, URL,
-    bytes, samples) together with a `tagger`, which then classifies the clip, all of it unless its `windows`
-    say otherwise. `video` is the index of the video in a row with several. Columns are named as in
+    bytes, samples) together with a `tagger`, which then classifies the whole clip, or the windows in its
+    settings. `video` is the index of the video in a row with several. Columns are named as in
     `build_tagger`. A clip of any length takes little memory.
 
     `ds[0]` makes `datasets` decode a `Video()` or `Audio()` column, which needs FFmpeg's libraries on the
@@ -101,7 +101,7 @@ def plot_timeline(
 
 
 def find_clip(tagged: Any, video: int, column: str | None, segments_name: str) -> tuple[Any, Segments | None]:
-    """The video, as its cell holds it, and its recorded segments, or None."""
+    """The video's value in its cell, and its recorded segments or None."""
     if hasattr(tagged, "select_columns"):
         raise SettingsError(
             "plot_timeline draws one clip, not a dataset: pass a row of it, as in ds[0], or in "
@@ -117,7 +117,7 @@ def find_clip(tagged: Any, video: int, column: str | None, segments_name: str) -
 
 
 def make_lanes(segments: Segments) -> list[Lane]:
-    """A lane for each label, in order of appearance. Of too many, the shortest share the last lane."""
+    """A lane for each label, in order of appearance. The shortest ones may share the last lane."""
     by_label: dict[str, list[Mapping[str, Any]]] = {}
     for segment in segments:
         by_label.setdefault(segment["label"], []).append(segment)

@@ -1,8 +1,8 @@
-"""Data-Juicer recipes: `run_recipe("recipe.yaml")` does what `dj-process --config recipe.yaml` does.
+"""Data-Juicer recipes: `run_recipe("recipe.yaml")` replaces `dj-process --config recipe.yaml`.
 
     recipe.py ──▶ samples.py ──▶ run.py, with operators/ ──▶ export.py
 
-Only the operators in `operators.OPERATORS` are known, and only the options of `recipe.Recipe` are read.
+Only the operators in `operators.OPERATORS` and the options of `recipe.Recipe` are supported.
 """
 
 from .export import Failure

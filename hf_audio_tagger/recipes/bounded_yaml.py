@@ -1,6 +1,6 @@
 """Limits for YAML and JSON from untrusted files.
 
-An alias counts as all that it stands for: a few bytes of nested aliases can expand to gigabytes when they are
+Aliases count with their expanded size: a few bytes of nested aliases can expand to gigabytes when they are
 read, merged into a mapping or shown in an error.
 """
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-MAX_BYTES = 1 << 19  # Data-Juicer's own recipe of all operators has a tenth of it
+MAX_BYTES = 1 << 19  # ten times the size of Data-Juicer's recipe of all operators
 MAX_NODES = 10_000  # keys, values, lists and mappings, aliases expanded
 MAX_CHARACTERS = 1 << 20
 MAX_DEPTH = 50
@@ -29,7 +29,7 @@ class BoundedLoader(yaml.SafeLoader):
         check_limit("levels", self.depth, MAX_DEPTH)
         node = super().compose_node(parent, index)
         self.depth -= 1
-        assert node is not None  # here is the start of a node
+        assert node is not None  # this event starts a node
         if not is_alias:
             self.nodes += 1
             self.characters += len(node.value) if isinstance(node, yaml.ScalarNode) else 0

@@ -1,8 +1,7 @@
-"""The files that a recipe's run leaves, as Data-Juicer lays them out.
+"""Writes the output files of a recipe in Data-Juicer's layout.
 
-`res.jsonl` has the samples, without META and STATS unless they are to be kept; `res_stats.jsonl` beside it
-has only these, line for line for the same samples. `res_failed.jsonl`, which Data-Juicer does not have, lists
-the media that could not be read.
+`res.jsonl` has the samples, without META and STATS unless the recipe keeps them. `res_stats.jsonl` has only
+these two, in the same order. `res_failed.jsonl`, which Data-Juicer does not write, lists unreadable media.
 """
 
 import json
@@ -27,15 +26,15 @@ ROWS_AT_A_TIME = 1000
 class Failure:
     """A medium that could not be read. Its sample is kept."""
 
-    sample: int  # its number from 0: the line in the export, where no filter drops samples
+    sample: int  # index from 0; the line in the export if no filter drops samples
     media: str
     reason: str
 
 
 def export(samples: Dataset, path: Path, keep_stats: bool, failures: Sequence[Failure]) -> list[Path]:
-    """Write temporary files, then put all in place: a full disk leaves no part of an export.
+    """Write temporary files, then rename all: a full disk leaves no partial export.
 
-    The samples' file comes last: where it is new, the others are too.
+    The samples file is renamed last, so if it is new, the others are too.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _, stats_path, failed_path = output_paths(path)
@@ -47,7 +46,7 @@ def export(samples: Dataset, path: Path, keep_stats: bool, failures: Sequence[Fa
     if failures:
         writers[failed_path] = lambda file: write_lines(map(vars, failures), file)
     writers[path] = lambda file: WRITERS[path.suffix.lower()](result, file)
-    with ExitStack() as stack:  # it renames them in the reverse order
+    with ExitStack() as stack:  # files are renamed in reverse order
         files = {output: stack.enter_context(open_atomic(output)) for output in reversed(writers)}
         for output, write in writers.items():
             write(files[output])

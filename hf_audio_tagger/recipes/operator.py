@@ -34,7 +34,7 @@ class SampleResult:
 
     fields: Mapping[str, Any]  # for its META or STATS
     outcomes: Sequence[str] = ()  # of `Operator.outcomes`, those to count
-    failures: Sequence[tuple[str, str]] = ()  # the media that could not be read, and why
+    failures: Sequence[tuple[str, str]] = ()  # unreadable media, with reasons
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Operator(ABC):
     """A step of a recipe. The fields made by `option` are its options."""
 
     name: ClassVar[str]  # in recipes
-    column: ClassVar[str]  # that its results are merged into
+    column: ClassVar[str]  # into which its results are merged
     outcomes: ClassVar[tuple[str, ...]] = ()  # what is counted, in the order of the summary
 
     @property
@@ -52,14 +52,14 @@ class Operator(ABC):
 
     @abstractmethod
     def process(self, batch: Batch, existing: Fields) -> list[SampleResult]:
-        """A result for each sample of a batch. `existing` is what META or STATS has for them."""
+        """One result per sample of a batch. `existing` has their values of META or STATS."""
 
     @classmethod
     def from_options(cls, given: Mapping[str, Any], recipe: Recipe, note: Note) -> Self:
-        """The operator with the options of its step. Where the recipe has a key of an option's name
-        (`video_key`, `skip_op_error`), that is the default.
+        """Build the operator from its step. Keys of the recipe with the name of an option (`video_key`,
+        `skip_op_error`) are its default.
 
-        Of other options, those that Data-Juicer knows for all operators are ignored with a note.
+        Unsupported options that all Data-Juicer operators have are ignored with a note.
         """
         known = find_options(cls)
         for name in given:
@@ -90,7 +90,7 @@ class Filter(Operator):
 
     min_closed_interval: bool = option(True, read_flag)
     max_closed_interval: bool = option(True, read_flag)
-    reversed_range: bool = option(False, read_flag)  # keep what lies outside
+    reversed_range: bool = option(False, read_flag)  # keep samples outside the limits
 
     @property
     @abstractmethod
@@ -102,7 +102,7 @@ class Filter(Operator):
 
     @abstractmethod
     def compute_stat(self, cell: Any) -> Any:
-        """The stat of one sample, from its cell in the input column; None where there is no such column."""
+        """The stat of one sample, from its cell in the input column; None if the column does not exist."""
 
     def process(self, batch: Batch, existing: Fields) -> list[SampleResult]:
         stats = [fields.get(self.stat) for fields in existing]
@@ -113,9 +113,9 @@ class Filter(Operator):
         ]
 
     def keeps(self, stat: Any) -> bool:
-        """Whether a sample with this stat stays."""
+        """Whether to keep a sample with this stat."""
         low, high = self.limits
-        # Data-Juicer flips the ends of a reversed range too, so that a closed end is still kept.
+        # As in Data-Juicer, the closed ends of a reversed range are kept.
         min_closed = self.min_closed_interval != self.reversed_range
         max_closed = self.max_closed_interval != self.reversed_range
         is_above = stat >= low if min_closed else stat > low

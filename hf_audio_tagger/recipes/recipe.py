@@ -1,7 +1,7 @@
-"""A Data-Juicer recipe, read safely, with Data-Juicer's own defaults for the keys that it lacks.
+"""Reads Data-Juicer recipes safely, with Data-Juicer's defaults for missing keys.
 
-The options of recipes and operators are declared once, as fields of dataclasses, each with its default and
-what checks it: `min_loudness: float = option(-60.0, read_number)`. `parse_options` reads what is given.
+The options of recipes and operators are declared as fields of dataclasses, each with a default and a
+parser: `min_loudness: float = option(-60.0, read_number)`. `parse_options` reads the given values.
 """
 
 import json
@@ -18,8 +18,8 @@ from ..text import one_line
 from .bounded_yaml import MAX_BYTES, BoundedLoader, check_depth
 
 T = TypeVar("T")
-Read = Callable[[str, Any], Any]  # takes an option's name and what a recipe gives for it
-Note = Callable[[str], None]  # takes a line for the person who runs the recipe
+Read = Callable[[str, Any], Any]  # takes an option's name and its value in the recipe
+Note = Callable[[str], None]  # takes a message for the user
 
 DEFAULT_EXPORT = Path("./outputs/hello_world/hello_world.jsonl")
 EXPORT_SUFFIXES = (".jsonl", ".json", ".parquet")
@@ -43,7 +43,7 @@ def parse_options(declared: type, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def reader(expected: str, is_valid: Callable[[Any], bool]) -> Read:
-    """A `read` for values that are used as they are given."""
+    """A `read` that returns the value unchanged."""
 
     def read(name: str, value: Any) -> Any:
         if not is_valid(value):
@@ -65,7 +65,7 @@ read_number = reader("a number", is_number)
 
 @dataclass(frozen=True)
 class Step:
-    """One entry of the process list: an operator's name and what the recipe sets for it."""
+    """One entry of the process list: an operator's name and its options."""
 
     operator: str
     options: Mapping[str, Any]
@@ -105,23 +105,23 @@ def read_steps(name: str, value: Any) -> tuple[Step, ...]:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is followed of a recipe, under its own keys. The defaults are those of py-data-juicer 1.6.1."""
+    """The supported keys of a recipe, with the defaults of py-data-juicer 1.6.1."""
 
     dataset_path: str = field(metadata={"read": read_text})
     export_path: Path = option(DEFAULT_EXPORT, read_export_path)  # noqa: RUF009
     np: int = option(4, read_count)  # processes
-    text_keys: tuple[str, ...] | None = option(None, read_names)  # None: "text", where there is such a column
+    text_keys: tuple[str, ...] | None = option(None, read_names)  # None: "text", if that column exists
     image_key: str = option("images", read_text)
     audio_key: str = option("audios", read_text)
     video_key: str = option("videos", read_text)
     keep_stats_in_res_ds: bool = option(False, read_flag)
     skip_op_error: bool = option(True, read_flag)
     process: tuple[Step, ...] = option((), read_steps)
-    ignored: tuple[str, ...] = ()  # keys that the recipe has and nothing here reads
+    ignored: tuple[str, ...] = ()  # keys of the recipe that are not supported
 
 
 def read_recipe(path: str | Path) -> Recipe:
-    """Read a `.yaml`, `.yml` or `.json` recipe. Nothing in it is run, whatever its YAML tags say.
+    """Read a `.yaml`, `.yml` or `.json` recipe. YAML tags are never executed.
 
     >>> read_recipe("recipe.yaml").video_key  # doctest: +SKIP
     'videos'

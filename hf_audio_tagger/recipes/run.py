@@ -1,4 +1,4 @@
-"""The engine: samples go through the operators of a recipe; results are merged, counted and exported."""
+"""Runs the operators of a recipe on its samples; merges, counts and exports the results."""
 
 import logging
 import os
@@ -26,8 +26,8 @@ logger = logging.getLogger(__name__)
 BATCH_SAMPLES = 64
 
 # Columns that are removed before the export.
-NUMBER = "__hf_audio_tagger_number__"  # the sample's, from loading on: filters may drop samples before it
-OUTCOMES = "__hf_audio_tagger_outcomes__"  # of one operator, and so are the failures
+NUMBER = "__hf_audio_tagger_number__"  # index of the sample as loaded, before filters
+OUTCOMES = "__hf_audio_tagger_outcomes__"  # of one operator, like the failures
 FAILURES = "__hf_audio_tagger_failures__"
 RESULT_FEATURES = {
     OUTCOMES: List(Value("string")),
@@ -39,8 +39,8 @@ RESULT_FEATURES = {
 class Report:
     """The result of a run."""
 
-    samples: int  # that were exported
-    counts: dict[str, int]  # of what the operators did
+    samples: int  # exported samples
+    counts: dict[str, int]  # of the operators' outcomes
     failures: tuple[Failure, ...]
     written: tuple[Path, ...]
 
@@ -82,7 +82,7 @@ def run_recipe(
 
 
 def build_operators(recipe: Recipe, note: Note) -> list[Operator]:
-    """The recipe's operators, their options checked. Unknown ones are all named at once."""
+    """Build the recipe's operators and check their options. One error lists all unknown operators."""
     unknown = [step.operator for step in recipe.process if step.operator not in OPERATORS]
     if unknown:
         many, known = "s" * (len(unknown) > 1), ", ".join(sorted(OPERATORS))
@@ -103,7 +103,7 @@ def run_operator(
         batch_size=BATCH_SAMPLES,
         num_proc=processes if processes > 1 else None,
         features=merge_features(samples.features, operator),
-        load_from_cache_file=False,  # a video may have changed since, and what failed may be repaired
+        load_from_cache_file=False,  # videos may have changed, and failed ones may have been repaired
         desc=operator.name,
     )
     for row in samples.select_columns([NUMBER, *RESULT_FEATURES]):
@@ -119,7 +119,7 @@ def run_operator(
 
 
 def process_batch(operator: Operator, batch: Batch) -> dict[str, Any]:
-    """The batch's META or STATS with an operator's fields, and what is to be counted and listed."""
+    """The batch's META or STATS with an operator's fields, and the outcomes and failures."""
     column = operator.column
     existing = [fields or {} for fields in batch.get(column, [None] * len(batch[NUMBER]))]
     results = operator.process(batch, existing)
@@ -144,7 +144,7 @@ def merge_features(features: Features, operator: Operator) -> Features:
 
 @contextmanager
 def hidden_progress() -> Iterator[None]:
-    """Without the progress bars of reading and writing: only those of operators are shown."""
+    """Hide the progress bars of reading and writing, and show only those of operators."""
     are_disabled = are_progress_bars_disabled()
     disable_progress_bars()
     try:

@@ -34,12 +34,12 @@ def load_samples(recipe: Recipe, note: Note) -> Dataset:
         tables = [load_table(files, folders, media_columns(recipe)) for files, folders in groups]
         samples = concatenate(recipe.dataset_path, tables)
     except SourceError as error:
-        raise TaggerError(str(error)) from error  # what is wrong is the samples, not a setting
+        raise TaggerError(str(error)) from error  # a fault of the samples, not of a setting
     return drop_null_texts(samples, recipe.text_keys, note)
 
 
 def find_inputs(recipe: Recipe) -> list[Path]:
-    """The files and folders that the recipe names, and every file of samples in these."""
+    """The files and folders in `dataset_path`, and every samples file in them."""
     sources = find_sources(recipe.dataset_path)
     return [*sources, *(file for source in sources for files, _ in group_files(source) for file in files)]
 
@@ -73,9 +73,9 @@ def find_sources(dataset_path: str) -> list[Path]:
 def group_files(source: Path) -> list[tuple[list[Path], tuple[Path, ...]]]:
     """Files to read together, with the folders that their relative paths may start from.
 
-    A path starts from the folder of the file that names it. Data-Juicer takes the dataset's folder for
-    files in its subfolders too, so that comes second. Of a folder, the files of its most frequent format
-    are read, as Data-Juicer picks them.
+    Paths are relative to the folder of their file. Data-Juicer uses the dataset's folder for files in
+    subfolders too, so that is tried second. As in Data-Juicer, only the files of a folder's most frequent
+    format are read.
     """
     if source.is_file():
         if find_reader(source) is None:
@@ -84,7 +84,7 @@ def group_files(source: Path) -> list[tuple[list[Path], tuple[Path, ...]]]:
     readers = {path: find_reader(path) for path in sorted(source.rglob("*")) if path.is_file()}
     counts = Counter(reader for reader in readers.values() if reader is not None)
     if not counts:
-        raise SettingsError(f"{source}: it has no file of samples ({SUFFIXES}).")
+        raise SettingsError(f"{source}: it has no samples file ({SUFFIXES}).")
     [(most_frequent, _)] = counts.most_common(1)
     by_folder: dict[Path, list[Path]] = {}
     for path, reader in readers.items():
@@ -113,7 +113,7 @@ def load_table(files: Sequence[Path], folders: tuple[Path, ...], columns: Iterab
         batched=True,
         input_columns=columns,
         features=samples.features,
-        load_from_cache_file=False,  # which folder it is depends on the files that exist now
+        load_from_cache_file=False,  # the choice depends on the files that exist now
     )
 
 

@@ -1,1 +1,1 @@
-"""Facts of a tagged dataset, and what shows them: a summary, a dataset card."""
+"""Statistics of a tagged dataset, shown as a summary and a dataset card."""

@@ -1,8 +1,7 @@
-"""The dataset card: one section that says how the tags were made; the rest of the card is kept.
+"""The dataset card: one section describes how the tags were made; the rest of the card is kept.
 
-Pure: text in, text out. Secrets and paths of this machine (the token, signed URLs, folders) are left out.
-Names and tags come from data that others made: nothing in them may end a table's cell, begin a section or
-hide what follows.
+All functions are pure. Secrets and local paths (the token, signed URLs, folders) are left out. Names and tags
+are untrusted and are escaped, so that they cannot break a table or the structure of the card.
 """
 
 import json
@@ -29,7 +28,7 @@ BOUNDS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")  
 
 @dataclass(frozen=True)
 class PushedDataset:
-    """What the card says of a dataset that was pushed."""
+    """The facts that the card shows of a pushed dataset."""
 
     repo_id: str
     config_name: str
@@ -40,7 +39,7 @@ class PushedDataset:
     added_columns: tuple[str, ...]
     facts: Mapping[str, TagFacts]  # by split
     media: str  # "embedded", "by path" or "left out"
-    records: Sequence[TaggerRecord | None] = ()  # of the tags, as far as it is known
+    records: Sequence[TaggerRecord | None] = ()  # of the tags, as far as known
 
 
 def update_card(card: str, pushed: PushedDataset) -> str:
@@ -53,7 +52,7 @@ def update_card(card: str, pushed: PushedDataset) -> str:
         present = metadata.get(name)
         values = [present] if isinstance(present, str) else list(present or [])
         metadata[name] = values + [value for value in added if value not in values]
-    configs = dict(metadata.get(KEY) or {})  # who made the tags, as other programs read it
+    configs = dict(metadata.get(KEY) or {})  # provenance of the tags, machine-readable
     before = {} if pushed.split is None else configs.get(pushed.config_name) or {}
     configs[pushed.config_name] = {
         **{split: made for split, made in before.items() if split not in pushed.facts},
@@ -70,7 +69,7 @@ def update_card(card: str, pushed: PushedDataset) -> str:
 
 
 def replace_section(text: str, config_name: str, section: str, line_break: str = "\n") -> str:
-    """The text with the section between its two markers; what stands outside of them is kept.
+    """The text with the section between its two markers; the rest is kept.
 
     >>> print(replace_section("About.", "default", "12 tags"))
     About.
@@ -83,7 +82,7 @@ def replace_section(text: str, config_name: str, section: str, line_break: str =
     begin = f"<!-- hf-audio-tagger: begin {config_name} (the next push replaces this section) -->"
     end = f"<!-- hf-audio-tagger: end {config_name} -->"
     block = f"{begin}\n{section}\n{end}".replace("\n", line_break)
-    # A begin without an end, left by an edit, must not take the text up to the next section with it.
+    # A begin marker without an end, left by an edit, must not remove the text up to the next section.
     old = re.compile(f"{re.escape(begin)}(?:(?!{re.escape(begin)}).)*?{re.escape(end)}", re.DOTALL)
     if old.search(text):
         return old.sub(lambda _: block, text, count=1)
@@ -140,7 +139,7 @@ def format_python(value: Any) -> str:
 
 
 def size_category(rows: int) -> str:
-    """The Hub's word for a number of rows.
+    """The Hub's size category for a number of rows.
 
     >>> size_category(999), size_category(1_000), size_category(5_000_000)
     ('n<1K', '1K<n<10K', '1M<n<10M')

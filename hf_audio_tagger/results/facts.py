@@ -1,6 +1,6 @@
-"""Facts of a column of tags: counted here, once, for the summary, the card and the pictures.
+"""Statistics of a column of tags, for the summary, the card and the plots.
 
-They are counted over Arrow tables, some rows at a time. Only the columns of tags and of errors are read.
+They are counted in batches of Arrow rows. Only the columns of tags and errors are read.
 """
 
 from collections import Counter
@@ -23,10 +23,10 @@ ROWS_AT_ONCE = 10_000
 
 @dataclass(frozen=True)
 class TagFacts:
-    """Counts of rows and of their videos. Add those of parts to get those of the whole.
+    """Counts of rows and of their videos. The facts of parts can be added.
 
-    A row is one of: tagged, empty (nothing but videos without an audio stream), without videos, or failed
-    (an error is recorded for one of its videos).
+    A row is tagged, empty (only videos without an audio stream), without videos, or failed (an error is
+    recorded for one of its videos).
     """
 
     rows: int = 0
@@ -53,7 +53,7 @@ class TagFacts:
         return self.videos - self.empty_videos - self.tags[None]
 
     def most_frequent(self, count: int | None = None) -> list[tuple[str, int]]:
-        """The tags of sounds, the most frequent first; those as frequent as another in order of names."""
+        """The tags of sounds, by decreasing frequency, then by name."""
         sounds = [(tag, times) for tag, times in self.tags.items() if tag is not None and tag != EMPTY]
         return sorted(sounds, key=lambda one: (-one[1], one[0]))[:count]
 
@@ -63,7 +63,7 @@ class TagFacts:
 
 @dataclass(frozen=True)
 class Summary:
-    """Counts of rows. Each is tagged, EMPTY (nothing but clips without sound), without videos, or failed."""
+    """Counts of rows. Each is tagged, EMPTY (only clips without sound), without videos, or failed."""
 
     dest: str
     rows: int
@@ -76,8 +76,8 @@ class Summary:
     clips_per_second: float  # in this run, from its first row to its last
     most_frequent: tuple[tuple[str, int], ...]  # tags of videos, without EMPTY
     failures: str | None  # the file that lists them
-    kept: int = 0  # rows, counted above too, that came with their tags and keep them
-    notes: tuple[str, ...] = ()  # what a person should know, a line each
+    kept: int = 0  # rows, also counted above, whose existing tags are kept
+    notes: tuple[str, ...] = ()  # for the user, one line each
 
     def as_dict(self) -> dict[str, Any]:
         """For `json.dumps`."""
@@ -98,13 +98,13 @@ def count_tags(ds: Dataset, column: str) -> TagFacts:
 
 
 def count_lists(rows: Iterable[Any], column: str) -> TagFacts:
-    """The facts of tags that are lists of Python, one a row; the column's name is for errors."""
+    """The facts of Python lists of tags, one per row. The column's name is used in errors."""
     rows, facts = iter(rows), TagFacts()
     while part := list(islice(rows, ROWS_AT_ONCE)):
         try:
             cells = pa.array(part)
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise ColumnError(f"These are no lists of tags, such as [['Music'], []]: {error}.") from error
+            raise ColumnError(f"Expected lists of tags, such as [['Music'], []]: {error}.") from error
         facts += count_table(pa.table({column: cells}), column)
     return facts
 
@@ -134,7 +134,7 @@ def count_table(table: pa.Table, column: str) -> TagFacts:
 
 
 def flatten_tags(table: pa.Table, column: str) -> tuple[pa.Array, np.ndarray]:
-    """All tags of a column, and the row that each is in. Columns of `roll_up` have lists within lists."""
+    """All tags of a column, and the row of each. Columns of `roll_up` have nested lists."""
     cells = table[column].combine_chunks()
     if pa.types.is_null(cells.type):  # no row was ever tagged
         cells = pa.nulls(len(cells), pa.list_(pa.string()))
@@ -151,7 +151,7 @@ def flatten_tags(table: pa.Table, column: str) -> tuple[pa.Array, np.ndarray]:
 
 
 def find_failures(table: pa.Table, errors: str, media: str, first_row: int = 0) -> Iterator[dict[str, Any]]:
-    """Each video with an error. `media` is the column with its path, which the table may lack."""
+    """Yield each video with an error. `media` is the column of its path, which need not exist."""
     cells = table[media].to_pylist() if media in table.column_names else [None] * len(table)
     for row, (cell, row_errors) in enumerate(zip(cells, table[errors].to_pylist(), strict=True), first_row):
         for video, error in enumerate(row_errors or []):

@@ -1,10 +1,9 @@
-"""SOURCE → rows: what a person names, opened as one dataset whose media are not decoded here.
+"""Sources of rows: `open_source` opens paths, Hub ids and datasets without decoding their media.
 
 source = open_source("clips/")  # or rows.jsonl, "parts/*.parquet", a save_to_disk folder, "user/name"
 source.rows(0, 100)             # an Arrow table, cells as they are stored
 
-A kind of source is a file with a function that opens it, or returns None for other kinds, and a line in
-`OPENERS`.
+A kind of source is a file with an opener, which returns None for other kinds, and an entry in `OPENERS`.
 """
 
 import os
@@ -41,9 +40,8 @@ def open_source(
         split: of a Hub dataset or a saved DatasetDict; needed where there are several.
         streaming: of a Hub dataset or data files: read rows as they come, with no copy on this disk.
         token: for private or gated datasets.
-        follow_links: of a folder of media, also read links to files and folders outside of it. Without, such
-            files are rows that fail, and such folders are skipped: a folder from elsewhere could have any
-            file of this machine pushed.
+        follow_links: also follow links out of a media folder. Otherwise such files are recorded as failed and
+            such folders are skipped: links in an untrusted folder could publish any file of this machine.
 
     >>> open_source("clips/").row_count  # doctest: +SKIP
     1234

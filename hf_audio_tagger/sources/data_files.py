@@ -15,7 +15,7 @@ from ..text import one_line
 from .source import Source, SourceError, SourceRequest, check_utf8_names
 from .streams import ensure_features
 
-BUILDERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}  # of datasets
+BUILDERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}  # of `datasets`
 KINDS = (
     "a folder of media, a .jsonl, .json, .csv or .parquet file or a glob of them in quotes, "
     "a folder written by save_to_disk, or a dataset on the Hub (user/name)"
@@ -31,7 +31,7 @@ def find_data_files(path: Path) -> list[Path]:
 
 
 def open_data_files(request: SourceRequest) -> Source | None:
-    """Rows of data files. Those of one folder are read together, as their relative paths start there."""
+    """Open data files. Files of one folder are loaded together, since relative paths start there."""
     files = find_data_files(request.path)
     if not files:
         return None
@@ -59,14 +59,14 @@ def open_data_files(request: SourceRequest) -> Source | None:
 
 
 def load_files(builder: str, files: Sequence[Path], *, streaming: bool = False, **options: Any) -> Any:
-    """Rows of files as a Dataset, which `datasets` copies into its cache, or as a stream."""
+    """Load files as a Dataset, which `datasets` copies into its cache, or as a stream."""
     paths = [glob.escape(str(file.absolute())) for file in files]
     shown = str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
     try:
         data_files = {"train": paths}
         loaded = load_dataset(builder, data_files=data_files, split="train", streaming=streaming, **options)
         if isinstance(loaded, Dataset):
-            loaded.data.table.validate(full=True)  # else text that is not UTF-8 ends the run at its row
+            loaded.data.table.validate(full=True)  # otherwise text that is not UTF-8 would stop the run later
         return loaded
     except Exception as error:  # pandas, pyarrow and datasets each have their own
         if "corresponds to no data" in str(error):

@@ -1,6 +1,6 @@
 """A folder of media as rows: its files, or the rows of its metadata files, as VideoFolder reads these.
 
-Rows have names of files that a dataset can hold. Files that must not be read are refused with a reason.
+File names that are not UTF-8 are escaped. Files that must not be read are refused with a reason.
 """
 
 import os
@@ -30,27 +30,27 @@ Refused = dict[int, dict[int, UnreadableMedia]]
 
 @dataclass(frozen=True)
 class FolderFiles:
-    """What `list_files` found. A name is relative, with "/" between, and unique."""
+    """The result of `list_files`. Names are unique relative paths with "/" as separator."""
 
     top: str  # the folder's real path
     follows_links: bool
-    paths: Mapping[str, str]  # by name, in order: the relative path on the disk
-    notes: tuple[str, ...]  # on folders that were not entered
+    paths: Mapping[str, str]  # relative paths on disk by name, sorted
+    notes: tuple[str, ...]  # about skipped folders
 
     def find_refusal(self, name: str) -> str | None:
-        """Why a file must not be read, also one that is not among those found; None where it may be."""
+        """Why a file must not be read, which need not be in `paths`; None if it may be."""
         path = self.paths.get(name, name)
         if not is_utf8(path):
             return NOT_UTF8
         full = os.path.join(self.top, path)
-        may_leave = name not in self.paths or os.path.islink(full)  # found files are in no linked folder
+        may_leave = name not in self.paths or os.path.islink(full)  # no linked folders in `paths`
         if not self.follows_links and may_leave and not is_inside(full, self.top):
             return f"it is a link that leaves the folder; to read it: {FOLLOW}"
         return None
 
 
 def list_files(folder: Path, follow_links: bool) -> FolderFiles:
-    """All files below a folder, but hidden ones. Links to outside only with `follow_links`."""
+    """All files below a folder except hidden ones; links to the outside only with `follow_links`."""
     top = os.path.realpath(folder)
     seen = {top}
     found: list[str] = []
@@ -83,13 +83,13 @@ def drop_hidden(names: Iterable[str]) -> list[str]:
 
 
 def is_inside(path: str, top: str) -> bool:
-    """True where a path, all links resolved, is the folder or lies below it."""
+    """True if the resolved path is the folder or is below it."""
     real = os.path.realpath(path)
     return real == top or real.startswith(top.rstrip(os.sep) + os.sep)
 
 
 def is_new(path: str, top: str, seen: set[str]) -> bool:
-    """True for a folder that is entered for the first time. Links back into `top` are not, so loops end."""
+    """True if a folder was not visited yet. Links back into `top` count as visited, which prevents loops."""
     real = os.path.realpath(path)
     if real == path:
         return True
@@ -120,9 +120,9 @@ def name_files(paths: Sequence[str]) -> dict[str, str]:
 def open_media_folder(request: SourceRequest) -> Source | None:
     """A row for each media file, or for each row of its metadata files.
 
-    `file_name` is relative to the folder and joins the result with other tables; the media column holds
-    absolute paths, typed so that `load_dataset` opens them. A file that must not be read, or whose name no
-    dataset can hold, has a null there: no push embeds it.
+    `file_name` is relative to the folder, for joins with other tables. The media column has absolute paths
+    and the type that `load_dataset` would give it. Refused files and names that are not UTF-8 are null in it,
+    so that no push embeds them.
     """
     name, folder = request.name, request.path
     if not folder.is_dir():
@@ -137,7 +137,7 @@ def open_media_folder(request: SourceRequest) -> Source | None:
         suffix = next((one for one in BUILDERS if any(file.endswith(one) for file in files.paths)), None)
         pattern = Path(name) / "**" / f"*{suffix}"
         advice = f"To read its data files: '{pattern}', in quotes." if suffix else f"A source is {KINDS}."
-        problem = f"{name}: no media are in this folder or below it."
+        problem = f"{name}: this folder has no media files, nor do its subfolders."
         raise SourceError(" ".join([problem, *notes, advice]))
     if metadata:
         rows = concatenate(name, [read_metadata(folder, file, files) for file in metadata])
@@ -145,7 +145,7 @@ def open_media_folder(request: SourceRequest) -> Source | None:
         cells = rows[find_name_column(rows)]
         named = {name for cell in cells for name in (cell if isinstance(cell, list) else [cell])}
         if unnamed := len(set(media) - named):
-            notes = (*notes, f"{unnamed:,} media files are named in no metadata file and left out.")
+            notes = (*notes, f"{unnamed:,} media files are not listed in a metadata file and are left out.")
     else:
         rows, digests = Dataset.from_dict({"file_name": media}), media
     rows, refused = add_media_column(rows, folder, files)
@@ -169,7 +169,7 @@ def read_metadata(folder: Path, file: str, files: FolderFiles) -> Dataset:
             return name and posixpath.join(subfolder, name)
         inside = posixpath.normpath(name.replace("\\", "/"))
         if is_url(name) or os.path.isabs(name) or inside == ".." or inside.startswith("../"):
-            raise SourceError(f"{folder / file}: {name!r} does not lie beside or below its metadata file.")
+            raise SourceError(f"{folder / file}: {name!r} is not in the metadata file's folder or below it.")
         return posixpath.join(subfolder, inside)
 
     cells = [
@@ -189,9 +189,9 @@ def find_name_column(rows: Dataset, file: str = "metadata") -> str:
 
 
 def add_media_column(rows: Dataset, folder: Path, files: FolderFiles) -> tuple[Dataset, Refused]:
-    """The rows with absolute paths in `video`, or `audio` where some are no videos (`videos` for lists).
+    """The rows with absolute paths in `video`, or `audio` if some are not videos (`videos` for lists).
 
-    Files that must not be read have null there, and are returned by row and place.
+    Refused files are null there and are returned by row and index.
     """
     column = find_name_column(rows)
     is_list = column == "file_names"

@@ -57,13 +57,11 @@ class Source:
 
     name: str  # as given to `open_source`
     dataset: Dataset | IterableDataset
-    fingerprint: str  # of the rows; not of the place of their files
-    base_folders: tuple[
-        tuple[int, str], ...
-    ] = ()  # of relative paths, each with the first row that it is for
-    notes: tuple[str, ...] = ()  # for the person who runs it, a line each
-    refused: Mapping[int, Mapping[int, UnreadableMedia]] = field(default_factory=dict)  # by row, then place
-    provenance: Provenance = field(default_factory=dict)  # of the tags that the rows have
+    fingerprint: str  # of the rows, independent of their location
+    base_folders: tuple[tuple[int, str], ...] = ()  # of relative paths, each with its first row
+    notes: tuple[str, ...] = ()  # for the user, one line each
+    refused: Mapping[int, Mapping[int, UnreadableMedia]] = field(default_factory=dict)  # by row, then index
+    provenance: Provenance = field(default_factory=dict)  # of existing tags
 
     @property
     def is_stream(self) -> bool:
@@ -71,7 +69,7 @@ class Source:
 
     @property
     def row_count(self) -> int | None:
-        """The number of rows; None for a stream, whose end shows when it is read."""
+        """The number of rows; None for a stream."""
         return None if isinstance(self.dataset, IterableDataset) else len(self.dataset)
 
     @property
@@ -80,7 +78,7 @@ class Source:
         return self.dataset.features
 
     def rows(self, start: int, stop: int) -> pa.Table:
-        """Rows of a dataset that is no stream, as they are stored."""
+        """Rows of a dataset that is not a stream, as stored."""
         assert isinstance(self.dataset, Dataset)
         return self.dataset.with_format("arrow")[start : min(stop, len(self.dataset))]
 
@@ -92,7 +90,7 @@ class Source:
     def tagger_cells(self, cells: pa.ChunkedArray, first_row: int) -> pa.ChunkedArray:
         """Cells of the rows from `first_row` on, with absolute paths.
 
-        A clip that must not be read has the reason in its cell, which is then recorded as its error.
+        The cell of a refused clip has the reason, which is recorded as its error.
         """
         if not any(row in self.refused for row in range(first_row, first_row + len(cells))):
             return self.absolute_cells(cells, first_row)
@@ -120,7 +118,7 @@ class Source:
 
 
 class Stream:
-    """Rows as they come. `state` is the position behind the rows that were taken."""
+    """Reads a stream row by row. `state` is the position after the rows returned so far."""
 
     def __init__(self, dataset: IterableDataset, state: State | None) -> None:
         self.dataset = set_epoch(dataset.decode(False), dataset.epoch)
@@ -151,7 +149,7 @@ class Stream:
 
 
 def make_absolute(cell: Any, folder: str) -> Any:
-    """A cell whose relative paths start at a folder. URLs, absolute paths and names of bytes stay.
+    """Make the relative paths of a cell absolute. URLs, absolute paths and names of bytes are kept.
 
     >>> make_absolute(["a.mp4", {"path": "b.mp4", "bytes": None}, "https://x/c.mp4"], "/data")
     ['/data/a.mp4', {'path': '/data/b.mp4', 'bytes': None}, 'https://x/c.mp4']
@@ -168,7 +166,7 @@ def make_absolute(cell: Any, folder: str) -> Any:
 
 
 def check_utf8_names(*paths: Path) -> None:
-    """Refuse paths that neither the rows nor the record of a run could hold."""
+    """Refuse paths that cannot be stored in rows or in the records of a run."""
     for path in paths:
         if not is_utf8(str(path.absolute())):
             raise SourceError(f"{as_utf8(str(path.absolute()))}: {NOT_UTF8}.")

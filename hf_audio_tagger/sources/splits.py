@@ -1,4 +1,4 @@
-"""Datasets with splits, of which one is read: a folder that `save_to_disk` wrote, or a dataset on the Hub."""
+"""Datasets with splits: folders written by `save_to_disk`, and datasets on the Hub. One split is read."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,7 +52,7 @@ def open_hub(request: SourceRequest) -> Source | None:
             dataset = ensure_features(dataset)
             commit = (
                 HfApi(token=token).dataset_info(name).sha
-            )  # a resumed run sees that the rows are the same
+            )  # lets a resumed run check that the rows are the same
             fingerprint = digest_values(commit, config, split)
         else:
             fingerprint = get_fingerprint(dataset)
@@ -61,7 +61,7 @@ def open_hub(request: SourceRequest) -> Source | None:
     except Exception as error:  # of datasets, huggingface_hub, fsspec and their HTTP clients
         reason = one_line(error)
         raise SourceError(
-            f"{name}: it is no file here, and reading it from the Hub failed ({reason})."
+            f"{name}: it is not a local file, and reading it from the Hub failed ({reason})."
         ) from error
     base_folders = ((0, f"hf://datasets/{name}"),)
     provenance = read_hub_provenance(name, config, split, token)

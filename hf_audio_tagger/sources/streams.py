@@ -1,7 +1,7 @@
-"""Streams of `datasets`: their columns, their epoch, and a fingerprint by which a resumed run knows them.
+"""Streams of `datasets`: their columns, their epoch, and a fingerprint that resumed runs compare.
 
 `datasets` gives an `IterableDataset` no fingerprint, but its parts can be hashed: the files or the generator
-that the rows come from, with their arguments, and each step behind them. Where a part cannot be hashed, such
+of the rows, with their arguments, and each following step. Where a part cannot be hashed, such
 as a step that holds an open connection, the first rows are hashed instead.
 """
 
@@ -19,20 +19,20 @@ FIRST_ROWS = 8
 
 
 def ensure_features(stream: IterableDataset) -> IterableDataset:
-    """The stream with its columns; where its files do not name them, from its first rows."""
+    """The stream with known columns, inferred from the first rows if needed."""
     return stream if stream.features is not None else set_epoch(infer_features(stream), stream.epoch)
 
 
 def set_epoch(stream: IterableDataset, epoch: int) -> IterableDataset:
-    """A stream made from another, in that one's epoch: `datasets` drops it, and the order depends on it."""
+    """Copy the epoch to a derived stream: `datasets` drops it, and the row order depends on it."""
     stream.set_epoch(epoch)
     return stream
 
 
 def fingerprint_stream(stream: IterableDataset) -> str:
-    """Differs between streams whose rows differ, and is the same in every process.
+    """A fingerprint that differs if the rows differ, and is the same in every process.
 
-    As in the cache of `datasets`, an imported function counts by its name, one of the script by its code.
+    As in the cache of `datasets`, imported functions are hashed by name, functions of the script by code.
     """
     columns = repr(stream.features)
     identity: object

@@ -1,4 +1,4 @@
-"""How well a model names synthesized sounds that were encoded in a video and decoded."""
+"""Measures a model's accuracy on synthesized sounds after encoding in a video."""
 
 import io
 from collections import Counter
@@ -16,7 +16,7 @@ from hf_audio_tagger.demo.videos import write_video
 
 MODEL_RATE_HZ = 16_000
 WINDOW_SAMPLES = 163_840  # 10.24 s: 1024 frames of 10 ms
-FIRST_TEST_SEED = 1_000_000  # training stays below it
+FIRST_TEST_SEED = 1_000_000  # training seeds are lower
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Score:
-    """How many labels were right, and which were confused."""
+    """The number of correct labels, and the confusions."""
 
     right: int
     trials: int
@@ -42,7 +42,7 @@ class Score:
     def __str__(self) -> str:
         lines = [f"{self.right} of {self.trials} right ({self.accuracy:.1%})"]
         for (label, predicted), count in self.mistakes.most_common():
-            lines.append(f"  {label} taken for {predicted}: {count}")
+            lines.append(f"  {label} predicted as {predicted}: {count}")
         return "\n".join(lines)
 
 

@@ -44,7 +44,7 @@ WARMUP_STEPS = 100
 RATES_HZ = (16_000, 22_050, 32_000, 44_100, 44_100, 48_000, 48_000)
 SHARE_THROUGH_VIDEO = 0.6
 SHARE_LOW_PASS = 0.2
-LOW_PASS_HZ = (5_500.0, 8_000.0)  # as of encoders at low bit rates
+LOW_PASS_HZ = (5_500.0, 8_000.0)  # like encoders at low bit rates
 SHARE_FROM_START = 0.5  # of examples that keep the clip's first frames, with the codec's priming
 SHARE_WHOLE = 0.3  # of examples that are as long as the window
 SHARE_TWO_SOUNDS = 0.15
@@ -54,7 +54,7 @@ SHARE_TWO_SOUNDS = 0.15
 
 
 def low_pass(waveform: np.ndarray, rate_hz: int, cutoff_hz: float) -> np.ndarray:
-    """Remove all above the cutoff, as a lossy codec at a low bit rate does."""
+    """Remove frequencies above the cutoff, as lossy codecs do at low bit rates."""
     spectrum = np.fft.rfft(waveform)
     spectrum[np.fft.rfftfreq(len(waveform), 1 / rate_hz) > cutoff_hz] = 0
     return np.fft.irfft(spectrum, n=len(waveform)).astype(np.float32)
@@ -135,7 +135,7 @@ def batches(features: torch.Tensor, padding: float, steps: int) -> Iterator[Batc
 
 
 def new_model() -> ASTForAudioClassification:
-    """Under a million parameters; patches of 32 by 32 make 128 tokens of a window."""
+    """Under a million parameters; with patches of 32 x 32 a window has 128 tokens."""
     torch.manual_seed(SEED)
     config = ASTConfig(
         hidden_size=96,
@@ -233,12 +233,12 @@ def save(folder: Path, model: ASTForAudioClassification, extractor: ASTFeatureEx
     model.save_pretrained(folder)
     extractor.save_pretrained(folder)
     (folder / "README.md").write_text(card, encoding="utf-8")
-    # The weights are written for their owner alone; a package is read by everyone.
+    # The weights are written with mode 0600, but everyone must be able to read a package.
     (folder / "model.safetensors").chmod(0o644)
 
 
 def measure(model: ASTForAudioClassification, extractor: ASTFeatureExtractor, clips: int) -> dict[str, Score]:
-    """Scores on seeds that were not trained on, printed one after the other."""
+    """Compute and print scores on seeds outside the training set."""
     kinds = {
         "one sound, 2 to 12 s": single_trials(clips),
         "one sound, 10 s": single_trials(clips // 2, (10.0, 10.0), FIRST_TEST_SEED + 100_000),

@@ -16,7 +16,7 @@ from ..failures import describe_error, find_exhausted_resource
 
 @dataclass(frozen=True)
 class Decoder:
-    library: str  # that it needs, as it is imported
+    library: str  # the import name of the library that it needs
     install: str  # the command that installs it
     use: str  # why to install it
 
@@ -51,7 +51,7 @@ def unavailable_reason(name: str) -> str | None:
         load_decoder(name).import_library()
     except (ImportError, RuntimeError, OSError) as error:
         if find_exhausted_resource(error):
-            raise  # it does not concern the decoder, and would be cached
+            raise  # not a fault of the decoder, and would be cached
         if isinstance(error, ModuleNotFoundError):
             return f"{name} is not installed; {DECODERS[name].install}."
         if isinstance(error, ImportError):

@@ -1,7 +1,7 @@
 """decord 0.6.0: it decodes the whole stream into one array, and only its mono mix is correct.
 
-Some damaged files (2 of 213 that were tried) end the process inside of it (SIGSEGV). No `except` catches
-that, and `on_error="record"` cannot record it: use decord only for files that are known to be intact.
+Some damaged files (2 of 213 in a test) crash the process (SIGSEGV), which `on_error="record"` cannot record.
+Use decord only for files that are known to be intact.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""PyAV: FFmpeg in a wheel. It stops early, seeks to the sample, and streams in bounded memory."""
+"""PyAV: FFmpeg in a wheel, with early stop, sample-exact seeking and bounded memory."""
 
 from collections.abc import Iterator
 from itertools import chain, groupby, islice
@@ -15,10 +15,10 @@ from ..failures import describe_error, find_exhausted_resource
 from ..sound import Sound, check_sample_rate, concatenate, no_sound, to_mono
 
 SEEK_BACK_SECONDS = 0.5  # codecs need a run-up (opus 80 ms, mp3 its bit reservoir) to decode correctly
-# Samples times channels joined at a time, 3 s of stereo. Larger blocks take new memory for each, and
-# allocating it costs more than the decoding.
+# Samples times channels in one block, 3 s of stereo. For larger blocks the allocator requests new memory each
+# time, which costs more than decoding.
 BLOCK_VALUES = 1 << 18
-FORMATS_WITHOUT_SEEK = ("ogg",)  # after a seek, times in Ogg can be wrong by a page: it is read in order
+FORMATS_WITHOUT_SEEK = ("ogg",)  # Ogg timestamps after a seek can be off by a page
 SAMPLE_TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 
 
@@ -39,7 +39,7 @@ class PyavSound:
         self.stream = container.streams.audio[0]
         for other in container.streams:
             if other.index != self.stream.index:
-                other.discard = Discard.all  # its packets are not even read where the container allows it
+                other.discard = Discard.all  # the demuxer may skip their packets
         frames = self.decode_frames()  # from the beginning, without a seek: some containers have no index
         first = next(frames, None)
         if first is None:
@@ -49,7 +49,7 @@ class PyavSound:
         self.zero_seconds: float = first.time or 0.0
         self.tick_seconds = float(self.stream.time_base or 1 / self.rate_hz)
         self.first_samples: int = first.samples
-        # The source sample at which the frame that was read last begins; that frame and those after it.
+        # The start of the latest frame, in source samples; an iterator of that frame and the following ones.
         self.cursor: tuple[int, Iterator[Any]] = 0, chain([first], frames)
         duration = container.duration
         self.duration_seconds: float | None = duration / av.time_base if duration else None
@@ -104,12 +104,12 @@ class PyavSound:
                     if find_exhausted_resource(error):
                         raise
         except av.error.InvalidDataError:
-            return  # the container breaks off here; what came before it counts
+            return  # the container is truncated here; earlier frames are kept
         except Exception as error:  # FFmpeg's own, and whatever a remote file object raises
             raise MediaError(f"{self.name}: reading stopped ({describe_error(error)}).") from error
 
     def seek(self, start: int) -> tuple[int, Iterator[Any]]:
-        """Frames from a little before `start`, or from the beginning where the index is wrong."""
+        """Frames from shortly before `start`, or from the beginning if the index is wrong."""
         # Some streams begin before zero, and some containers refuse to seek there.
         aims_seconds = [-SEEK_BACK_SECONDS, 0.0]
         if self.container.format.name not in FORMATS_WITHOUT_SEEK:
@@ -132,8 +132,8 @@ class PyavSound:
     def find_position(self, head: list[Any]) -> int | None:
         """The source sample at which consecutive frames begin; None where the container does not state it.
 
-        A clock that ticks slower than the samples (Matroska: milliseconds) is off by some samples. Most
-        codecs' frames are all as long as the second; then the nearest multiple of that is meant.
+        Coarse timestamps (Matroska: milliseconds) are off by some samples. Most codecs have frames of one
+        length, that of the second frame; then the position is rounded to a multiple of it.
         """
         if not head or head[0].time is None or head[-1].time is None:
             return None
@@ -149,12 +149,12 @@ class PyavSound:
 
 
 def mix_frames(frames: list[Any], channels: str) -> np.ndarray:
-    """Frames concatenated, then mixed at once: an array operation for each frame would double the cost."""
+    """Concatenate the frames, then mix them: an array operation per frame would double the cost."""
     parts = []
     for (format_name, count), group in groupby(frames, lambda one: (one.format.name, one.layout.nb_channels)):
         dtype = np.dtype(SAMPLE_TYPES[format_name.removesuffix("p")])
         is_planar = format_name.endswith("p")
-        values = 1 if is_planar else count  # of one moment in one plane
+        values = 1 if is_planar else count  # interleaved channels
         used_channels = 1 if channels == "first" else count
         planes: list[list[np.ndarray]] = [[] for _ in range(used_channels if is_planar else 1)]
         for frame in group:

@@ -1,7 +1,7 @@
-"""torchcodec with the system's FFmpeg: fast and free of the GIL, from the first sample on.
+"""torchcodec with the system's FFmpeg: fast and without the GIL, always from the first sample.
 
-It seeks by the container's clock, which in Matroska counts milliseconds, so it is never asked to seek:
-what lies behind the beginning is cut out of the whole stream, which is then in memory at once.
+It seeks by timestamps, which have millisecond resolution in Matroska, so seeking is not used: a later part is
+cut from the whole decoded stream, which is then in memory at once.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from ..container import Source, rewind
 from ..failures import describe_error
 from ..sound import Sound, check_sample_rate, no_sound, split_blocks, to_mono
 
-CLOCK_SLACK_SECONDS = 0.1  # headers may state a stream's first sample this much too early
+CLOCK_SLACK_SECONDS = 0.1  # headers may give a stream start that is too early by this much
 
 
 def import_library() -> None:
@@ -40,9 +40,9 @@ def open_sound(
 
 
 class TorchcodecSound:
-    """An `AudioDecoder` of torchcodec as a `Sound`. It ends at a damaged packet."""
+    """A torchcodec `AudioDecoder` as a `Sound`. Decoding fails at a damaged packet."""
 
-    open_other: Callable[[], Sound] | None = None  # a decoder for the clips that it fails on
+    open_other: Callable[[], Sound] | None = None  # opens the decoder to use if this one fails
 
     def __init__(self, decoder: Any, name: str, channels: str) -> None:
         self.decoder, self.name, self.channels = decoder, name, channels

@@ -1,8 +1,8 @@
 """A URL as one seekable file, with one time limit for everything that is read of the clip.
 
-A connection can be slow in ways that no client's timeout covers: a byte a second, an archive that unpacks for
-hours, a library that retries. So a helper thread reads, and is waited for as long as the clip has time left.
-After that it stops at the next `Reading.check`, or with the request's own timeout.
+Client timeouts do not cover every slow read: a byte a second, an archive that unpacks for hours, a library
+that retries. So a helper thread reads, and the caller waits for it until the clip's time limit. The thread
+then stops at the next `Reading.check` or at the timeout of the request.
 """
 
 import os
@@ -20,13 +20,13 @@ from . import web
 from .seekable import Reading, SeekableFile
 from .url_chain import open_chain
 
-CLOSING_SECONDS = 5.0  # to close connections; a helper that needs longer is not waited for
+CLOSING_SECONDS = 5.0  # to wait for a helper to close its connections
 
 T = TypeVar("T")
 
 
 class Helper:
-    """A thread that does one job after another. A daemon: an executor's threads would delay the exit."""
+    """A thread that runs one job at a time. A daemon, because an executor's threads would delay the exit."""
 
     def __init__(self) -> None:
         self.jobs: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
@@ -46,14 +46,14 @@ class Helper:
         return future
 
 
-# Helpers without a file. They are kept since fsspec's file systems and their connections belong to a thread.
+# Idle helpers. They are reused because fsspec keeps file systems and connections per thread.
 IDLE: list[Helper] = []
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=IDLE.clear)  # threads do not survive a fork
 
 
 class RemoteFile(SeekableFile):
-    """What a decoder reads. `failure` is why reading failed, whatever the decoder makes of it."""
+    """The file object for a decoder. `failure` is the error of a failed read, which the decoder may hide."""
 
     file: SeekableFile
 
@@ -69,7 +69,7 @@ class RemoteFile(SeekableFile):
         self.job: Future[Any] | None = None  # the helper's last
 
     def read_at(self, position: int, size: int) -> bytes:
-        if self.failure:  # raised already; decoders print what is raised a second time
+        if self.failure:  # raised before; decoders print an error that is raised a second time
             return b""
         data = self.run(lambda: self.file.read_at(position, size), "reading stopped")
         self.read_bytes += len(data)
@@ -113,19 +113,19 @@ class RemoteFile(SeekableFile):
         raise self.failure from error
 
     def close(self) -> None:
-        """Close the connections; the helper becomes idle as soon as it is free."""
+        """Close the connections and return the helper to the idle ones when it has finished."""
         if self.closed:
             return
         super().close()
         self.reading.cancelled.set()
         wait_seconds = CLOSING_SECONDS if self.job is None or self.job.done() else 0
         closing = self.helper.start(self.reading.resources.close)
-        self.helper.start(partial(IDLE.append, self.helper))  # it keeps no file alive
+        self.helper.start(partial(IDLE.append, self.helper))  # drop the reference to the file
         wait([closing], wait_seconds)
 
 
 def open_url(url: str, name: str) -> RemoteFile:
-    """A seekable file over fsspec: only what is read is downloaded."""
+    """A seekable file over fsspec. Only the ranges that are read are downloaded."""
     file = RemoteFile(name)
     try:
         file.file = file.run(lambda: open_chain(url, file.reading), "it could not be opened")

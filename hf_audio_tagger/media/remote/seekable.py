@@ -1,7 +1,7 @@
-"""Seekable files over what a URL names: read by ranges, or front to back and stored as far as that went.
+"""Seekable files over URLs: read by ranges, or sequentially into a spool file.
 
 Each link of a chained URL (``zip://a.mp4::gzip://b.zip::https://...``) is one such file over the next.
-Nothing is downloaded or unpacked twice; that has a limit, and so has a single read (an archive's table).
+Nothing is downloaded or unpacked twice. The spool file and a single read (an archive's table) have limits.
 """
 
 import io
@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 from ...errors import MediaError
 from .web import NoRangesError, is_transient
 
-MOST_AT_ONCE_BYTES = 32 << 20  # one read: decoders ask for less, a zip's table may be this long
-MOST_STORED_BYTES = 2 << 30  # of one file that is read front to back, on disk
-MEMORY_STORED_BYTES = 8 << 20  # the first of them stay in memory
+MOST_AT_ONCE_BYTES = 32 << 20  # in one read: decoders request less, the table of a zip may be this long
+MOST_STORED_BYTES = 2 << 30  # of one sequentially read file, on disk
+MEMORY_STORED_BYTES = 8 << 20  # the first bytes stay in memory
 CHUNK_BYTES = 1 << 20
 RETRY_SECONDS = (0.5, 2.0)  # waits before a read is retried
 
@@ -24,19 +24,19 @@ T = TypeVar("T")
 
 
 class Reading:
-    """One clip's reading: what is open for it, what servers sent, and whether its result is still needed."""
+    """The state of reading one clip: its open resources, responses, and whether it was cancelled."""
 
     def __init__(self) -> None:
         self.cancelled = threading.Event()
         self.resources = ExitStack()
-        self.bodies: list[Any] = []  # of the servers' responses, which count while they arrive
+        self.bodies: list[Any] = []  # of the HTTP responses; they count bytes as they arrive
 
     def check(self) -> None:
         if self.cancelled.is_set():
             raise MediaError("reading was cancelled")
 
     def retry(self, function: Callable[[], T]) -> T:
-        """Call the function, once more after each transient error."""
+        """Call the function and retry after transient errors."""
         for wait_seconds in RETRY_SECONDS:
             self.check()
             try:
@@ -49,13 +49,13 @@ class Reading:
         return function()
 
     def spool(self, stream: Any, size: int | None = None) -> "SpooledFile":
-        """A stream that cannot seek, as a file that can."""
+        """Make a seekable file of a stream that cannot seek."""
         self.resources.enter_context(closing(stream))
         return self.resources.enter_context(SpooledFile(stream, self, size))
 
 
 class SeekableFile(io.RawIOBase):
-    """A file that can be read at any position. Subclasses say how."""
+    """Base class of files that can be read at any position."""
 
     position = 0
 
@@ -105,7 +105,7 @@ def check_stored_size(size: int) -> None:
 
 
 class SpooledFile(SeekableFile):
-    """A stream that cannot seek, stored as far as it was read."""
+    """A stream that cannot seek; the part read so far is stored."""
 
     def __init__(self, stream: Any, reading: Reading, size: int | None = None) -> None:
         self.stream, self.reading, self.size = stream, reading, size
@@ -124,7 +124,7 @@ class SpooledFile(SeekableFile):
         return self.size
 
     def store(self, end: int | None) -> None:
-        """Read on up to a position, or to the end."""
+        """Read and store up to a position, or to the end."""
         self.stored.seek(0, io.SEEK_END)
         while not self.is_complete and (end is None or self.stored_bytes < end):
             self.reading.check()
@@ -142,7 +142,7 @@ class SpooledFile(SeekableFile):
 class RangeFile(SeekableFile):
     """A seekable file of fsspec or of an archive. Reads that a broken connection interrupted are retried.
 
-    Where an HTTP server sends no ranges, `open_stream` gives the file, which is then read front to back.
+    If an HTTP server does not support ranges, `open_stream` opens the file and it is read sequentially.
     """
 
     whole: SeekableFile | None = None

@@ -1,4 +1,4 @@
-"""The file that a URL names, as fsspec opens it; on top, the archives and compressions of a chained URL."""
+"""Opens a URL with fsspec, and the archives and compressions of a chained URL on top of it."""
 
 import io
 import lzma
@@ -25,7 +25,7 @@ from .seekable import CHUNK_BYTES, RangeFile, Reading, SeekableFile, check_store
 from .web import http_options
 
 WHOLE_FILE_CACHES = ("simplecache", "filecache")
-UNBOUNDED = "libarchive"  # it unpacks a member whole, into memory
+UNBOUNDED = "libarchive"  # unpacks a whole member into memory
 ARCHIVES = ("zip", "tar")
 COMPRESSIONS = ("gzip", "bz2", "xz", "lzma", "lz4", "zstd")
 TAR_MODES = {b"\x1f\x8b": "r:gz", b"BZh": "r:bz2"}  # by the first bytes; anything else is not compressed
@@ -34,7 +34,7 @@ MOST_XZ_BYTES = 256 << 20  # of memory to unpack xz: `xz -9` needs 65 MiB, a hea
 
 
 def open_chain(url: str, reading: Reading) -> SeekableFile:
-    """Open what the last links of a chained URL name, then each archive and compression before them."""
+    """Open the last links of a chained URL, then each archive and compression before them."""
     # fsspec knows schemes in lower case only.
     links = [re.sub("^.*?://", lambda scheme: scheme[0].lower(), link) for link in url.split("::")]
     members = list(takewhile(lambda link: parse_scheme(link) in ARCHIVES + COMPRESSIONS, links[:-1]))
@@ -59,7 +59,7 @@ def parse_scheme(link: str) -> str:
 
 
 def open_file(url: str, reading: Reading) -> SeekableFile:
-    """Open with fsspec, with the tokens and headers that `datasets` gives it."""
+    """Open with fsspec, with the same tokens and headers as `datasets`."""
     url, options = prepare_url(url, http_options())
     system, path = url_to_fs(url, **options)
     if isinstance(system, LocalFileSystem):
@@ -72,7 +72,7 @@ def open_file(url: str, reading: Reading) -> SeekableFile:
 
 
 def open_or_cache(system: Any, path: str, url: str) -> Any:
-    """Open. A cache of whole files must know how much it copies, and keep no incomplete copy."""
+    """Open. For whole-file caches, check the size first and remove incomplete copies."""
     if parse_scheme(url.partition("::")[0]) not in WHOLE_FILE_CACHES:
         return system.open(path, "rb")
     size = system.fs.info(path).get("size")
@@ -81,7 +81,7 @@ def open_or_cache(system: Any, path: str, url: str) -> Any:
     check_stored_size(size)
     try:
         return system.open(path, "rb")
-    except BaseException:  # whoever opens it next would take an incomplete copy for the file
+    except BaseException:  # the next open would use the incomplete copy
         found = find_cached_copy(system, path)
         if isinstance(found, str) and os.path.exists(found):
             os.remove(found)
@@ -101,7 +101,7 @@ def decompress(compression: str, file: SeekableFile, reading: Reading) -> Seekab
 
 
 class XzStream(io.RawIOBase):
-    """xz, decompressed in bounded memory: `lzma.LZMAFile` takes as much as the file asks for."""
+    """xz, decompressed in bounded memory: `lzma.LZMAFile` has no memory limit."""
 
     def __init__(self, file: SeekableFile) -> None:
         self.file = file
@@ -110,13 +110,13 @@ class XzStream(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         while True:
             packed = b""
-            if self.decompressor.eof:  # several parts may follow one another, with zeros between them
+            if self.decompressor.eof:  # streams may be concatenated, with zero padding between them
                 packed = (self.decompressor.unused_data or self.file.read(CHUNK_BYTES)).lstrip(b"\0")
                 if not packed:
                     return b""
                 self.decompressor = lzma.LZMADecompressor(memlimit=MOST_XZ_BYTES)
             elif self.decompressor.needs_input and not (packed := self.file.read(CHUNK_BYTES)):
-                raise MediaError("its compressed data end too early")
+                raise MediaError("its compressed data are truncated")
             if data := self.decompressor.decompress(packed, size):
                 return data
 
@@ -128,14 +128,14 @@ def open_zip_member(file: SeekableFile, member: str, reading: Reading) -> Seekab
     except KeyError as error:
         raise MediaError(f"the zip has no file {member!r}") from error
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        # zipfile unpacks what it has read of the others at once: 4 kB of bzip2 may be 4 GB
+        # for others zipfile unpacks all input at once: 4 kB of bzip2 may become 4 GB
         raise MediaError("the zip's compression is not deflate, and would need unbounded memory")
     check_stored_size(info.file_size)
     return reading.spool(archive.open(info), info.file_size)
 
 
 def open_tar_member(file: SeekableFile, member: str, reading: Reading) -> SeekableFile:
-    """The first regular file of that name; members before it are skipped, none is stored."""
+    """The first regular file with that name. Earlier members are skipped, not stored."""
     head = file.read(len(XZ_BEGINNING))
     file.seek(0)
     if head == XZ_BEGINNING:
@@ -145,7 +145,7 @@ def open_tar_member(file: SeekableFile, member: str, reading: Reading) -> Seekab
     path = posixpath.normpath(member)
     for info in archive:
         reading.check()
-        archive.members = []  # it would keep every header that it has read
+        archive.members = []  # otherwise it keeps every header
         if not info.isreg() or posixpath.normpath(info.name) != path:
             continue
         stream = archive.extractfile(info)

@@ -1,8 +1,8 @@
-"""Reading over HTTP: what a server may send, where it may redirect to, and errors in plain words.
+"""Reading over HTTP: limits on responses and redirects, and readable error messages.
 
-Servers are not trusted. One may redirect into the network of the machine that reads (its own services, a
-cloud's metadata at 169.254.169.254), answer a range request with a body without an end, or compress a body
-so that it unpacks to gigabytes in memory.
+Servers are not trusted. A server may redirect to the local network (internal services, cloud metadata at
+169.254.169.254), answer a range request with an endless body, or send a compressed body that unpacks to
+gigabytes in memory.
 """
 
 import ipaddress
@@ -20,7 +20,7 @@ from ..failures import describe_error
 
 SILENT_SECONDS = 60.0  # to connect, and between two pieces of a response
 READING_SECONDS = 300.0  # a clip's opening, reads and retries together, without its decoding
-GRACE_SECONDS = 5.0  # a request ends this much later than its clip, whose error says more
+GRACE_SECONDS = 5.0  # a request times out this much later than its clip, whose error is more specific
 
 PUBLIC_IPV6 = ipaddress.ip_network("2000::/3")
 # IPv6 addresses that stand for an IPv4 address: its last 32 bits.
@@ -28,7 +28,7 @@ IPV4_IN_IPV6 = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::/96", "::ffff
 
 BROKEN_CONNECTION = (ConnectionResetError, aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError)
 TRANSIENT_STATUSES = (408, 425, 429, 500, 502, 503, 504)
-KINDS: dict[Any, str] = {  # of errors; the first that fits counts
+KINDS: dict[Any, str] = {  # by error type; the first match is used
     aiohttp.TooManyRedirects: "the server redirects too many times (in a circle?); check the URL",
     aiohttp.RedirectClientError: "the server redirects to what is not an http or https URL ({details})",
     aiohttp.InvalidURL: "the URL is not valid ({details})",
@@ -49,11 +49,11 @@ STATUSES = {
 
 
 class RefusedError(MediaError):
-    """A response that is refused. The message is the reason, without the clip's name."""
+    """A refused response. The message is the reason, without the clip's name."""
 
 
 class NoRangesError(RefusedError):
-    """A server that answers a range request with something else."""
+    """A server that does not support range requests."""
 
 
 @dataclass
@@ -64,21 +64,21 @@ class RequestState:
     is_proxied: bool = False
 
     def check(self, address: str) -> None:
-        """Refuse a redirect from a public address to one that is not. The user's own URL may be either."""
+        """Refuse a redirect from a public to a non-public address. The original URL may be either."""
         if self.was_public and not is_public(address):
             what = "which is not a public address; pass that URL itself if it is meant"
             raise RefusedError(f"the server redirects to {address}, {what}")
 
 
 REQUEST: ContextVar[RequestState | None] = ContextVar("REQUEST", default=None)
-BODIES: ContextVar[list[Any] | None] = ContextVar("BODIES", default=None)  # that the current clip received
+BODIES: ContextVar[list[Any] | None] = ContextVar("BODIES", default=None)  # of the current clip
 
 
 def is_public(address: str) -> bool:
     """True for an address of the internet: not loopback, link-local, private, multicast or reserved."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.sixtofour or (ip.teredo[1] if ip.teredo else None)  # the IPv4 address that it leads to
+        inner = ip.sixtofour or (ip.teredo[1] if ip.teredo else None)  # the embedded IPv4 address
         if any(ip in network for network in IPV4_IN_IPV6):
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
         if inner is None:
@@ -88,7 +88,7 @@ def is_public(address: str) -> bool:
 
 
 class CheckedResolver(aiohttp.ThreadedResolver):
-    """Checks what a redirect's host name resolves to, before anything is sent to it."""
+    """Checks the resolved addresses of a redirect's host before a request is sent."""
 
     async def resolve(self, host: str, *args: Any, **kwargs: Any) -> list[Any]:
         results = await super().resolve(host, *args, **kwargs)
@@ -100,16 +100,16 @@ class CheckedResolver(aiohttp.ThreadedResolver):
 
 
 class CheckedConnector(aiohttp.TCPConnector):
-    """Checks every hop: a bare address before connecting to it, and the peer that was connected to.
+    """Checks every hop: an IP address before connecting, and the peer after connecting.
 
-    A name may resolve differently a moment later, and a connection that was kept open resolves nothing. What
-    the user's own proxy connects to is known only where the URL has a bare address.
+    The peer is checked because a name may resolve differently later, and a reused connection resolves none.
+    Behind the user's own proxy, the address is known only if the URL contains an IP address.
     """
 
     async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:
         request = REQUEST.get() or RequestState()
         request.is_proxied = req.proxy is not None
-        with suppress(ValueError):  # a name, which is checked when it is resolved
+        with suppress(ValueError):  # a host name, checked when it is resolved
             request.check(req.url.host)
             if request.is_proxied:
                 request.was_public = is_public(req.url.host)
@@ -126,11 +126,11 @@ class CheckedConnector(aiohttp.TCPConnector):
 
 
 async def begin_request(_session: Any, _context: Any, _params: Any) -> None:
-    REQUEST.set(RequestState())  # once a request, its redirects included
+    REQUEST.set(RequestState())  # once per request, including its redirects
 
 
 async def check_response(_session: Any, _context: Any, params: aiohttp.TraceRequestEndParams) -> None:
-    """Refuse what fsspec would hold in memory as a whole: a compressed body, or more than was requested."""
+    """Refuse bodies that fsspec would load whole: compressed ones, and ones larger than requested."""
     response, error = params.response, None
     if (bodies := BODIES.get()) is not None:
         bodies.append(response.content)
@@ -138,7 +138,7 @@ async def check_response(_session: Any, _context: Any, params: aiohttp.TraceRequ
         return
     encoding = response.headers.get("Content-Encoding") or "identity"
     if encoding != "identity":
-        error = RefusedError(f"the server sends it compressed ({encoding}), though it was asked not to")
+        error = RefusedError(f"the server sends it compressed ({encoding}), which was not requested")
     elif requested := params.headers.get("Range"):
         first, last = map(int, requested.removeprefix("bytes=").split("-"))
         length = response.content_length
@@ -158,14 +158,14 @@ async def open_session(**options: Any) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=CheckedConnector(resolver=CheckedResolver()),
         trace_configs=[trace],
-        headers={"Accept-Encoding": "identity"},  # ranges of a compressed body are of no use
+        headers={"Accept-Encoding": "identity"},  # byte ranges of a compressed body are useless
         auto_decompress=False,
         **options,
     )
 
 
 def http_options() -> dict[str, Any]:
-    """fsspec's options: every wait for a server has an end, and every hop is checked."""
+    """fsspec's options: a timeout for every wait, and checks of every hop."""
     timeout = aiohttp.ClientTimeout(
         total=READING_SECONDS + GRACE_SECONDS, connect=SILENT_SECONDS, sock_read=SILENT_SECONDS
     )
@@ -180,7 +180,7 @@ def find_status(error: BaseException) -> int | None:
 
 
 def is_transient(error: BaseException) -> bool:
-    """True for what may succeed a moment later."""
+    """True if a retry may succeed."""
     return any(
         isinstance(cause, BROKEN_CONNECTION) or find_status(cause) in TRANSIENT_STATUSES
         for cause in iterate_causes(error)
@@ -188,7 +188,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def explain_error(error: BaseException) -> str:
-    """What went wrong, and what to do: by the first of the error's causes that is known."""
+    """What went wrong and what to do, from the first known error in the chain of causes."""
     for cause in iterate_causes(error):
         if text := explain_cause(cause):
             return text
@@ -200,7 +200,7 @@ def explain_error(error: BaseException) -> str:
 
 
 def explain_cause(error: BaseException) -> str | None:
-    """An error without its causes; None where it explains nothing."""
+    """Explain one error without its causes; None if it is unknown."""
     if isinstance(error, MediaError):
         return str(error).rstrip(".")
     for kind, text in KINDS.items():

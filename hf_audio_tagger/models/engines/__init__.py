@@ -1,1 +1,1 @@
-"""What runs a network, where it is not torch as it stands."""
+"""Engines that run a network instead of plain torch."""

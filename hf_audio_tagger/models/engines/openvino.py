@@ -1,8 +1,8 @@
 """OpenVINO, an optional engine for CPUs.
 
-A network is converted when its model is loaded, once in a process and in memory. Where there are enough rows,
-each core takes a few, so that cores need not wait for one another; the rest go through all cores together.
-Each of the two ways is compiled when it is first needed.
+A network is converted in memory when its model is loaded, once per process. Large batches are split so that
+each core processes its own requests; remaining rows are computed by all cores together. Each of the two modes
+is compiled on first use.
 """
 
 import threading
@@ -22,7 +22,7 @@ PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
 
 class OpenvinoNetwork:
-    """A float32 network, converted for any number of rows. It is called as the torch network is."""
+    """A float32 network, converted for any number of rows. It is called like the torch network."""
 
     def __init__(
         self,
@@ -42,17 +42,17 @@ class OpenvinoNetwork:
         except ImportError as error:
             raise ModelError('engine="openvino" needs pip install "hf-audio-tagger[openvino]".') from error
         with torch.inference_mode(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of tracing, which the converter does
+            warnings.simplefilter("ignore")  # from tracing in the converter
             example = torch.zeros(2, *row_shape)
             self.converted = openvino.convert_model(network, example_input=example, input=[(-1, *row_shape)])
         self.openvino = openvino
         self.precision = PRECISIONS[dtype]
         self.request_rows = rows
         self.cores = core_share()
-        self.lock = threading.Lock()  # a request serves one caller at a time
+        self.lock = threading.Lock()  # a request can be used by one caller at a time
 
     def __call__(self, rows: torch.Tensor) -> list[torch.Tensor]:
-        refuse_after_fork()  # a fork inherits the parent's compiled network
+        refuse_after_fork()  # a forked process cannot use the parent's compiled network
         inputs = rows.numpy()
         size = self.request_rows
         shared = len(inputs) // (self.cores * size) * self.cores * size if self.cores > 1 else 0
@@ -70,7 +70,7 @@ class OpenvinoNetwork:
                 self.queue.start_async([part], (results, index), share_inputs=True)
         finally:
             if parts:
-                self.queue.wait_all()  # also after an interrupt: the requests read our memory
+                self.queue.wait_all()  # also after an interrupt: running requests read our memory
         for result in results:
             if isinstance(result, Exception):
                 raise result
@@ -92,7 +92,7 @@ class OpenvinoNetwork:
 
 
 def keep_result(request: Any, target: tuple[list[Any], int]) -> None:
-    """Called in OpenVINO's threads, where an exception would end the process: it becomes the result."""
+    """Runs in OpenVINO's threads, where an exception would end the process, so it becomes the result."""
     results, index = target
     try:
         results[index] = [np.array(output.data, np.float32) for output in request.output_tensors]

@@ -1,1 +1,1 @@
-"""Families of models, a file each; `registry.py` lists them."""
+"""Model families, one per file, listed in `registry.py`."""

@@ -1,4 +1,4 @@
-"""What YAMNet and VGGish share: weights in one file, and a network over patches of log-mel energies."""
+"""The base of YAMNet and VGGish: weights in one file, and a network over log-mel patches."""
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class PatchFamily(Family):
     log_offset: float  # added before the logarithm
     hop_samples: int
     embedding_size: int
-    list_classes: Callable[[], tuple[Category, ...]]  # of a network that has a classifier
+    list_classes: Callable[[], tuple[Category, ...]]  # if the network has a classifier
 
     def load(self, spec: ModelSpec, device: "torch.device") -> AudioModel:
         import torch
@@ -36,7 +36,7 @@ class PatchFamily(Family):
         module = import_module(f"..networks.{self.name}", __package__)
         network = module.read_network(find_weights(spec.weights, self.release))
         has_classifier = network.classifier is not None
-        # Depthwise convolutions take half as long again with the channels outside.
+        # Depthwise convolutions take 50 % longer with channels first.
         network = network.to(device, dtype).to(memory_format=torch.channels_last)
         if spec.engine == "openvino":
             precision = spec.torch_dtype(device)
@@ -51,7 +51,7 @@ class PatchFamily(Family):
         return tuple(category.name for category in self.list_classes()) if has_classifier else ()
 
     def identify(self, spec: ModelSpec) -> tuple[Hashable, ...]:
-        """Weights that a URL names are downloaded for this if they are not here."""
+        """Weights given by URL are downloaded for this if needed."""
         digest = digest_file(str(find_weights(spec.weights, self.release)))
         return spec.model, spec.revision, spec.trust_remote_code, digest
 

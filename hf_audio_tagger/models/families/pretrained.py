@@ -1,4 +1,4 @@
-"""Any audio classification checkpoint of transformers, on the Hub or in a folder; one is packaged."""
+"""Any transformers audio classification checkpoint, on the Hub or in a folder, or the packaged one."""
 
 import os
 from collections.abc import Hashable, Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class PretrainedFamily(Family):
     name: str
-    packaged: Path | None = None  # the one checkpoint of the family, which `name` names
+    packaged: Path | None = None  # the only checkpoint of the family, selected by `name`
 
     def recognizes(self, model: str) -> bool:
         return self.packaged is None or model == self.name
@@ -42,7 +42,7 @@ class PretrainedFamily(Family):
             common |= {"config": config, "dtype": spec.loading_dtype(device), "output_loading_info": True}
             model, report = hf.AutoModelForAudioClassification.from_pretrained(source, **common)
         if untrained := sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]])):
-            # transformers would fill them at random, and every tag would be a guess.
+            # transformers would initialize them randomly, and the tags would be meaningless.
             raise ModelError(
                 f"The checkpoint {spec.model!r} has no trained weights for {', '.join(untrained[:5])}: it "
                 "was not trained to classify audio. Name a checkpoint that was fine-tuned for it."
@@ -66,7 +66,7 @@ class PretrainedFamily(Family):
             return read_class_names(AutoConfig.from_pretrained(self.locate(spec), **common))
 
     def identify(self, spec: ModelSpec) -> tuple[Hashable, ...]:
-        """A Hub id counts by its revision."""
+        """A Hub id is identified by its revision."""
         source = self.locate(spec)
         return digest_folder(source) or source, spec.revision, spec.trust_remote_code, None
 
@@ -82,7 +82,7 @@ DEMO = PretrainedFamily("demo", CHECKPOINT)  # a small AST that names synthesize
 
 @contextmanager
 def explain_failure(spec: ModelSpec) -> Iterator[dict[str, Any]]:
-    """Load quietly, with these arguments; errors say which model cannot be loaded, why, and what to do."""
+    """Load without progress output. Errors name the model, the reason and a remedy."""
     settings = {name: getattr(spec, name) for name in ("revision", "trust_remote_code", "token")}
     try:
         with quiet():

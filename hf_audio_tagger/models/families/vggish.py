@@ -1,7 +1,7 @@
-"""VGGish: a small VGG over log-mel patches, 128 numbers a patch, with AudioSet's 527 classes or without.
+"""VGGish: a small VGG over log-mel patches, 128-dimensional embeddings, optionally AudioSet's 527 classes.
 
-Its authors released it without a classifier, and others trained one on top. Weights without a classifier give
-embeddings alone: no labels, and logits of no columns.
+It was released without a classifier; others trained one later. Weights without a classifier give embeddings
+only: no labels, and logits with zero columns.
 """
 
 from ...audioset.ontology import ontology

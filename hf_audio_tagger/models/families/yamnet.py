@@ -15,7 +15,7 @@ YAMNET = PatchFamily(
         ),
     ),
     log_offset=0.001,
-    hop_samples=7_680,  # 0.48 s: half a patch, as in its authors' own inference
+    hop_samples=7_680,  # 0.48 s: half a patch, as in the original inference code
     embedding_size=1_024,
     list_classes=ontology.yamnet_classes,
 )

@@ -1,1 +1,1 @@
-"""Sound to features, a file a front end."""
+"""Front ends, which convert sound to features, one per file."""

@@ -10,11 +10,11 @@ FRAME_SECONDS = 0.025  # 400 samples at 16 kHz
 SHIFT_SECONDS = 0.010  # 160 samples at 16 kHz
 LOWEST_HZ = 20.0
 PREEMPHASIS = 0.97
-CPU_CLIPS = 1  # at a time: more leave the caches and took twice as long
+CPU_CLIPS = 1  # at a time: larger chunks exceed the CPU caches and take twice as long
 
 
 class FilterBank:
-    """The front end of a model that was trained on so many mel bands, on the device that computes it."""
+    """Kaldi's log-mel features with a given number of mel bands, on one device."""
 
     def __init__(self, rate_hz: int, bands: int, device: torch.device) -> None:
         self.frame_samples = int(rate_hz * FRAME_SECONDS)
@@ -22,11 +22,11 @@ class FilterBank:
         self.fft_samples = 1 << (self.frame_samples - 1).bit_length()
         self.taper = torch.hann_window(self.frame_samples, periodic=False).to(device)
         mel, _ = get_mel_banks(bands, self.fft_samples, float(rate_hz), LOWEST_HZ, 0.0, 100.0, -500.0, 1.0)
-        mel = torch.nn.functional.pad(mel, (0, 1))  # the Nyquist bin belongs to no band
+        mel = torch.nn.functional.pad(mel, (0, 1))  # no band includes the Nyquist bin
         self.mel = mel.T.contiguous().to(device)  # (fft_samples / 2 + 1, bands)
 
     def count_frames(self, samples: int) -> int:
-        """How many whole frames a number of samples has."""
+        """The number of complete frames in this many samples."""
         return max(0, 1 + (samples - self.frame_samples) // self.shift_samples)
 
     def log_mel(self, waveforms: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Networks, a file each; here what they share: reading weights, and putting them into a network."""
+"""Networks, one per file. Here: reading state dicts and loading them into a network."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,27 +8,26 @@ from torch import Tensor, nn
 
 from ...errors import ModelError
 
-KEYS_SHOWN = 5  # of each kind that does not fit
+KEYS_SHOWN = 5  # mismatched keys of each kind
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file that `torch.save` wrote. A pickle that holds more is refused."""
+    """Read a state dict that `torch.save` wrote. Pickles with other objects are refused."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file raises any of a dozen kinds
+    except Exception as error:  # damaged files raise many kinds of errors
         raise ModelError(
             f"{path} is refused: it is damaged or holds more than tensors, and no code is run to read weights"
         ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ModelError(f"{path} is no state dict: tensors by name")
+        raise ModelError(f"{path} is not a state dict (tensors by name)")
     return state
 
 
 def build_network(build: Callable[[], nn.Module], state: Mapping[str, Tensor], path: Path) -> nn.Module:
-    """The network that `build` returns with the tensors of `state`, ready to run in float32.
+    """Build the network and load `state` into it, in float32 and ready for inference.
 
-    Tensors that differ from the network's in name or shape are refused; the batch counters of training, which
-    not every file has, are left out.
+    Names and shapes must match, except for the batch counters of training, which not every file has.
     """
     with torch.device("meta"):  # no random initialization
         network = build()

@@ -1,4 +1,4 @@
-"""What is changed in transformers' AST: the last layer, and which outputs the network has."""
+"""Changes to transformers' AST: a faster last layer, and embeddings as a second output."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def split_heads(tokens: torch.Tensor, head_dim: int) -> torch.Tensor:
 
 
 def prune_last_layer(model: Any) -> bool:
-    """Replace the last layer where the model is transformers' own AST; whether it was replaced."""
+    """Replace the last layer of transformers' own AST. Returns whether it was replaced."""
     from transformers.models.audio_spectrogram_transformer import (
         modeling_audio_spectrogram_transformer as ast,
     )

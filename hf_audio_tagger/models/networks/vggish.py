@@ -18,7 +18,7 @@ CLASSIFIER_HIDDEN = 100
 
 
 def read_network(path: Path) -> nn.Module:
-    """The network with the weights of a state dict, in float32; without a classifier where they have none."""
+    """Build the network from a state dict, in float32; without a classifier if the weights have none."""
     state = read_state_dict(path)
     return build_network(lambda: Vggish(has_classifier(state)), state, path)
 

@@ -14,8 +14,8 @@ from . import build_network, read_state_dict
 CLASSES = 521
 BATCH_NORM_EPSILON = 1e-4
 
-# The first convolutions have large outputs and small weights: on a CPU they take fewer patches at a time, so
-# that their outputs fit in memory that the allocator keeps.
+# The first convolutions have large outputs and small weights: on a CPU they process fewer patches at a time,
+# so that the allocator can reuse the memory of their outputs.
 LARGE_LAYERS, LARGE_LAYERS_PATCHES = 9, 14
 
 STEM_CHANNELS = 32
@@ -61,9 +61,9 @@ class ConvNormRelu(nn.Module):
     """A convolution with TensorFlow's "same" padding mirrored, batch norm, ReLU.
 
     With stride 2 on an even length (96 x 64 halves evenly all the way) TensorFlow pads one zero at the end.
-    Torch pads both ends, and its last stride does not reach the zero at the end: in effect it pads one zero
-    at the beginning. So patches and kernels are mirrored along both axes. Explicit padding would copy the
-    input of every strided layer, which took a quarter of the time.
+    Torch pads both ends, but its last stride does not reach the zero at the end: in effect it pads one zero
+    at the beginning. Therefore patches and kernels are mirrored along both axes. Explicit padding would copy
+    the input of every strided layer and took a quarter of the time.
     """
 
     def __init__(self, channels: int, out: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
@@ -86,7 +86,7 @@ def fuse_and_mirror(network: nn.Module) -> nn.Module:
 
 
 H5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-# The end of a dataset's name; its beginning differs between versions of Keras.
+# The end of a dataset's name. The prefix differs between versions of Keras.
 H5_NAME = re.compile(r"(layer\d+)/(conv|depthwise_conv|pointwise_conv)(?:/bn)?/(\w+)(?::0)?$")
 H5_LEAVES = {
     "kernel": "conv.weight",
@@ -99,7 +99,7 @@ H5_LEAVES = {
 
 
 def read_h5(path: Path) -> dict[str, Tensor]:
-    """Keras' weights with the names and the order of axes of `Yamnet`."""
+    """Read Keras weights, with names and axes converted to those of `Yamnet`."""
     try:
         import h5py
     except ImportError as error:
@@ -129,7 +129,7 @@ def convert_keras(name: str, array: Tensor) -> tuple[str, Tensor]:
             array = array.permute(2, 3, 0, 1) if "depth" in part else array.permute(3, 2, 0, 1)
         key = f"{layer}.{'fused' if part == 'conv' else part}.{H5_LEAVES.get(leaf, leaf)}"
         return key, array.contiguous()
-    if array.ndim == 2 and "/kernel" in name:  # the one dense layer
+    if array.ndim == 2 and "/kernel" in name:  # the only dense layer
         return "classifier.weight", array.T.contiguous()
     if array.ndim == 1 and "/bias" in name:
         return "classifier.bias", array

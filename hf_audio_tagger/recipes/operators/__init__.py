@@ -1,4 +1,4 @@
-"""The operators that recipes may name, a file each. A new one has a line in `CLASSES`."""
+"""The supported operators, one per file, listed in `CLASSES`."""
 
 from ..operator import Operator
 from .video_tagging_from_audio_mapper import VideoTaggingFromAudioMapper

@@ -1,9 +1,9 @@
-"""The operator `video_tagging_from_audio_mapper`: what each video sounds like, in META.
+"""The operator `video_tagging_from_audio_mapper`: adds an audio tag per video to META.
 
 As in Data-Juicer, the tag is the best label for the first channel of the first audio stream, "EMPTY"
-without such a stream, and a sample that has tags keeps them. Where Data-Juicer drops a sample with a
-video that cannot be read, it is kept here, with null in that video's place. A null in place of the
-tags counts as no tags: parquet files have one for samples without any.
+without such a stream, and a sample that has tags keeps them. Data-Juicer drops a sample with an
+unreadable video; here it is kept, with null as the tag of that video. Null instead of a list of tags
+means untagged, as in parquet files for samples without tags.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from ..operator import Batch, Fields, Mapper, SampleResult
 from ..recipe import one_of, option, read_flag, read_text
 
 TAGGED, ALREADY_TAGGED, FAILED = "tagged", "already tagged", "failed"
-VIDEOS, ERRORS = "videos", "video_audio_error"  # columns of the tables that the tagger is given
+VIDEOS, ERRORS = "videos", "video_audio_error"  # columns of the tables passed to the tagger
 
 
 @dataclass
@@ -43,7 +43,7 @@ class VideoTaggingFromAudioMapper(Mapper):
             trust_remote_code=self.trust_remote_code,
             column=VIDEOS,
             channels="first",
-            device="cpu" if self.accelerator == "cpu" else None,  # None: a CUDA device where there is one
+            device="cpu" if self.accelerator == "cpu" else None,  # None: a CUDA device if available
             batched=True,
             on_error="record" if self.skip_op_error else "raise",
         )
@@ -54,7 +54,7 @@ class VideoTaggingFromAudioMapper(Mapper):
 
     def process(self, batch: Batch, existing: Fields) -> list[SampleResult]:
         tags: list[Any] = [fields.get(self.tag_field_name) for fields in existing]
-        # A null among the tags is a failure of an earlier run: all videos of the sample are tagged anew.
+        # A null tag is a failure of an earlier run: all videos of the sample are tagged again.
         tags = [one if is_list_cell(one) and None not in one else None for one in tags]
         nulls = [None] * len(tags)
         cells = list(batch.get(self.video_key, nulls))
@@ -62,7 +62,7 @@ class VideoTaggingFromAudioMapper(Mapper):
         return [self.make_result(*row) for row in zip(cells, tagged[TAG_COLUMN], tagged[ERRORS], strict=True)]
 
     def make_result(self, cell: Any, tags: list[Any], errors: list[Any] | None) -> SampleResult:
-        """`errors` has an entry for each video; None for a sample that had tags already."""
+        """`errors` has one entry per video; None for a sample that already has tags."""
         fields = {self.tag_field_name: tags}
         if errors is None:
             return SampleResult(fields, [ALREADY_TAGGED])
@@ -73,7 +73,7 @@ class VideoTaggingFromAudioMapper(Mapper):
 
 
 def media_names(cell: Any) -> list[str]:
-    """The names of a cell's videos, also where it holds none."""
+    """The names of the videos in a cell, which may be empty."""
     try:
         return [media.name for media in parse_cell(cell)]
     except ColumnError:
