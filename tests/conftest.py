@@ -31,6 +31,16 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return 0 if is_debugging or is_one_file else None
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the campaigns out of a run of everything: `pytest -m campaign`, or naming a file, runs them."""
+    names_folders = all(Path(argument).is_dir() for argument in config.args)
+    if config.getoption("markexpr") or not names_folders:
+        return
+    campaigns = [item for item in items if item.get_closest_marker("campaign")]
+    config.hook.pytest_deselected(items=campaigns)
+    items[:] = [item for item in items if item not in set(campaigns)]
+
+
 def folder_from(variable: str) -> Path:
     """The folder that an environment variable names; the test skips where it names none."""
     value = os.environ.get(variable, "")

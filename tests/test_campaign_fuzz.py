@@ -19,7 +19,11 @@ from campaigns.seeds import KINDS, make_seeds
 from hf_audio_tagger import pipeline, tagger
 from hf_audio_tagger.media.audio import open_sound
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread_everywhere")]
+pytestmark = [
+    pytest.mark.campaign,
+    pytest.mark.timeout(120),
+    pytest.mark.usefixtures("one_thread_everywhere"),
+]
 
 VICTIM = 3  # the mutant that a broken package fails at
 

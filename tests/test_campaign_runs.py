@@ -13,7 +13,11 @@ from campaigns.materials import write_clips
 from campaigns.options import Options
 from hf_audio_tagger import tagger
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread_everywhere")]
+pytestmark = [
+    pytest.mark.campaign,
+    pytest.mark.timeout(120),
+    pytest.mark.usefixtures("one_thread_everywhere"),
+]
 
 
 @pytest.fixture

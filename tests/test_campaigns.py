@@ -20,7 +20,11 @@ from campaigns.report import Broken, Report, keep
 from hf_audio_tagger import pipeline
 from hf_audio_tagger.media.audio import open_sound
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread_everywhere")]
+pytestmark = [
+    pytest.mark.campaign,
+    pytest.mark.timeout(120),
+    pytest.mark.usefixtures("one_thread_everywhere"),
+]
 
 ROOM = Limits(seconds=60.0, grown_mb=1_000.0)
 

@@ -330,7 +330,7 @@ def rows(**columns: Any) -> Dataset:
         ({"only_tags": True}, "identifies rows"),
         ({"only_tags": True, "ds": rows(video=[b"1", b"2"])}, "'video' holds no names of files"),
         ({"only_tags": True, "key_columns": ["nothing"]}, "'nothing'"),
-        ({"embed_media": True}, "no column of media"),
+        ({"embed_media": True}, "needs a column of media"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_is_sent(
