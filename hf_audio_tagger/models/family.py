@@ -77,12 +77,16 @@ class Family(ABC):
 
     name: str  # the value of `build_tagger(model=...)`, unless `recognizes` accepts others
     release: Release | None = None  # the published weights; None: `weights=` is not supported
+    default_windows: str | None = None  # those of its `AudioModel`s, where they all have the same
     engines: tuple[str, ...] = ENGINES
     dtypes: tuple[str, ...] = DTYPES
 
     def recognizes(self, model: str) -> bool:
         """Whether this family loads the model with this name."""
         return model == self.name
+
+    def check(self, spec: ModelSpec) -> None:  # noqa: B027
+        """Raise `SettingsError` for a name that no model has. Called when a tagger is built: be quick."""
 
     @abstractmethod
     def load(self, spec: ModelSpec, device: "torch.device") -> AudioModel:

@@ -106,6 +106,7 @@ def export_predictions(
     1234
     """
     tagger = build_tagger("yamnet", on_error="record") if tagger is None else tagger
+    tagger.check_machine()
     check_counts(num_proc=num_proc)
     source = ds if isinstance(ds, Source) else open_source(ds, token=tagger.token)
     collection = Collection(source, tagger, id_column, meta_column)
