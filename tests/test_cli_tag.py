@@ -215,7 +215,7 @@ def test_dry_run_tags_one_row_and_writes_nothing(few: Path, tmp_path: Path) -> N
         (["--out", "{tmp}/out", "--private"], 1, "go with --push"),
         (["--out", "hf://datasets/a/b", "--push", "a/c"], 1, "two places"),
         ([], 1, "--out DEST"),
-        (["--out", "{tmp}/out", "--model", "{tmp}/none"], 2, "none"),
+        (["--out", "{tmp}/out", "--model", "{tmp}/none"], 1, "there is no such folder"),
         (["--out", "/proc/no/such/place"], 2, "Reading or writing failed"),
         (["--out", "{tmp}/out", "--max-failures", "0", "--batch-size", "1"], 2, "more than the 0 allowed"),
     ],
