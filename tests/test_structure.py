@@ -24,7 +24,7 @@ LAYERS = (
     "rows process",
     "media audioset",
     "models",
-    "windows",
+    "windows measures",
     "pipeline",
     "settings",
     "tagger",
