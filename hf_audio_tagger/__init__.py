@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .runs import tag_dataset as tag_dataset
     from .scores import ClipResult as ClipResult
     from .scores import Segment as Segment
+    from .speed import fastest_settings as fastest_settings
     from .tagger import Tagger as Tagger
     from .tagger import build_tagger as build_tagger
 
@@ -47,6 +48,7 @@ _NAMES_BY_MODULE = {
     "predictions.loading": "load_predictions",
     "predictions.moments": "top_moments",
     "hub": "push HubError",
+    "speed": "fastest_settings",
     "errors": "TaggerError SettingsError ColumnError ModelError MediaError ProcessError RunError "
     "ResourceError",
 }

@@ -28,7 +28,7 @@ LAYERS = (
     "pipeline",
     "settings",
     "tagger",
-    "provenance",
+    "provenance speed",
     "sources executors",
     "results",
     "predictions hub",
