@@ -6,10 +6,10 @@
 >>> labels.classes, labels.rows.tolist(), labels.indices.tolist()
 (('Speech', 'Dog'), [0, 0, 2], [0, 1, 1])
 
-Labels are mids ("/m/09x0r"), names, a `ClassLabel` column, or one text "mid,mid"; a column may hold a label, a
-list of them, or for each video of a row a list, as `video_audio_tags`, `roll_up` and `video_audio_top` have
-them. EMPTY, null and "" are no label, and a label that a row has twice counts once. Everything is done on
-Arrow's columns: two million rows take about a second.
+Labels are mids ("/m/09x0r"), names, a `ClassLabel` column, or one text "mid,mid". A column may hold a label,
+a list of them, or for each video of a row a list, as `roll_up` and `video_audio_top` have them. EMPTY, null
+and "" are no label, and a label that a row has twice counts once. Everything is done on Arrow's columns: two
+million rows take about a second.
 """
 
 import re
@@ -35,10 +35,10 @@ KINDS = 'mids, names, a ClassLabel column or texts "mid,mid"'
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """Labels by row: the i-th is `classes[indices[i]]` in row `rows[i]`. Rows ascend, and no pair is twice there.
+    """Labels by row: the i-th is `classes[indices[i]]`, in row `rows[i]`. Rows ascend, and no pair repeats.
 
-    Where every label is AudioSet's, `classes` are names of categories in the order of AudioSet's indices, then
-    of the ontology, and mids and names of a category are one class. Otherwise they are the texts as they are.
+    Where every label is AudioSet's, `classes` are names of categories, in the order of AudioSet's indices and
+    then of the ontology; mid and name of a category are one class. Otherwise they are the texts as they are.
     """
 
     rows: np.ndarray
@@ -76,17 +76,18 @@ def parse_labels(cells: pa.ChunkedArray, column: str, names: Sequence[str] | Non
     if pa.types.is_integer(kind):
         if names is None:
             raise ColumnError(
-                f"{column!r} holds whole numbers, and nothing says of which classes. Pass their names in order "
-                f"(classes=), or give the column its type: ds.cast_column({column!r}, ClassLabel(names=[...]))."
+                f"{column!r} holds whole numbers, and nothing says of which classes. Pass their names in "
+                f"order (classes=), or type the column: ds.cast_column({column!r}, ClassLabel(names=[...]))."
             )
         texts, groups = tuple(names), read_numbers(values, len(names), column)
     elif pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind):
         texts, rows, groups = read_texts(values.cast(pa.string()), rows)
     else:
         raise ColumnError(f"{column!r} must hold labels ({KINDS}); got {kind}.")
-    is_label = groups >= 0
     merged, new_indices, is_audioset = name_classes(texts, keep_order=names is not None)
-    rows, indices = drop_repeats(rows[is_label], new_indices[groups[is_label]], len(merged))
+    if groups.min(initial=0) < 0:
+        rows, groups = rows[groups >= 0], groups[groups >= 0]
+    rows, indices = drop_repeats(rows, new_indices[groups], len(merged))
     return Labels(rows, indices, merged, is_audioset, len(cells))
 
 
@@ -122,7 +123,7 @@ def read_numbers(values: pa.ChunkedArray, count: int, column: str) -> np.ndarray
     indices = pc.fill_null(values.cast(pa.int64()), -1).to_numpy()
     wrong = indices[(indices < -1) | (indices >= count)]
     if len(wrong):
-        raise invalid(f"A label in {column!r}", int(wrong[0]), f"between 0 and {count - 1}, as there are names")
+        raise invalid(f"A label in {column!r}", int(wrong[0]), f"between 0 and {count - 1}, as names go")
     return indices
 
 
@@ -136,6 +137,9 @@ def read_texts(values: pa.ChunkedArray, rows: np.ndarray) -> tuple[tuple[str, ..
         for text in distinct.to_pylist()
     ]
     lengths = np.array([len(piece) for piece in pieces], dtype=np.int64)
+    if lengths.max(initial=0) <= 1:
+        single = np.array([piece[0] if piece else -1 for piece in pieces], dtype=np.int64)
+        return tuple(indices), rows, single[codes]
     joined = np.array([index for piece in pieces for index in piece], dtype=np.int64)
     starts, counts = np.cumsum(lengths) - lengths, lengths[codes]
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -171,5 +175,7 @@ def name_classes(texts: Sequence[str], keep_order: bool) -> tuple[tuple[str, ...
 def drop_repeats(rows: np.ndarray, indices: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of row and class, each once, in order."""
     keys = np.sort(rows * classes + indices)
-    keys = keys[np.diff(keys, prepend=-1) > 0]
-    return keys // max(1, classes), keys % max(1, classes)
+    is_new = keys[1:] != keys[:-1]
+    if not is_new.all():
+        keys = np.concatenate([keys[:1], keys[1:][is_new]])
+    return np.divmod(keys, max(1, classes))
