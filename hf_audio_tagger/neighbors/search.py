@@ -65,7 +65,7 @@ def compare(
     """Update the best of all queries from a block of the base. `buffer` is overwritten with products."""
     count = len(block.rows)
     missing = -count % GROUP  # columns are added to make the groups whole
-    turned = torch.nn.functional.pad(block.units, (0, 0, 0, missing)).T
+    turned = (torch.nn.functional.pad(block.units, (0, 0, 0, missing)) if missing else block.units).T
     rows = torch.from_numpy(np.pad(block.rows, (0, missing), constant_values=NONE)).to(units.device)
     for index, (part, best) in enumerate(zip(units.split(QUERIES_AT_ONCE), bests, strict=True)):
         scores = buffer[: len(part) * len(rows)].view(len(part), len(rows))
