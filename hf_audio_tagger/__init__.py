@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .runs import tag_dataset as tag_dataset
     from .scores import ClipResult as ClipResult
     from .scores import Segment as Segment
+    from .speed import fastest_settings as fastest_settings
     from .tagger import Tagger as Tagger
     from .tagger import build_tagger as build_tagger
 
@@ -52,6 +53,7 @@ _NAMES_BY_MODULE = {
     "neighbors.nearest": "nearest",
     "neighbors.files": "read_neighbors write_neighbors",
     "hub": "push HubError",
+    "speed": "fastest_settings",
     "errors": "TaggerError SettingsError ColumnError ModelError MediaError ProcessError RunError "
     "ResourceError",
 }

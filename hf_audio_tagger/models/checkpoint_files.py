@@ -65,7 +65,7 @@ def examine_checkpoint(model: str, revision: str | None) -> ModelFiles:
             f"On a machine with network access run `{command}` and copy the model's cache folder to "
             f"{constants.HF_HUB_CACHE} here; or use another model or a local folder.",
         )
-    return ModelFiles(True, f"{cached}; {hub_host()} has it, the first use downloads it")
+    return ModelFiles(True, f"{cached}; {hub_host()} has it, the first use downloads it", is_remote=True)
 
 
 def hub_host() -> str:

@@ -17,6 +17,8 @@ from ..results.facts import Summary as Summary
 from .engine import Progress as Progress
 from .engine import RunPlan as RunPlan
 from .engine import Watcher as Watcher
+from .estimate import Estimate as Estimate
+from .estimate import estimate_run as estimate_run
 from .labelling import LabelSummary as LabelSummary
 from .labelling import export_predictions as export_predictions
 from .tagging import load_result as load_result
