@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from .errors import TaggerError as TaggerError
     from .hub import HubError as HubError
     from .hub import push as push
+    from .neighbors.files import read_neighbors as read_neighbors
+    from .neighbors.files import write_neighbors as write_neighbors
+    from .neighbors.nearest import nearest as nearest
     from .predictions.loading import load_predictions as load_predictions
     from .predictions.moments import top_moments as top_moments
     from .runs import export_predictions as export_predictions
@@ -47,6 +50,8 @@ _NAMES_BY_MODULE = {
     "runs": "tag_dataset export_predictions",
     "predictions.loading": "load_predictions",
     "predictions.moments": "top_moments",
+    "neighbors.nearest": "nearest",
+    "neighbors.files": "read_neighbors write_neighbors",
     "hub": "push HubError",
     "speed": "fastest_settings",
     "errors": "TaggerError SettingsError ColumnError ModelError MediaError ProcessError RunError "

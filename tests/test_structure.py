@@ -32,6 +32,7 @@ LAYERS = (
     "sources executors",
     "results",
     "predictions hub",
+    "neighbors",
     "runs",
     "plot recipes doctor",
     "cli",
