@@ -131,7 +131,7 @@ def describe_run(
     source: "Source", tagger: "Tagger", out: str | None, plan: "RunPlan | None" = None, num_proc: int = 1
 ) -> Table:
     """The resolved settings; a dry run has no plan."""
-    from ..rows import pick_column
+    from ..sources.columns import find_media_column
 
     facts = {"source": source.name, "rows": format_count(source.row_count)}
     facts |= {} if out is None else {"out": out}
@@ -139,7 +139,7 @@ def describe_run(
         facts["limit"] = format_count(plan.record.limit, "none")
         facts |= {"shard_rows": f"{plan.record.shard_rows:,}", "num_proc": str(num_proc)}
         facts["done before"] = f"{plan.done_rows:,} rows"
-    column = pick_column(list(source.features), tagger.column)
+    column = find_media_column(source, tagger.column)
     return settings_table(facts, tagger, source.notes, column=column)
 
 

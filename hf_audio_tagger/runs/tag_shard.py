@@ -17,9 +17,9 @@ from datasets import Features
 from .. import memo
 from ..columns import all_columns, error_column
 from ..executors.contract import IsStopped, Job, JobProgress, Report, StoppedError
+from ..media_column import pick_column
 from ..process import Worker, pick_device
 from ..provenance import Provenance, add_schema_provenance
-from ..rows import pick_column
 from ..sources.source import Source, State, Stream
 from ..tagger import Tagger
 from .output import plain_features, plain_table

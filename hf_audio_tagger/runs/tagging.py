@@ -11,10 +11,11 @@ from ..atomic_files import remove_leftovers
 from ..checks import check_counts
 from ..columns import error_column
 from ..errors import SettingsError
+from ..media_column import pick_column
 from ..provenance import Provenance, add_provenance, read_file_provenance, update_provenance
 from ..results.facts import Summary, TagFacts, count_table, find_failures
-from ..rows import pick_column
 from ..sources import open_source
+from ..sources.columns import with_media_column
 from ..sources.source import Source
 from ..tagger import Tagger, build_tagger
 from .engine import RunCounter, RunPlan, Watcher, run_task, write_failures
@@ -72,7 +73,7 @@ def tag_dataset(
         raise SettingsError(f"{opened.name} holds no rows.")
     if opened.is_stream and num_proc is not None and num_proc > 1:
         raise SettingsError("A stream is read in sequence, by one process: leave out num_proc= (--num-proc).")
-    pick_column(list(opened.features), tagger.column)
+    tagger = with_media_column(opened, tagger)
     provenance = update_provenance(opened.provenance, opened.features, tagger)
     task = TaggingTask(
         folder, opened, tagger, provenance, shard_rows or SHARD_ROWS, limit, overwrite, retry_failed, push
@@ -163,6 +164,7 @@ def preview(source: Source, tagger: Tagger) -> dict[str, Any]:
     row = source.stream().take(1) if source.is_stream else source.rows(0, 1)
     if not len(row):
         raise SettingsError(f"{source.name} holds no rows.")
+    tagger = with_media_column(source, tagger)
     update_provenance(source.provenance, source.features, tagger)
     features = plain_features(tagger.features(source.features))
     values: dict[str, Any] = plain_table(tag_rows(source, tagger, row, 0), features).to_pylist()[0]
