@@ -32,6 +32,10 @@ AsJson = Annotated[
     bool, option(RUN, "--json", help="Print the summary as JSON on standard output, for scripts.")
 ]
 
+Quiet = Annotated[
+    bool, option(RUN, "--quiet", "-q", help="Show no settings and no bar; errors and the summary stay.")
+]
+
 
 def takes_tagger(*without: str, **defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Replace a command's parameter `tagger` by an option for each setting.
