@@ -20,7 +20,7 @@ MOST_LINES = 400  # of a file: a longer one has two subjects
 LAYERS = (
     "_version errors text digests demo compat atomic_files",
     "checks scores cells media_paths",
-    "columns memo media_column",
+    "columns memo media_column activity",
     "rows process",
     "media audioset",
     "models",

@@ -40,6 +40,10 @@ Fast = Annotated[
     ),
 ]
 
+Quiet = Annotated[
+    bool, option(RUN, "--quiet", "-q", help="Show no settings and no bar; errors and the summary stay.")
+]
+
 
 def takes_tagger(*without: str, **defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Replace a command's parameter `tagger` by an option for each setting.
