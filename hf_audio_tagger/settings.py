@@ -213,7 +213,7 @@ def public_name(source: str, folders: bool = False) -> str:
     'path/to/mine'
     """
     from .cells import is_url
-    from .models.weights import without_secrets
+    from .models.downloads import without_secrets
 
     if is_url(source):
         return without_secrets(source)
