@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .errors import TaggerError as TaggerError
     from .hub import HubError as HubError
     from .hub import push as push
+    from .index.reading import read_index as read_index
     from .predictions.loading import load_predictions as load_predictions
     from .predictions.moments import top_moments as top_moments
     from .runs import export_predictions as export_predictions
@@ -44,6 +45,7 @@ _NAMES_BY_MODULE = {
     "audioset.ontology": "ontology",
     "audioset.queries": "has_sound lacks_sound roll_up",
     "runs": "tag_dataset export_predictions",
+    "index.reading": "read_index",
     "predictions.loading": "load_predictions",
     "predictions.moments": "top_moments",
     "hub": "push HubError",

@@ -90,9 +90,11 @@ def pick_column(names: Sequence[str], column: str | None) -> str:
         if name in names:
             return name
     wanted, existing = " or ".join(map(repr, candidates)), ", ".join(map(repr, names)) or "none"
-    raise ColumnError(
-        f"The rows have no column {wanted}, only {existing}. Name it: build_tagger(column=...)."
-    )
+    if column is None and {"id", "bos", "eos"} <= set(names):
+        advice = "This is an index: name the folder of its clips (root=, --root)."
+    else:
+        advice = "Name it: build_tagger(column=...)."
+    raise ColumnError(f"The rows have no column {wanted}, only {existing}. {advice}")
 
 
 def is_batch_of_dicts(given: Mapping[str, Any], name: str) -> bool:

@@ -23,7 +23,7 @@ LAYERS = (
     "columns memo",
     "rows process",
     "media audioset",
-    "models",
+    "index models",
     "windows",
     "pipeline",
     "settings",
