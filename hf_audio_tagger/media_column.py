@@ -18,6 +18,7 @@ from .media_paths import MEDIA_SUFFIXES, has_media_suffix
 
 FIRST_VALUES = 8  # of a column that are looked at
 FILE_NAME_COLUMNS = ("file_name", "file_names")  # what a folder's metadata call the column of files
+INDEX_COLUMNS = {"id", "bos", "eos"}  # of AudioSet's clips, without the paths of their files
 NUMBERS = ("int", "uint", "float", "bool", "double", "half")  # of which no video is made
 
 ReadFeatures = Callable[[], Mapping[str, Any]]
@@ -55,7 +56,13 @@ def pick_column(
     wanted = " or ".join(map(repr, COLUMNS if column is None else (column,)))
     existing = ", ".join(map(repr, names)) or "none"
     others = "" if column is not None else ", nor is one recognized by its type or values"
-    raise ColumnError(f"The rows have no column {wanted}, only {existing}{others}. Name it with column=.")
+    is_index = column is None and set(names) >= INDEX_COLUMNS
+    advice = (
+        "This is an index: name the folder of its clips (root=, --root)."
+        if is_index
+        else "Name it with column=."
+    )
+    raise ColumnError(f"The rows have no column {wanted}, only {existing}{others}. {advice}")
 
 
 def find_candidates(

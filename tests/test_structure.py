@@ -23,7 +23,7 @@ LAYERS = (
     "columns memo media_column activity",
     "rows process",
     "media audioset",
-    "models",
+    "index models",
     "windows measures",
     "pipeline",
     "settings",

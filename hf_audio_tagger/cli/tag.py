@@ -11,7 +11,19 @@ from ..errors import SettingsError
 from ..text import safe_text
 from .console import print_text, stderr, stdout
 from .ending import describe_work, show_reasons
-from .options import HUB, RUN, SOURCES, AsJson, FollowLinks, Processes, Quiet, option, takes_tagger
+from .options import (
+    HUB,
+    RUN,
+    SOURCES,
+    AsJson,
+    Files,
+    FollowLinks,
+    Processes,
+    Quiet,
+    Root,
+    option,
+    takes_tagger,
+)
 from .report import count_table, finish, run_with_bar, settings_table
 
 if TYPE_CHECKING:
@@ -30,7 +42,8 @@ def tag(
         typer.Argument(
             metavar="SOURCE",
             help="A folder of media, a .jsonl, .json, .csv or .parquet file or a glob of them in quotes, "
-            "a folder written by save_to_disk, or a Hub dataset (user/name).",
+            "an index of AudioSet's clips (with --root), a folder written by save_to_disk, or a Hub dataset "
+            "(user/name).",
         ),
     ],
     out: Annotated[
@@ -48,6 +61,8 @@ def tag(
         bool, option(SOURCES, "--streaming", help="Stream the rows, without a copy on this disk.")
     ] = False,
     follow_links: FollowLinks = False,
+    root: Root = None,
+    files: Files = None,
     limit: Annotated[int | None, option(SOURCES, min=1, metavar="N", help="Only the first N rows.")] = None,
     *,
     tagger: "Tagger",
@@ -87,7 +102,14 @@ def tag(
         raise SettingsError("--out DEST is missing; only --dry-run works without it.")
     push_options = make_push_options(push, out, private, push_revision, only_tags)
     opened = open_source(
-        source, config=config, split=split, streaming=streaming, token=tagger.token, follow_links=follow_links
+        source,
+        config=config,
+        split=split,
+        streaming=streaming,
+        token=tagger.token,
+        follow_links=follow_links,
+        root=root,
+        files=files,
     )
     if dry_run:
         show_preview(opened, tagger, out, limit)
