@@ -130,7 +130,7 @@ def test_ctrl_c_on_a_terminal_ends_cleanly(clips: Path, tmp_path: Path) -> None:
     os.close(terminal)
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen[0].decode())
     assert re.search(r"model +demo", text)
-    assert re.search(r"Tagging .* \d+/60 rows", text)
+    assert re.search(r"Stopped .* \d+/60 rows", text)
     assert f"Interrupted. What is done is kept in {dest}; the same command continues from there." in text
     assert "Traceback" not in text
     assert "Warning" not in text
