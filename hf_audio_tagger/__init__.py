@@ -15,7 +15,7 @@ from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .audioset.grouping import roll_up as roll_up
-    from .audioset.labels import labels_over as labels_over
+    from .audioset.label_lists import labels_over as labels_over
     from .audioset.ontology import ontology as ontology
     from .audioset.queries import has_sound as has_sound
     from .audioset.queries import lacks_sound as lacks_sound
@@ -29,12 +29,16 @@ if TYPE_CHECKING:
     from .errors import TaggerError as TaggerError
     from .hub import HubError as HubError
     from .hub import push as push
+    from .neighbors.files import read_neighbors as read_neighbors
+    from .neighbors.files import write_neighbors as write_neighbors
+    from .neighbors.nearest import nearest as nearest
     from .predictions.loading import load_predictions as load_predictions
     from .predictions.moments import top_moments as top_moments
     from .runs import export_predictions as export_predictions
     from .runs import tag_dataset as tag_dataset
     from .scores import ClipResult as ClipResult
     from .scores import Segment as Segment
+    from .speed import fastest_settings as fastest_settings
     from .tagger import Tagger as Tagger
     from .tagger import build_tagger as build_tagger
 
@@ -44,12 +48,15 @@ _NAMES_BY_MODULE = {
     "scores": "ClipResult Segment",
     "audioset.ontology": "ontology",
     "audioset.queries": "has_sound lacks_sound",
-    "audioset.labels": "labels_over",
+    "audioset.label_lists": "labels_over",
     "audioset.grouping": "roll_up",
     "runs": "tag_dataset export_predictions",
     "predictions.loading": "load_predictions",
     "predictions.moments": "top_moments",
+    "neighbors.nearest": "nearest",
+    "neighbors.files": "read_neighbors write_neighbors",
     "hub": "push HubError",
+    "speed": "fastest_settings",
     "errors": "TaggerError SettingsError ColumnError ModelError MediaError ProcessError RunError "
     "ResourceError",
 }

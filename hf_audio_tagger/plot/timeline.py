@@ -16,7 +16,8 @@ from ..cells import is_list_cell, parse_value
 from ..checks import invalid
 from ..columns import Column
 from ..errors import MediaError, SettingsError
-from ..rows import is_cell_struct, pick_column, read_stored_row
+from ..media_column import pick_column
+from ..rows import find_row_column, is_cell_struct, read_stored_row
 from ..tagger import Tagger
 from ..text import safe_text
 from .look import GREY, Picture, draw_legend, find_colour, measure_rows, wrap_label
@@ -98,11 +99,14 @@ def plot_timeline(  # type: ignore[misc]  # a tagger may be given in the place o
 
     if isinstance(index, Tagger):
         index, tagger = None, index
-    if index is not None:
-        tagged = read_stored_row(tagged, index)
     settings = tagger or Tagger  # the class has the defaults
+    column = column or settings.column
+    if index is not None:
+        row, features = read_stored_row(tagged, index), tagged.features
+        column = pick_column(list(row), column, lambda: features, lambda name: [row[name]])
+        tagged = row
     recorded = Column("segments", tag_column or settings.tag_column)
-    value, segments = find_clip(tagged, video, column or settings.column, recorded.name)
+    value, segments = find_clip(tagged, video, column, recorded.name)
     media = parse_value(value)
     if title is None:
         title = "" if media.name.startswith("<") else os.path.basename(media.name)  # "<...>": not a file
@@ -139,7 +143,7 @@ def find_clip(tagged: Any, video: int, column: str | None, segments_name: str) -
             "plot_timeline draws one clip, not a dataset: pass its row's index too, plot_timeline(ds, 0)."
         )
     is_row = isinstance(tagged, Mapping) and not is_cell_struct(tagged)
-    cell = tagged[pick_column(list(tagged), column)] if is_row else tagged
+    cell = tagged[find_row_column(tagged, column)] if is_row else tagged
     recorded = tagged.get(segments_name) if is_row else None
     values = cell if is_list_cell(cell) else [cell]
     if not 0 <= video < len(values):
