@@ -2,7 +2,7 @@
 
     from hf_audio_tagger import build_tagger
 
-    ds = ds.map(build_tagger(), num_proc=4)
+    ds = ds.map(build_tagger(), batched=True, batch_size=64)  # on a CPU or one GPU
     ds["video_audio_tags"][0]  # ["Music"]
 
 Importing this package imports neither torch nor transformers nor datasets: names are loaded when used.
@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from .audioset.grouping import roll_up as roll_up
+    from .audioset.label_lists import labels_over as labels_over
     from .audioset.ontology import ontology as ontology
     from .audioset.queries import has_sound as has_sound
     from .audioset.queries import lacks_sound as lacks_sound
-    from .audioset.queries import roll_up as roll_up
     from .errors import ColumnError as ColumnError
     from .errors import MediaError as MediaError
     from .errors import ModelError as ModelError
@@ -47,7 +48,9 @@ _NAMES_BY_MODULE = {
     "tagger": "build_tagger Tagger",
     "scores": "ClipResult Segment",
     "audioset.ontology": "ontology",
-    "audioset.queries": "has_sound lacks_sound roll_up",
+    "audioset.queries": "has_sound lacks_sound",
+    "audioset.label_lists": "labels_over",
+    "audioset.grouping": "roll_up",
     "runs": "tag_dataset export_predictions",
     "index.reading": "read_index",
     "predictions.loading": "load_predictions",
