@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from .hub import HubError as HubError
     from .hub import push as push
     from .index.reading import read_index as read_index
+    from .index.sample_weights import read_weights as read_weights
+    from .index.sample_weights import sample_weights as sample_weights
+    from .index.sample_weights import write_weights as write_weights
+    from .index.writing import write_index as write_index
     from .predictions.loading import load_predictions as load_predictions
     from .predictions.moments import top_moments as top_moments
     from .runs import export_predictions as export_predictions
@@ -46,6 +50,8 @@ _NAMES_BY_MODULE = {
     "audioset.queries": "has_sound lacks_sound roll_up",
     "runs": "tag_dataset export_predictions",
     "index.reading": "read_index",
+    "index.writing": "write_index",
+    "index.sample_weights": "sample_weights write_weights read_weights",
     "predictions.loading": "load_predictions",
     "predictions.moments": "top_moments",
     "hub": "push HubError",
