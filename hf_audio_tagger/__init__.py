@@ -33,12 +33,16 @@ if TYPE_CHECKING:
     from .index.sample_weights import sample_weights as sample_weights
     from .index.sample_weights import write_weights as write_weights
     from .index.writing import write_index as write_index
+    from .neighbors.files import read_neighbors as read_neighbors
+    from .neighbors.files import write_neighbors as write_neighbors
+    from .neighbors.nearest import nearest as nearest
     from .predictions.loading import load_predictions as load_predictions
     from .predictions.moments import top_moments as top_moments
     from .runs import export_predictions as export_predictions
     from .runs import tag_dataset as tag_dataset
     from .scores import ClipResult as ClipResult
     from .scores import Segment as Segment
+    from .speed import fastest_settings as fastest_settings
     from .tagger import Tagger as Tagger
     from .tagger import build_tagger as build_tagger
 
@@ -54,7 +58,10 @@ _NAMES_BY_MODULE = {
     "index.sample_weights": "sample_weights write_weights read_weights",
     "predictions.loading": "load_predictions",
     "predictions.moments": "top_moments",
+    "neighbors.nearest": "nearest",
+    "neighbors.files": "read_neighbors write_neighbors",
     "hub": "push HubError",
+    "speed": "fastest_settings",
     "errors": "TaggerError SettingsError ColumnError ModelError MediaError ProcessError RunError "
     "ResourceError",
 }

@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
+from ..errors import SettingsError
 from ..settings import ABOUT, IS_COUNT, Settings
 from .console import quiet_libraries
 from .report import exit_codes
@@ -44,6 +45,17 @@ Files = Annotated[
 AsJson = Annotated[
     bool, option(RUN, "--json", help="Print the summary as JSON on standard output, for scripts.")
 ]
+FAST = "fast"
+Fast = Annotated[
+    bool,
+    option(
+        "Model", "--fast", help="Take the engine and dtype that are the fastest here; a few tags may differ."
+    ),
+]
+
+Quiet = Annotated[
+    bool, option(RUN, "--quiet", "-q", help="Show no settings and no bar; errors and the summary stay.")
+]
 
 
 def takes_tagger(*without: str, **defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -64,9 +76,15 @@ def takes_tagger(*without: str, **defaults: Any) -> Callable[[Callable[..., None
             with exit_codes(context):
                 from ..tagger import build_tagger
 
+                if given.pop(FAST):
+                    settings |= choose_fastest(context, settings)
                 command(tagger=build_tagger(**settings), **given)
 
-        expanded = [inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        expanded = [
+            inspect.Parameter("context", keyword, annotation=typer.Context),
+            inspect.Parameter(FAST, keyword, annotation=Fast, default=False),
+        ]
         for name, parameter in inspect.signature(command).parameters.items():
             if name == "tagger":
                 expanded += [setting_option(one, defaults) for one in names]
@@ -77,6 +95,16 @@ def takes_tagger(*without: str, **defaults: Any) -> Callable[[Callable[..., None
         return build_and_call
 
     return expand
+
+
+def choose_fastest(context: typer.Context, settings: dict[str, Any]) -> dict[str, str]:
+    """The fastest engine and dtype for the other settings. Refused if one of the two is given, too."""
+    from ..speed import fastest_settings
+
+    sources = [context.get_parameter_source(name) for name in ("engine", "dtype")]
+    if any(source is not None and source.name == "COMMANDLINE" for source in sources):
+        raise SettingsError("--fast chooses --engine and --dtype: leave these out, or --fast.")
+    return fastest_settings(**settings)
 
 
 def setting_option(name: str, defaults: dict[str, Any]) -> inspect.Parameter:
