@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from .hub import HubError as HubError
     from .hub import push as push
     from .index.reading import read_index as read_index
+    from .index.sample_weights import read_weights as read_weights
+    from .index.sample_weights import sample_weights as sample_weights
+    from .index.sample_weights import write_weights as write_weights
+    from .index.writing import write_index as write_index
     from .neighbors.files import read_neighbors as read_neighbors
     from .neighbors.files import write_neighbors as write_neighbors
     from .neighbors.nearest import nearest as nearest
@@ -53,6 +57,8 @@ _NAMES_BY_MODULE = {
     "audioset.grouping": "roll_up",
     "runs": "tag_dataset export_predictions",
     "index.reading": "read_index",
+    "index.writing": "write_index",
+    "index.sample_weights": "sample_weights write_weights read_weights",
     "predictions.loading": "load_predictions",
     "predictions.moments": "top_moments",
     "neighbors.nearest": "nearest",
