@@ -20,7 +20,7 @@ MOST_LINES = 400  # of a file: a longer one has two subjects
 LAYERS = (
     "_version errors text digests demo compat atomic_files",
     "checks scores cells media_paths",
-    "columns memo",
+    "columns memo thresholds",
     "rows process",
     "media audioset",
     "models",
@@ -32,7 +32,7 @@ LAYERS = (
     "sources executors",
     "results",
     "predictions hub",
-    "neighbors",
+    "neighbors evaluation",
     "runs",
     "plot recipes doctor",
     "cli",
