@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .evaluation.evaluate import evaluate as evaluate
     from .hub import HubError as HubError
     from .hub import push as push
+    from .index.reading import read_index as read_index
     from .neighbors.files import read_neighbors as read_neighbors
     from .neighbors.files import write_neighbors as write_neighbors
     from .neighbors.nearest import nearest as nearest
@@ -52,6 +53,7 @@ _NAMES_BY_MODULE = {
     "audioset.ontology": "ontology",
     "audioset.queries": "has_sound lacks_sound roll_up",
     "runs": "tag_dataset export_predictions",
+    "index.reading": "read_index",
     "predictions.loading": "load_predictions",
     "predictions.moments": "top_moments",
     "evaluation.evaluate": "evaluate Evaluation",

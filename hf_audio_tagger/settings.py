@@ -95,7 +95,7 @@ class Settings:
         None, 'file or URL of the weights of "yamnet" or "vggish".', none="the model's own", is_path=True
     )
     column: str | None = column_setting(
-        None, "the column with the videos.", none="the first of video, videos, audio"
+        None, "the column with the videos.", none="found by its name, type or first values"
     )
     tag_column: str = column_setting(
         TAG_COLUMN, "the column to add; the other columns get its prefix.", IS_NAME
@@ -213,7 +213,7 @@ def public_name(source: str, folders: bool = False) -> str:
     'path/to/mine'
     """
     from .cells import is_url
-    from .models.weights import without_secrets
+    from .models.downloads import without_secrets
 
     if is_url(source):
         return without_secrets(source)

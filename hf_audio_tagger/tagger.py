@@ -9,6 +9,7 @@ import pyarrow as pa
 from datasets import Features
 
 from . import memo, models
+from .activity import expect_clips
 from .cells import Media, is_list_cell, parse_cell, parse_cells
 from .columns import Column, all_columns, error_column
 from .compat.datasets_internals import set_hash_key
@@ -209,6 +210,7 @@ class Tagger(Settings):
                 f"The weights of {self.model!r} have no classifier, so they name no sounds. Pass "
                 "embeddings=True alone (the tags are then null), or weights with a classifier."
             )
+        expect_clips(len(media))
         results: list[ClipResult] = []
         scores = ScoreSum(model.labels, model.multi_label, self.segments)
         with closing(run_pipeline(media, model, self.pipeline_options(model))) as events:

@@ -2,10 +2,15 @@
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from weights_server import WeightsServer
 
 os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "0")
@@ -69,6 +74,27 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
         patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("datasets"))
         yield
+
+
+@pytest.fixture
+def weights_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder where weights are looked for and downloaded to, empty."""
+    folder = tmp_path / "weights_cache"
+    folder.mkdir()
+    monkeypatch.setenv("HF_AUDIO_TAGGER_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def weights_server(weights_cache: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[WeightsServer]":
+    from weights_server import WeightsServer
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with WeightsServer() as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server
+        server.may_answer.set()
+        server.shutdown()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -310,4 +310,4 @@ def test_clips_that_cannot_be_drawn(clips: dict[str, Path], pair: Path) -> None:
     with pytest.raises(SettingsError, match=r"ds\[0\]"):
         plot_timeline(Dataset.from_dict({"video": [str(pair)]}), demo)
     with pytest.raises(ColumnError, match="'film'"):
-        plot_timeline({"film": str(pair)}, demo)
+        plot_timeline({"film": str(pair.with_suffix(""))}, demo)

@@ -29,6 +29,19 @@ Processes = Annotated[
 FollowLinks = Annotated[
     bool, option(SOURCES, "--follow-links", help="Also read files outside of a folder that its links name.")
 ]
+Root = Annotated[
+    str | None, option(SOURCES, "--root", metavar="DIR", help="Of an index: the folder of its clips.")
+]
+Files = Annotated[
+    str | None,
+    option(
+        SOURCES,
+        "--files",
+        metavar="NAME",
+        help="Of an index: how its clips are called in there, such as '{id}_{bos:.3f}.flac'.",
+        show_default="by the kind of index",
+    ),
+]
 AsJson = Annotated[
     bool, option(RUN, "--json", help="Print the summary as JSON on standard output, for scripts.")
 ]
@@ -38,6 +51,10 @@ Fast = Annotated[
     option(
         "Model", "--fast", help="Take the engine and dtype that are the fastest here; a few tags may differ."
     ),
+]
+
+Quiet = Annotated[
+    bool, option(RUN, "--quiet", "-q", help="Show no settings and no bar; errors and the summary stay.")
 ]
 
 

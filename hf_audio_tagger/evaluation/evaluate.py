@@ -158,7 +158,7 @@ def evaluate(
     has_answer = answers.tags != NO_TAG
     is_evaluated = has_answer & truth.is_known
     has_labels = truth.labels.has_labels()
-    counts = {
+    counts: dict[str, Any] = {
         "evaluated": int(is_evaluated.sum()),
         "empty": int(answers.is_empty.sum()),
         "failed": int((~has_answer & ~answers.is_empty).sum()),
@@ -196,7 +196,7 @@ def measure_scores(scored: Scored, names: Sequence[str]) -> dict[str, Any]:
         curve = compute_curve(scored.truths[:, place], by_class[place])
         precision, area = measure_curve(*curve[1:])
         results.append(
-            ClassResult(names[place], int(positives[place]), precision, area, compute_d_prime(area))
+            ClassResult(names[int(place)], int(positives[place]), precision, area, compute_d_prime(area))
         )
     areas = [one.auc for one in results if one.auc == one.auc]
     mean_auc = float(np.mean(areas)) if areas else float("nan")
@@ -206,7 +206,7 @@ def measure_scores(scored: Scored, names: Sequence[str]) -> dict[str, Any]:
         "d_prime": compute_d_prime(mean_auc),
         "lwlrap": compute_lwlrap(scored.truths, scored.scores),
         "classes": tuple(results),
-        "classes_without_positives": tuple(names[place] for place in np.flatnonzero(positives == 0)),
+        "classes_without_positives": tuple(names[int(place)] for place in np.flatnonzero(positives == 0)),
     }
 
 

@@ -15,7 +15,7 @@ from ..cells import is_list_cell, parse_value
 from ..checks import invalid
 from ..columns import Column
 from ..errors import MediaError, SettingsError
-from ..rows import is_cell_struct, pick_column
+from ..rows import find_row_column, is_cell_struct
 from ..tagger import Tagger
 from ..text import safe_text
 from .look import GREY, Picture, draw_legend, find_colour, measure_rows, wrap_label
@@ -108,7 +108,7 @@ def find_clip(tagged: Any, video: int, column: str | None, segments_name: str) -
             "ds.cast_column('video', Video(decode=False))[0] for a Video() column."
         )
     is_row = isinstance(tagged, Mapping) and not is_cell_struct(tagged)
-    cell = tagged[pick_column(list(tagged), column)] if is_row else tagged
+    cell = tagged[find_row_column(tagged, column)] if is_row else tagged
     recorded = tagged.get(segments_name) if is_row else None
     values = cell if is_list_cell(cell) else [cell]
     if not 0 <= video < len(values):

@@ -17,6 +17,7 @@ from datasets import Dataset
 from ..columns import error_column
 from ..errors import ColumnError
 from ..scores import EMPTY
+from .reasons import FailureReason
 
 ROWS_AT_ONCE = 10_000
 
@@ -73,11 +74,15 @@ class Summary:
     failed: int
     processed_now: int  # rows of this run; the others were done before
     seconds: float  # of this run
-    clips_per_second: float  # in this run, from its first row to its last
+    clips_per_second: float  # in this run, without loading the model
     most_frequent: tuple[tuple[str, int], ...]  # tags of videos, without EMPTY
     failures: str | None  # the file that lists them
     kept: int = 0  # rows, also counted above, whose existing tags are kept
     notes: tuple[str, ...] = ()  # for the user, one line each
+    sound_seconds_now: float = 0.0  # of sound that this run scored
+    times_realtime: float = 0.0  # seconds of sound scored in a second, in this run
+    common_reasons: tuple[FailureReason, ...] = ()  # of the failures, with a file each
+    url: str | None = None  # of the dataset that the result was pushed to
 
     def as_dict(self) -> dict[str, Any]:
         """For `json.dumps`."""

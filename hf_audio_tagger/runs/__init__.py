@@ -14,13 +14,13 @@ shards. The labelling task writes a file and a journal line for each clip.
 """
 
 from ..results.facts import Summary as Summary
-from .engine import Progress as Progress
 from .engine import RunPlan as RunPlan
 from .engine import Watcher as Watcher
 from .estimate import Estimate as Estimate
 from .estimate import estimate_run as estimate_run
 from .labelling import LabelSummary as LabelSummary
 from .labelling import export_predictions as export_predictions
+from .progress import Progress as Progress
 from .tagging import load_result as load_result
 from .tagging import preview as preview
 from .tagging import tag_dataset as tag_dataset
