@@ -46,12 +46,14 @@ def read_thresholds(path: str | os.PathLike[str]) -> dict[str, float]:
     except OSError as error:
         raise SettingsError(f"thresholds: {path} cannot be read ({error.strerror or error}).") from error
     except (ValueError, RecursionError) as error:
-        raise SettingsError(f"{path} must be {EXPECTED} ({error}).") from error
+        raise SettingsError(f"thresholds: {path} must be {EXPECTED} ({error}).") from error
     if not isinstance(values, dict) or not values:
-        raise SettingsError(f"{path} must be {EXPECTED}; got {str(values)[:80]!r}.")
+        raise SettingsError(f"thresholds: {path} must be {EXPECTED}; got {str(values)[:80]!r}.")
     for label, score in values.items():
         if score is not None and not (is_number(score) and 0 <= score <= 1):
-            raise invalid(f"{path}: the score of {label!r}", score, "between 0 and 1, or null for never")
+            raise invalid(
+                f"thresholds: {path}: the score of {label!r}", score, "between 0 and 1, or null for never"
+            )
     return {label: NEVER if score is None else float(score) for label, score in values.items()}
 
 
