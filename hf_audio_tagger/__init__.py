@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .errors import RunError as RunError
     from .errors import SettingsError as SettingsError
     from .errors import TaggerError as TaggerError
+    from .evaluation.evaluate import Evaluation as Evaluation
+    from .evaluation.evaluate import evaluate as evaluate
     from .hub import HubError as HubError
     from .hub import push as push
     from .index.reading import read_index as read_index
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from .speed import fastest_settings as fastest_settings
     from .tagger import Tagger as Tagger
     from .tagger import build_tagger as build_tagger
+    from .thresholds import read_thresholds as read_thresholds
+    from .thresholds import write_thresholds as write_thresholds
 
 
 _NAMES_BY_MODULE = {
@@ -61,6 +65,8 @@ _NAMES_BY_MODULE = {
     "index.sample_weights": "sample_weights write_weights read_weights",
     "predictions.loading": "load_predictions",
     "predictions.moments": "top_moments",
+    "evaluation.evaluate": "evaluate Evaluation",
+    "thresholds": "read_thresholds write_thresholds",
     "neighbors.nearest": "nearest",
     "neighbors.files": "read_neighbors write_neighbors",
     "hub": "push HubError",

@@ -20,7 +20,7 @@ MOST_LINES = 400  # of a file: a longer one has two subjects
 LAYERS = (
     "_version errors text digests demo compat atomic_files file_locks",
     "checks scores cells media_paths",
-    "columns memo media_column activity",
+    "columns memo media_column activity thresholds",
     "rows process",
     "media audioset",
     "index models",
@@ -32,7 +32,7 @@ LAYERS = (
     "sources executors",
     "results",
     "predictions hub",
-    "neighbors",
+    "neighbors evaluation",
     "runs",
     "plot recipes doctor",
     "cli",
