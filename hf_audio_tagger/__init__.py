@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .errors import TaggerError as TaggerError
     from .hub import HubError as HubError
     from .hub import push as push
+    from .measures.base import Measure as Measure
+    from .measures.motion import motion_score as motion_score
     from .predictions.loading import load_predictions as load_predictions
     from .predictions.moments import top_moments as top_moments
     from .runs import export_predictions as export_predictions
@@ -43,6 +45,8 @@ _NAMES_BY_MODULE = {
     "scores": "ClipResult Segment",
     "audioset.ontology": "ontology",
     "audioset.queries": "has_sound lacks_sound roll_up",
+    "measures.base": "Measure",
+    "measures.motion": "motion_score",
     "runs": "tag_dataset export_predictions",
     "predictions.loading": "load_predictions",
     "predictions.moments": "top_moments",
