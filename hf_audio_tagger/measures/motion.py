@@ -41,9 +41,8 @@ class MotionScore(Measure):
             if not (is_number(value) and math.isfinite(value) and value > 0):
                 raise invalid(name, value, "a number above 0")
             object.__setattr__(self, name, float(value))
-        sides = [self.size] if is_count(self.size) else self.size or []
-        is_sequence = isinstance(sides, list | tuple)
-        if not (is_sequence and len(sides) <= 2 and all(map(is_count, sides))) or self.size in (0, False):
+        sides: Any = [self.size] if isinstance(self.size, int) else self.size or []
+        if not (isinstance(sides, list | tuple) and len(sides) <= 2 and all(map(is_count, sides))):
             raise invalid(
                 "size", self.size, "a whole number of pixels, a list of one or two of them, or None"
             )
