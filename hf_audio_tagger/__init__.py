@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from .neighbors.files import read_neighbors as read_neighbors
     from .neighbors.files import write_neighbors as write_neighbors
     from .neighbors.nearest import nearest as nearest
+    from .measures.base import Measure as Measure
+    from .measures.motion import motion_score as motion_score
     from .predictions.loading import load_predictions as load_predictions
     from .predictions.moments import top_moments as top_moments
     from .runs import export_predictions as export_predictions
@@ -59,6 +61,8 @@ _NAMES_BY_MODULE = {
     "audioset.queries": "has_sound lacks_sound",
     "audioset.label_lists": "labels_over",
     "audioset.grouping": "roll_up",
+    "measures.base": "Measure",
+    "measures.motion": "motion_score",
     "runs": "tag_dataset export_predictions",
     "index.reading": "read_index",
     "index.writing": "write_index",
