@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     from .index.sample_weights import sample_weights as sample_weights
     from .index.sample_weights import write_weights as write_weights
     from .index.writing import write_index as write_index
+    from .measures.base import Measure as Measure
+    from .measures.motion import motion_score as motion_score
     from .neighbors.files import read_neighbors as read_neighbors
     from .neighbors.files import write_neighbors as write_neighbors
     from .neighbors.nearest import nearest as nearest
-    from .measures.base import Measure as Measure
-    from .measures.motion import motion_score as motion_score
     from .predictions.loading import load_predictions as load_predictions
     from .predictions.moments import top_moments as top_moments
     from .runs import export_predictions as export_predictions
