@@ -30,7 +30,7 @@ LAYERS = (
     "tagger",
     "provenance",
     "sources executors",
-    "results",
+    "results clips",
     "predictions hub",
     "runs",
     "plot recipes doctor",

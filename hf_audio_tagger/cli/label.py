@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .console import print_text, stdout
-from .options import RUN, SOURCES, AsJson, FollowLinks, Processes, option, takes_tagger
+from .options import RUN, SOURCES, AsJson, FollowLinks, Processes, Sample, option, takes_tagger
 from .report import count_table, finish, run_with_bar, settings_table
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def label(
         str | None,
         option(SOURCES, help="The clips' names.", show_default="id, file_name, or their path"),
     ] = None,
+    sample: Sample = None,
     *,
     tagger: "Tagger",
     num_proc: Processes = None,
@@ -64,6 +65,7 @@ def label(
             out,
             tagger=tagger,
             id_column=id_column,
+            sample=sample,
             num_proc=num_proc or default_num_proc(tagger.device),
             overwrite=overwrite,
             watcher=bar,

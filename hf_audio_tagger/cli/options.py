@@ -28,6 +28,10 @@ Processes = Annotated[
 FollowLinks = Annotated[
     bool, option(SOURCES, "--follow-links", help="Also read files outside of a folder that its links name.")
 ]
+Sample = Annotated[
+    int | None,
+    option(SOURCES, "--sample", min=1, metavar="N", help="Only N rows drawn from all over, always the same."),
+]
 AsJson = Annotated[
     bool, option(RUN, "--json", help="Print the summary as JSON on standard output, for scripts.")
 ]

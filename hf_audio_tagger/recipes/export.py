@@ -76,7 +76,7 @@ def check_export(path: Path, inputs: Sequence[Path], overwrite: bool) -> None:
         elif inside:
             problem = f"is in {inside[0]}, and the next run would read it as samples; name a file outside."
         elif os.path.lexists(output) and not overwrite:
-            problem = "exists. To replace it: --overwrite (overwrite=True). To keep it: another export_path."
+            problem = "exists. To replace it: overwrite=True. To keep it: another export_path."
         if problem:
             raise SettingsError(f"export_path: {output} {problem}")
 
