@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .audioset.ontology import ontology as ontology
     from .audioset.queries import has_sound as has_sound
     from .audioset.queries import lacks_sound as lacks_sound
+    from .clips import ClassifiedClip as ClassifiedClip
+    from .clips import classify_clips as classify_clips
     from .errors import ColumnError as ColumnError
     from .errors import MediaError as MediaError
     from .errors import ModelError as ModelError
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 _NAMES_BY_MODULE = {
     "tagger": "build_tagger Tagger",
     "scores": "ClipResult Segment",
+    "clips": "classify_clips ClassifiedClip",
     "audioset.ontology": "ontology",
     "audioset.queries": "has_sound lacks_sound",
     "audioset.label_lists": "labels_over",

@@ -1,8 +1,8 @@
 """`build_tagger` and `Tagger`: rows in, columns out."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -11,13 +11,13 @@ from datasets import Features
 
 from . import memo, models
 from .activity import expect_clips
-from .cells import Media, is_list_cell, parse_cell, parse_cells
+from .cells import Media, is_list_cell, parse_cell, parse_cells, parse_single
 from .columns import Column, all_columns, error_column
 from .compat.datasets_internals import set_hash_key
 from .errors import ModelError, transportable
 from .models import ModelSpec
 from .models.registry import check_spec, find_family
-from .process import check_rank, core_share
+from .process import check_rank, core_share, pick_device
 from .rows import Rows, read_rows
 from .scores import EMPTY, ClipResult, ScoreSum
 from .settings import ABOUT, DEFAULT_MODEL, Settings, takes_settings
@@ -82,6 +82,18 @@ class Tagger(Settings):
         (('Siren', 0.98), ('Chirp tone', 0.04))
         """
         return self._classify(parse_cell(video), None)
+
+    def classify_each(self, videos: Iterable[Any]) -> Iterator[ClipResult]:
+        """The results of any number of videos, in order, each as soon as it is ready.
+
+        The next videos are taken and decoded while the model works. Results of earlier calls are not reused.
+
+        >>> for result in build_tagger("demo").classify_each(["a.mp4", "b.mp4"]):  # doctest: +SKIP
+        ...     print(result.tag)
+        Siren
+        EMPTY
+        """
+        return self._classify_stream(map(parse_single, videos), None, prompt=True)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -201,9 +213,16 @@ class Tagger(Settings):
         return [known[clip] for clip in clips]
 
     def _classify_new(self, media: list[Media], rank: int | None) -> list[ClipResult]:
-        """Run the pipeline over clips and pool the scores of each clip's windows into a result."""
-        if not media:
-            return []
+        expect_clips(len(media))
+        return list(self._classify_stream(media, rank)) if media else []
+
+    def _classify_stream(
+        self, media: Iterable[Media], rank: int | None, prompt: bool = False
+    ) -> Iterator[ClipResult]:
+        """Run the pipeline over clips and pool the scores of each clip's windows into a result.
+
+        `prompt`: on a CPU, wait for no more windows than are computed at a time.
+        """
         from .pipeline import ClipEnd, run_pipeline
 
         model = models.get_model(self.spec, self.device, rank)
@@ -214,11 +233,12 @@ class Tagger(Settings):
                 f"The weights of {self.model!r} have no classifier, so they name no sounds. Pass "
                 "embeddings=True alone (the tags are then null), or weights with a classifier."
             )
-        expect_clips(len(media))
-        results: list[ClipResult] = []
+        options = self.pipeline_options(model)
+        if prompt and pick_device(self.device, rank) == "cpu":
+            options = replace(options, batch_size=min(options.batch_size, core_share()))
         threshold = self._read_threshold(model.labels)
         scores = ScoreSum(model.labels, model.multi_label, self.segments)
-        with closing(run_pipeline(media, model, self.pipeline_options(model))) as events:
+        with closing(run_pipeline(media, model, options)) as events:
             for event in events:
                 if not isinstance(event, ClipEnd):
                     embeddings = event.output.embeddings if self.embeddings else None
@@ -227,14 +247,13 @@ class Tagger(Settings):
                 if event.error is not None and self.on_error == "raise":
                     raise event.error
                 if event.error is not None:
-                    results.append(ClipResult(None, error=str(event.error)))
+                    yield ClipResult(None, error=str(event.error))
                 elif event.has_sound:
-                    results.append(scores.result(self.top_k, threshold))
+                    yield scores.result(self.top_k, threshold)
                 else:
                     top, segments = None if self.top_k is None else (), () if self.segments else None
-                    results.append(ClipResult(EMPTY, top, segments))
+                    yield ClipResult(EMPTY, top, segments)
                 scores = ScoreSum(model.labels, model.multi_label, self.segments)
-        return results
 
     def _read_threshold(self, labels: Sequence[str]) -> "float | np.ndarray | None":
         """The least score in the column of top labels: one for all, or of a file one for each label."""

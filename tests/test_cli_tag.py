@@ -217,18 +217,18 @@ def test_dry_run_as_json_says_how_long_each_choice_takes(few: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (["--out", "{tmp}/out", "--decoder", "vlc"], 1, "decoder must be one of"),
+        (["--out", "{tmp}/out", "--decoder", "vlc"], 1, "--decoder must be one of"),
         (["--out", "{tmp}/out", "--no-such-option"], 1, "No such option"),
         (["--out", "{tmp}/out", "--batch-size", "0"], 1, "Invalid value"),
         (["--out", "{tmp}/out", "--column", "sound"], 1, "no column 'sound'"),
         (
             ["--out", "{tmp}/out", "--max-failures", "x%"],
             1,
-            "max_failures must be a number of rows or a share",
+            "--max-failures must be a number of rows or a share",
         ),
         (["--out", "{tmp}/out", "--private"], 1, "go with --push"),
         (["--out", "hf://datasets/a/b", "--push", "a/c"], 1, "two places"),
-        ([], 1, "--out DEST"),
+        (["--num-proc", "2"], 1, "--num-proc and such are for a run; add --out DEST."),
         (["--out", "{tmp}/out", "--model", "{tmp}/none"], 2, "none"),
         (["--out", "/proc/no/such/place"], 2, "Reading or writing failed"),
         (["--out", "{tmp}/out", "--max-failures", "0", "--batch-size", "1"], 2, "more than the 0 allowed"),
@@ -246,7 +246,7 @@ def test_other_settings_on_the_same_place(few: Path, tmp_path: Path) -> None:
     assert invoke(few, "--out", tmp_path / "out", *SETTINGS).exit_code == 0
     result = invoke(few, "--out", tmp_path / "out", "--model", "demo", "--top-k", 5)
     assert result.exit_code == 1
-    assert "top_k was 3, now 5. --overwrite starts over" in result.stderr
+    assert "--top-k was 3, now 5. --overwrite starts over" in result.stderr
     assert (
         invoke(few, "--out", tmp_path / "out", "--model", "demo", "--top-k", 5, "--overwrite").exit_code == 0
     )

@@ -30,7 +30,7 @@ LAYERS = (
     "tagger",
     "provenance speed",
     "sources executors",
-    "results",
+    "results clips",
     "predictions hub",
     "neighbors evaluation",
     "runs",

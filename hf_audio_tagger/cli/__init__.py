@@ -16,6 +16,7 @@ from ..errors import TaggerError
 from . import demo, doctor, index, label, nearest, run, tag, weights
 from .console import fail, note, stderr
 from .report import INTERRUPTED, TRACEBACK_VARIABLE, WRONG_USE, wants_traceback
+from .wording import find_options, use_options
 
 COMMANDS: dict[str, Callable[..., Any]] = {  # in the order of --help
     "demo": demo.demo,
@@ -43,7 +44,7 @@ class Commands(TyperGroup):
         except TaggerError as error:
             if wants_traceback(ctx):
                 raise
-            fail(str(error))
+            fail(use_options(str(error), find_options(ctx)))
             raise typer.Exit(WRONG_USE) from None
 
 

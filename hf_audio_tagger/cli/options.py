@@ -43,6 +43,10 @@ Files = Annotated[
         show_default="by the kind of index",
     ),
 ]
+Sample = Annotated[
+    int | None,
+    option(SOURCES, "--sample", min=1, metavar="N", help="Only N rows drawn from all over, always the same."),
+]
 AsJson = Annotated[
     bool, option(RUN, "--json", help="Print the summary as JSON on standard output, for scripts.")
 ]

@@ -155,7 +155,7 @@ def describe_death(lost: WorkerProcess, log: Path) -> str:
     if code < 0:
         how = f"killed by signal {-code} ({signal.Signals(-code).name})"
     if -code == signal.SIGKILL:
-        how += ". The system may be out of memory: try a smaller --num-proc or --batch-size"
+        how += ". The system may be out of memory: try a smaller num_proc= or batch_size="
     where = f"Their output is in {log}."
     return f"Two workers were lost in {lost.job.description}, the last one {how}. {where}"
 
