@@ -230,12 +230,15 @@ def test_dry_run_as_json_says_how_long_each_choice_takes(few: Path, monkeypatch:
         (["--out", "hf://datasets/a/b", "--push", "a/c"], 1, "two places"),
         (["--num-proc", "2"], 1, "--num-proc and such are for a run; add --out DEST."),
         (["--out", "{tmp}/out", "--model", "{tmp}/none"], 2, "none"),
-        (["--out", "/proc/no/such/place"], 2, "Reading or writing failed"),
+        (["--out", "{tmp}/file/out"], 2, ".hf_audio_tagger). The run has not begun."),
+        (["--out", "/dev/full"], 1, "/dev/full is in /dev, where the system shows its devices"),
+        (["--out", "/proc/no/such/place.jsonl"], 1, "no results can be kept there"),
         (["--out", "{tmp}/out", "--max-failures", "0", "--batch-size", "1"], 2, "more than the 0 allowed"),
     ],
 )
 def test_exit_codes(clips: Path, tmp_path: Path, words: list[str], code: int, told: str) -> None:
     given = [word.format(tmp=tmp_path) for word in words]
+    (tmp_path / "file").write_text("no folder")
     result = invoke(clips, *([] if "--model" in given else ["--model", "demo"]), *given)
     assert result.exit_code == code, result.output
     assert told in " ".join(result.stderr.replace("│", " ").split())
