@@ -27,8 +27,17 @@ if TYPE_CHECKING:
     from .errors import RunError as RunError
     from .errors import SettingsError as SettingsError
     from .errors import TaggerError as TaggerError
+    from .evaluation.evaluate import Evaluation as Evaluation
+    from .evaluation.evaluate import evaluate as evaluate
     from .hub import HubError as HubError
     from .hub import push as push
+    from .index.reading import read_index as read_index
+    from .index.sample_weights import read_weights as read_weights
+    from .index.sample_weights import sample_weights as sample_weights
+    from .index.sample_weights import write_weights as write_weights
+    from .index.writing import write_index as write_index
+    from .measures.base import Measure as Measure
+    from .measures.motion import motion_score as motion_score
     from .neighbors.files import read_neighbors as read_neighbors
     from .neighbors.files import write_neighbors as write_neighbors
     from .neighbors.nearest import nearest as nearest
@@ -41,6 +50,8 @@ if TYPE_CHECKING:
     from .speed import fastest_settings as fastest_settings
     from .tagger import Tagger as Tagger
     from .tagger import build_tagger as build_tagger
+    from .thresholds import read_thresholds as read_thresholds
+    from .thresholds import write_thresholds as write_thresholds
 
 
 _NAMES_BY_MODULE = {
@@ -50,9 +61,16 @@ _NAMES_BY_MODULE = {
     "audioset.queries": "has_sound lacks_sound",
     "audioset.label_lists": "labels_over",
     "audioset.grouping": "roll_up",
+    "measures.base": "Measure",
+    "measures.motion": "motion_score",
     "runs": "tag_dataset export_predictions",
+    "index.reading": "read_index",
+    "index.writing": "write_index",
+    "index.sample_weights": "sample_weights write_weights read_weights",
     "predictions.loading": "load_predictions",
     "predictions.moments": "top_moments",
+    "evaluation.evaluate": "evaluate Evaluation",
+    "thresholds": "read_thresholds write_thresholds",
     "neighbors.nearest": "nearest",
     "neighbors.files": "read_neighbors write_neighbors",
     "hub": "push HubError",

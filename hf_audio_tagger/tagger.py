@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, overload
 
+import numpy as np
 import pyarrow as pa
 from datasets import Features
 
@@ -20,6 +21,7 @@ from .process import check_rank, core_share
 from .rows import Rows, read_rows
 from .scores import EMPTY, ClipResult, ScoreSum
 from .settings import ABOUT, DEFAULT_MODEL, Settings, takes_settings
+from .thresholds import pick_thresholds, read_thresholds
 
 if TYPE_CHECKING:
     from .models.family import AudioModel
@@ -44,6 +46,7 @@ class Tagger(Settings):
     if TYPE_CHECKING:  # `Settings` accepts any path here and keeps it as text
         model: str = DEFAULT_MODEL
         weights: str | None = field(default=None, kw_only=True)
+        threshold: float | str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -121,7 +124,7 @@ class Tagger(Settings):
         kinds = ("tags",) if tags_only else ("tags", "columns")
         in_spec = {one.name for one in fields(ModelSpec)}
         settings = tuple(
-            (name, getattr(self, name))
+            (name, about.identify(getattr(self, name)) if about.identify else getattr(self, name))
             for name, about in ABOUT.items()
             if about.changes in kinds
             and name not in in_spec
@@ -213,6 +216,7 @@ class Tagger(Settings):
             )
         expect_clips(len(media))
         results: list[ClipResult] = []
+        threshold = self._read_threshold(model.labels)
         scores = ScoreSum(model.labels, model.multi_label, self.segments)
         with closing(run_pipeline(media, model, self.pipeline_options(model))) as events:
             for event in events:
@@ -225,12 +229,18 @@ class Tagger(Settings):
                 if event.error is not None:
                     results.append(ClipResult(None, error=str(event.error)))
                 elif event.has_sound:
-                    results.append(scores.result(self.top_k, self.threshold))
+                    results.append(scores.result(self.top_k, threshold))
                 else:
                     top, segments = None if self.top_k is None else (), () if self.segments else None
                     results.append(ClipResult(EMPTY, top, segments))
                 scores = ScoreSum(model.labels, model.multi_label, self.segments)
         return results
+
+    def _read_threshold(self, labels: Sequence[str]) -> "float | np.ndarray | None":
+        """The least score in the column of top labels: one for all, or of a file one for each label."""
+        if not isinstance(self.threshold, str):
+            return self.threshold
+        return pick_thresholds(read_thresholds(self.threshold), labels, self.threshold)
 
     def pipeline_options(self, model: "AudioModel") -> "PipelineOptions":
         """The options of a pipeline with a loaded model: the settings, or the model's own defaults."""

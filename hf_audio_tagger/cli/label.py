@@ -10,7 +10,7 @@ from rich.table import Table
 
 from .console import print_text, stdout
 from .ending import describe_work, format_hours, show_reasons
-from .options import RUN, SOURCES, AsJson, FollowLinks, Processes, Quiet, option, takes_tagger
+from .options import RUN, SOURCES, AsJson, Files, FollowLinks, Processes, Quiet, Root, option, takes_tagger
 from .report import count_table, finish, run_with_bar, settings_table
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ def label(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The folder for the scores.")],
     follow_links: FollowLinks = False,
+    root: Root = None,
+    files: Files = None,
     id_column: Annotated[
         str | None,
         option(SOURCES, help="The clips' names.", show_default="id, file_name, or their path"),
@@ -57,7 +59,7 @@ def label(
     from ..runs import export_predictions
     from ..sources import open_source
 
-    source = open_source(folder, follow_links=follow_links)
+    source = open_source(folder, follow_links=follow_links, root=root, files=files)
     summary = run_with_bar(
         out,
         lambda plan: describe_run(source, tagger, plan),

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import fields
 from functools import wraps
 from types import UnionType
@@ -28,6 +29,19 @@ Processes = Annotated[
 ]
 FollowLinks = Annotated[
     bool, option(SOURCES, "--follow-links", help="Also read files outside of a folder that its links name.")
+]
+Root = Annotated[
+    str | None, option(SOURCES, "--root", metavar="DIR", help="Of an index: the folder of its clips.")
+]
+Files = Annotated[
+    str | None,
+    option(
+        SOURCES,
+        "--files",
+        metavar="NAME",
+        help="Of an index: how its clips are called in there, such as '{id}_{bos:.3f}.flac'.",
+        show_default="by the kind of index",
+    ),
 ]
 AsJson = Annotated[
     bool, option(RUN, "--json", help="Print the summary as JSON on standard output, for scripts.")
@@ -114,6 +128,10 @@ def value_types(name: str) -> tuple[Any, ...]:
 
 
 def parse_value(name: str, given: Any) -> Any:
-    """The value of an option; a number where the setting takes text and whole numbers."""
-    is_number = isinstance(given, str) and given.isdigit() and int in value_types(name)
-    return int(given) if is_number else given
+    """The value of an option; a number where the setting takes text and numbers."""
+    types = value_types(name)
+    for kind in (int, float):
+        if isinstance(given, str) and kind in types:
+            with suppress(ValueError):
+                return kind(given)
+    return given
