@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .evaluation.evaluate import evaluate as evaluate
     from .hub import HubError as HubError
     from .hub import push as push
+    from .index.checking import check_index as check_index
     from .index.reading import read_index as read_index
     from .index.sample_weights import read_weights as read_weights
     from .index.sample_weights import sample_weights as sample_weights
@@ -68,6 +69,7 @@ _NAMES_BY_MODULE = {
     "measures.motion": "motion_score",
     "runs": "tag_dataset export_predictions",
     "index.reading": "read_index",
+    "index.checking": "check_index",
     "index.writing": "write_index",
     "index.sample_weights": "sample_weights write_weights read_weights",
     "predictions.loading": "load_predictions",
