@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .hub import HubError as HubError
     from .hub import push as push
     from .index.reading import read_index as read_index
+    from .neighbors.balance import at_most_per_class as at_most_per_class
     from .neighbors.files import read_neighbors as read_neighbors
     from .neighbors.files import write_neighbors as write_neighbors
     from .neighbors.nearest import nearest as nearest
@@ -58,6 +59,7 @@ _NAMES_BY_MODULE = {
     "predictions.moments": "top_moments",
     "evaluation.evaluate": "evaluate Evaluation",
     "thresholds": "read_thresholds write_thresholds",
+    "neighbors.balance": "at_most_per_class",
     "neighbors.nearest": "nearest",
     "neighbors.files": "read_neighbors write_neighbors",
     "hub": "push HubError",
