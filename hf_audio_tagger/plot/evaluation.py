@@ -1,5 +1,7 @@
 """`plot_evaluation`: how well each class is found, against how often it occurs."""
 
+from math import log10
+
 from matplotlib.figure import Figure
 
 from ..checks import invalid
@@ -8,7 +10,8 @@ from ..evaluation.evaluate import ClassResult, Evaluation
 from ..text import safe_text
 from .look import Picture, draw_legend, find_colour
 
-NAMED = 6  # of the best classes and of the worst: all of them where these are all
+NAMED = 6  # of the best classes and of the worst
+NEAR_AP, NEAR_DECADES = 0.03, 0.6  # the height and the width of a name
 NAME_CHARACTERS = 28
 
 
@@ -56,6 +59,18 @@ def plot_evaluation(result: Evaluation, title: str | None = None) -> Figure:
 
 
 def pick_named(result: Evaluation) -> list[ClassResult]:
-    """The classes with the best and the worst AP, each once."""
+    """The classes with the best and the worst AP, without those whose names would cover each other."""
+    named: list[ClassResult] = []
     ranked = sorted(result.classes, key=lambda one: -one.ap)
-    return ranked if len(ranked) <= 2 * NAMED else [*ranked[:NAMED], *ranked[-NAMED:]]
+    for order in (ranked, ranked[::-1]):
+        free = [one for one in order if one not in named]
+        for one in free:
+            if len(named) == NAMED * (1 if order is ranked else 2):
+                break
+            if not any(is_near(one, other) for other in named):
+                named.append(one)
+    return named
+
+
+def is_near(one: ClassResult, other: ClassResult) -> bool:
+    return abs(one.ap - other.ap) < NEAR_AP and abs(log10(one.positives / other.positives)) < NEAR_DECADES
