@@ -2,7 +2,7 @@
 
     from hf_audio_tagger import build_tagger
 
-    ds = ds.map(build_tagger(), num_proc=4)
+    ds = ds.map(build_tagger(), batched=True, batch_size=64)  # on a CPU or one GPU
     ds["video_audio_tags"][0]  # ["Music"]
 
 Importing this package imports neither torch nor transformers nor datasets: names are loaded when used.
@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from .audioset.grouping import roll_up as roll_up
+    from .audioset.label_lists import labels_over as labels_over
     from .audioset.ontology import ontology as ontology
     from .audioset.queries import has_sound as has_sound
     from .audioset.queries import lacks_sound as lacks_sound
-    from .audioset.queries import roll_up as roll_up
     from .errors import ColumnError as ColumnError
     from .errors import MediaError as MediaError
     from .errors import ModelError as ModelError
@@ -31,6 +32,12 @@ if TYPE_CHECKING:
     from .hub import HubError as HubError
     from .hub import push as push
     from .index.reading import read_index as read_index
+    from .index.sample_weights import read_weights as read_weights
+    from .index.sample_weights import sample_weights as sample_weights
+    from .index.sample_weights import write_weights as write_weights
+    from .index.writing import write_index as write_index
+    from .measures.base import Measure as Measure
+    from .measures.motion import motion_score as motion_score
     from .neighbors.balance import at_most_per_class as at_most_per_class
     from .neighbors.files import read_neighbors as read_neighbors
     from .neighbors.files import write_neighbors as write_neighbors
@@ -52,9 +59,15 @@ _NAMES_BY_MODULE = {
     "tagger": "build_tagger Tagger",
     "scores": "ClipResult Segment",
     "audioset.ontology": "ontology",
-    "audioset.queries": "has_sound lacks_sound roll_up",
+    "audioset.queries": "has_sound lacks_sound",
+    "audioset.label_lists": "labels_over",
+    "audioset.grouping": "roll_up",
+    "measures.base": "Measure",
+    "measures.motion": "motion_score",
     "runs": "tag_dataset export_predictions",
     "index.reading": "read_index",
+    "index.writing": "write_index",
+    "index.sample_weights": "sample_weights write_weights read_weights",
     "predictions.loading": "load_predictions",
     "predictions.moments": "top_moments",
     "evaluation.evaluate": "evaluate Evaluation",

@@ -38,6 +38,7 @@ class Tagger(Settings):
     """A callable for `map`, made by `build_tagger`. Holds settings only; each process loads the model once.
 
     >>> tagger = build_tagger("demo")
+    >>> ds = ds.map(tagger, batched=True, batch_size=64)  # doctest: +SKIP
     >>> tagger.tag("clip.mp4")  # doctest: +SKIP
     'Siren'
     """
@@ -264,8 +265,11 @@ def build_tagger(*model: Any, **settings: Any) -> Tagger:
     """A callable for `datasets.map` that adds what each video sounds like.
 
     >>> tagger = build_tagger("demo")
-    >>> ds = ds.map(tagger, num_proc=4)  # doctest: +SKIP
+    >>> ds = ds.map(tagger, batched=True, batch_size=64)  # doctest: +SKIP
     >>> ds["video_audio_tags"][0]  # doctest: +SKIP
     ['Siren']
+
+    One process with `batched=True` uses all cores of a CPU, or one GPU. `num_proc=N` pays with several GPUs,
+    and where decoding or downloading is the larger part.
     """
     return Tagger(*model, **settings)

@@ -15,8 +15,9 @@ import pytest
 import torch
 from datasets import Dataset
 from huggingface_hub import constants
+from packaged_weights import fitting_weights
 from random_weights import write_vggish
-from weights_server import WeightsServer, fitting_weights
+from weights_server import WeightsServer
 
 from hf_audio_tagger import ModelError, build_tagger
 from hf_audio_tagger.doctor.models import check_model

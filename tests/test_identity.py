@@ -13,8 +13,9 @@ import pytest
 import torch
 from datasets import Dataset
 from datasets.fingerprint import Hasher
+from packaged_weights import fitting_weights
 from random_weights import write_yamnet
-from weights_server import WeightsServer, fitting_weights
+from weights_server import WeightsServer
 
 from hf_audio_tagger import ModelError, SettingsError, Tagger, build_tagger
 from hf_audio_tagger.cli.report import settings_table

@@ -35,7 +35,7 @@ def test_json_lines_that_are_named_csv(tmp_path: Path) -> None:
     ds = read_index(write_rows(tmp_path / "src_eval_segments.csv"), root=tmp_path)
     assert {name: ds.features[name] for name in TYPES} == TYPES
     assert ds.column_names == [  # the file's own order, then what it lacks
-        *("dir", "aclip", "frame", "id", "bos", "eos", "labels", "aclip_128", "captions", "audio")
+        *("dir", "aclip", "frame", "aclip_128", "id", "bos", "eos", "labels", "captions", "audio")
     ]
     assert ds["bos"][:] == [30.0, 0.5, 10.0]
     assert ds["eos"][:] == [40.0, 9.25, 20.0]

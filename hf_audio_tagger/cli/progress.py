@@ -89,6 +89,8 @@ class Bar(Notes):
         if not self.ending.is_set():
             self.ending.set()
             self.thread.join()
+            if self.told and self.latest is not None:
+                self.told = "Stopped"
             if self.console.is_terminal:
                 self.draw()
                 self.display.stop()

@@ -9,7 +9,8 @@ from rich.table import Table
 
 from ..errors import SettingsError
 from ..text import safe_text
-from .console import print_text, stderr, stdout
+from .console import print_text, stdout
+from .dry_run import show_dry_run
 from .ending import describe_work, show_reasons
 from .options import (
     HUB,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from ..tagger import Tagger
 
 BAR_WIDTH = 30  # of the most frequent tag
-LONGEST_VALUE = 300  # characters of a cell in a dry run
 
 
 @takes_tagger(on_error="record")
@@ -78,7 +78,12 @@ def tag(
         str | None, option(RUN, metavar="N|N%", help="Stop when more rows failed. What is done is kept.")
     ] = None,
     dry_run: Annotated[
-        bool, option(RUN, "--dry-run", help="Show settings, tag one row, write nothing.")
+        bool,
+        option(
+            RUN,
+            "--dry-run",
+            help="Say how long the run will take here, and how it is faster. Nothing is written.",
+        ),
     ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -112,7 +117,8 @@ def tag(
         files=files,
     )
     if dry_run:
-        show_preview(opened, tagger, out, limit)
+        processes = num_proc or default_num_proc(tagger.device)
+        show_dry_run(opened, tagger, describe_run(opened, tagger, out), limit, processes, as_json)
         return
     assert out is not None
     processes = num_proc or (1 if opened.is_stream else default_num_proc(tagger.device))
@@ -170,24 +176,6 @@ def describe_run(
 
 def format_count(number: int | None, unknown: str = "not known before the end") -> str:
     return unknown if number is None else f"{number:,}"
-
-
-def show_preview(source: "Source", tagger: "Tagger", out: str | None, limit: int | None) -> None:
-    """Show the settings, the number of rows, and the first row tagged."""
-    from ..columns import find_prefix
-    from ..runs import preview
-
-    console = stdout()
-    console.print(describe_run(source, tagger, out))
-    with stderr().status("Tagging the first row"):
-        row = preview(source, tagger)
-    rows = source.row_count if limit is None or source.row_count is None else min(limit, source.row_count)
-    console.print(f"\n{format_count(rows)} rows would be tagged. The first:")
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for name, value in row.items():
-        style = "green" if name.startswith(find_prefix(tagger.tag_column)) else None
-        table.add_row(*(escape(safe_text(text)) for text in (name, str(value)[:LONGEST_VALUE])), style=style)
-    console.print(table)
 
 
 def show_summary(summary: "Summary", console: Console) -> None:

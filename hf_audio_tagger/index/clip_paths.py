@@ -2,13 +2,14 @@
 
     {dir}/aclip/{id}.{suffix}    with the first suffix of the row's `aclip` (or `clip`); audio/ where a folder
                                  has that and no aclip/; without "{dir}/" where `dir` is ""
-    {aclip}                      where rows have no `dir` (npz_*.csv)
+    {aclip}                      the whole path, of rows without `dir` whose aclip is one (npz_*.csv)
     {wav}                        of AST's files
 
 Paths have "/" between folders. One that leaves the root is an error.
 """
 
 import os
+import re
 import string
 from collections.abc import Mapping
 from typing import Any
@@ -23,6 +24,7 @@ from .formats import IndexFileError
 
 FIELDS = ("id", "dir", "bos", "eos")
 EXAMPLE = "{id}_{bos:.3f}.flac"
+WHOLE_PATH = r"/|\.npz$"
 OTHER_FOLDER = "audio"  # the published downloader writes here what the index has in aclip/
 
 
@@ -101,16 +103,24 @@ def apply_rules(table: pa.Table, root: str, folders: ClipFolders) -> pa.ChunkedA
 
 
 def apply_clip_rule(table: pa.Table, key: str, folders: ClipFolders) -> pa.ChunkedArray:
-    """`{dir}/{key}/{id}.{suffix}`; where there is no `dir`, the suffix is the whole path."""
+    """`{dir}/{key}/{id}.{suffix}`, or the path that a row without `dir` has in its place."""
     suffixes = pa.chunked_array([pick_first(chunk) for chunk in table[key].chunks], TEXT)
-    if "dir" not in table.column_names:
-        return suffixes
-    dirs = pc.unique(table["dir"])
-    prefixes = [None if dir is None else make_prefix(dir, key, folders) for dir in dirs.to_pylist()]
-    prefix = pa.array(prefixes, TEXT).take(pc.index_in(table["dir"], value_set=dirs).combine_chunks())
+    missing = pa.chunked_array([pa.nulls(len(table), TEXT)])
+    dir_column = table["dir"] if "dir" in table.column_names else missing
+    dirs = pc.unique(dir_column)
+    prefixes = pa.array([make_prefix(dir or "", key, folders) for dir in dirs.to_pylist()], TEXT)
+    prefix = prefixes.take(pc.index_in(dir_column, value_set=dirs).combine_chunks())
     stems = pc.binary_join_element_wise(prefix, table["id"], "")
     paths = pc.binary_join_element_wise(stems, suffixes, ".")
-    return pc.coalesce(paths, pc.if_else(pc.is_null(table["dir"]), suffixes, pa.scalar(None, TEXT)))
+    if not dir_column.null_count:
+        return paths
+    is_path = pc.and_(pc.is_null(dir_column), pc.match_substring_regex(suffixes, WHOLE_PATH))
+    return pc.if_else(pc.fill_null(is_path, False), suffixes, paths)
+
+
+def is_whole_path(suffix: str) -> bool:
+    """Whether a clip's text in a row without `dir` is its path, and not only the end of its name."""
+    return re.search(WHOLE_PATH, suffix) is not None
 
 
 def make_prefix(dir: str, key: str, folders: ClipFolders) -> str:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -43,14 +43,17 @@ class WrongRowError(ValueError):
     """A row that is not one of an index. The message says what is wrong; who raises on knows the line."""
 
 
-def learn_types(
-    rows: Iterable[Mapping[str, Any]], known: Mapping[str, pa.DataType]
-) -> dict[str, pa.DataType]:
-    """The types of all keys, in order of appearance: the known ones, and those of these rows."""
-    types = dict(known)
-    for row in rows:
-        for key, value in row.items():
-            types[key] = learn_type(key, value, types.get(key, pa.null()))
+def learn_types(row: Mapping[str, Any], known: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
+    """The types of all keys: the known ones and those of a row, a new key behind the one before it there."""
+    types, before = dict(known), None
+    for key, value in row.items():
+        kind = learn_type(key, value, types.get(key, pa.null()))
+        if key not in types and before is not None:
+            place = list(types).index(before) + 1
+            pairs = list(types.items())
+            types = dict([*pairs[:place], (key, kind), *pairs[place:]])
+        types[key] = kind
+        before = key
     return types
 
 

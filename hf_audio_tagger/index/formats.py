@@ -30,8 +30,11 @@ class IndexFileError(SettingsError):
     """An index that cannot be read; the message names the file, and the line where there is one."""
 
 
-def find_kind(path: Path) -> str | None:
-    """The kind of index in a file; None where it is something else."""
+def find_kind(path: Path, is_asked: bool = False) -> str | None:
+    """The kind of index in a file; None where it is something else.
+
+    JSON Lines without the keys that make them an index are one only if the user says so (`is_asked`).
+    """
     with open(path, "rb") as file:
         head = file.read(HEAD_BYTES).removeprefix(BOM).lstrip()
     first_line = head.partition(b"\n")[0]
@@ -40,16 +43,17 @@ def find_kind(path: Path) -> str | None:
     if head.startswith(b"{"):
         if AST_ROWS.match(head):
             return AST
-        return JSON_LINES if has_index_keys(first_line) else None
+        return JSON_LINES if has_index_keys(first_line, is_asked) else None
     if PAIR.match(head):
         return CAPTION_PAIRS
     return AUDIOCAPS if b"audiocap_id" in re.split(rb'[,"\r]', first_line) else None
 
 
-def has_index_keys(line: bytes) -> bool:
+def has_index_keys(line: bytes, is_asked: bool) -> bool:
     """Whether the text of a JSON object has an index's keys, and no media of its own."""
-    keys = set(re.findall(rb'"(id|aclip|clip|bos|eos)"\s*:', line))
-    is_index = b"id" in keys and bool(keys & {b"aclip", b"clip"} or keys >= {b"bos", b"eos"})
+    keys = set(re.findall(rb'"(id|aclip|clip|wav|bos|eos)"\s*:', line))
+    says_where = bool(keys & {b"aclip", b"clip", b"wav"}) or keys >= {b"bos", b"eos"}
+    is_index = b"id" in keys and (is_asked or says_where)
     return is_index and not MEDIA_KEY.search(line)
 
 

@@ -75,7 +75,7 @@ def check_lines(
     learned = dict(types)
     for number, row in islice(parse_lines(path, first_line, block), most):
         try:
-            learned = learn_types([row], learned)
+            learned = learn_types(row, learned)
             check_row(row)
         except WrongRowError as error:
             raise IndexFileError(f"{path}, line {number}: {error}.") from error

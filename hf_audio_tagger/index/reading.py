@@ -84,7 +84,7 @@ def find_root(root: str) -> str:
 def open_kind(file: Path) -> str:
     """The kind of an index; an error where a file is none."""
     try:
-        kind = find_kind(file)
+        kind = find_kind(file, is_asked=True)
     except OSError as error:
         raise IndexFileError(f"{file}: {error.strerror}.") from error
     if kind == CAPTION_PAIRS:

@@ -115,7 +115,7 @@ def read_ast(path: Path, types: Types | None = None) -> Iterator[pa.Table]:
     for number, entry in enumerate(entries, 1):
         try:
             rows.append(read_ast_entry(entry))
-            learned = learn_types(rows[-1:], learned)
+            learned = learn_types(rows[-1], learned)
             check_row(rows[-1])
         except WrongRowError as error:
             raise IndexFileError(f"{path}, entry {number} of 'data': {error}.") from error

@@ -5,6 +5,7 @@ from .audio_duration_filter import AudioDurationFilter
 from .audio_size_filter import AudioSizeFilter
 from .video_aspect_ratio_filter import VideoAspectRatioFilter
 from .video_duration_filter import VideoDurationFilter
+from .video_motion_score_filter import VideoMotionScoreFilter
 from .video_resolution_filter import VideoResolutionFilter
 from .video_tagging_from_audio_mapper import VideoTaggingFromAudioMapper
 
@@ -13,6 +14,7 @@ CLASSES: tuple[type[Operator], ...] = (
     AudioSizeFilter,
     VideoAspectRatioFilter,
     VideoDurationFilter,
+    VideoMotionScoreFilter,
     VideoResolutionFilter,
     VideoTaggingFromAudioMapper,
 )
