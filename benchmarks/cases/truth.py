@@ -19,7 +19,7 @@ def neighbors(bench: Bench) -> Outcome:
     subjects = {
         name: Subject("neighbors", settings) for name in ("nearest", "nearest, fewer rows", "bare product")
     }
-    jobs = {
+    jobs: dict[str, dict[str, str | int]] = {
         "nearest": {"way": "search", "rows": base},
         "nearest, fewer rows": {"way": "search", "rows": base // FEWER},
         "bare product": {"way": "multiply", "rows": base},
