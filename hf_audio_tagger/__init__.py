@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .index.writing import write_index as write_index
     from .measures.base import Measure as Measure
     from .measures.motion import motion_score as motion_score
+    from .neighbors.balance import at_most_per_class as at_most_per_class
     from .neighbors.files import read_neighbors as read_neighbors
     from .neighbors.files import write_neighbors as write_neighbors
     from .neighbors.nearest import nearest as nearest
@@ -76,6 +77,7 @@ _NAMES_BY_MODULE = {
     "predictions.moments": "top_moments",
     "evaluation.evaluate": "evaluate Evaluation",
     "thresholds": "read_thresholds write_thresholds",
+    "neighbors.balance": "at_most_per_class",
     "neighbors.nearest": "nearest",
     "neighbors.files": "read_neighbors write_neighbors",
     "hub": "push HubError",
