@@ -28,8 +28,15 @@ if TYPE_CHECKING:
     from .errors import TaggerError as TaggerError
     from .hub import HubError as HubError
     from .hub import push as push
+    from .measures.headers import video_aspect_ratio as video_aspect_ratio
+    from .measures.headers import video_duration as video_duration
+    from .measures.headers import video_resolution as video_resolution
+    from .measures.sound_files import audio_duration as audio_duration
+    from .measures.sound_files import audio_size as audio_size
     from .predictions.loading import load_predictions as load_predictions
     from .predictions.moments import top_moments as top_moments
+    from .recipes import analyze_recipe as analyze_recipe
+    from .recipes import run_recipe as run_recipe
     from .runs import export_predictions as export_predictions
     from .runs import tag_dataset as tag_dataset
     from .scores import ClipResult as ClipResult
@@ -47,6 +54,9 @@ _NAMES_BY_MODULE = {
     "predictions.loading": "load_predictions",
     "predictions.moments": "top_moments",
     "hub": "push HubError",
+    "measures.headers": "video_duration video_resolution video_aspect_ratio",
+    "measures.sound_files": "audio_duration audio_size",
+    "recipes": "run_recipe analyze_recipe",
     "errors": "TaggerError SettingsError ColumnError ModelError MediaError ProcessError RunError "
     "ResourceError",
 }
