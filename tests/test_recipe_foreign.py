@@ -1,6 +1,5 @@
 """Operators of py-data-juicer in an environment of its own: what goes there, comes back, fails, and ends."""
 
-import _thread
 import json
 import os
 import signal
@@ -119,7 +118,7 @@ def test_an_interrupt_ends_all_processes(tmp_path: Path, python: str) -> None:
 
     def interrupt() -> None:
         wait_for(file.exists)
-        _thread.interrupt_main()
+        os.kill(os.getpid(), signal.SIGINT)
 
     waiting = threading.Thread(target=interrupt)
     waiting.start()
