@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from .errors import TaggerError as TaggerError
     from .hub import HubError as HubError
     from .hub import push as push
+    from .measures.base import Measure as Measure
     from .measures.headers import video_aspect_ratio as video_aspect_ratio
     from .measures.headers import video_duration as video_duration
     from .measures.headers import video_resolution as video_resolution
+    from .measures.motion import motion_score as motion_score
     from .measures.sound_files import audio_duration as audio_duration
     from .measures.sound_files import audio_size as audio_size
     from .predictions.loading import load_predictions as load_predictions
@@ -50,6 +52,8 @@ _NAMES_BY_MODULE = {
     "scores": "ClipResult Segment",
     "audioset.ontology": "ontology",
     "audioset.queries": "has_sound lacks_sound roll_up",
+    "measures.base": "Measure",
+    "measures.motion": "motion_score",
     "runs": "tag_dataset export_predictions",
     "predictions.loading": "load_predictions",
     "predictions.moments": "top_moments",
