@@ -83,7 +83,9 @@ class Tagger(Settings):
         for name, about in ABOUT.items():
             value = getattr(self, name)
             if value != getattr(Settings, name) and not about.is_secret:
-                value = public_name(value, folders=True) if about.is_path else value
+                value = (
+                    public_name(value, folders=True) if about.is_path and isinstance(value, str) else value
+                )
                 shown.append(f"{name}={value!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
