@@ -67,7 +67,7 @@ def examine_checkpoint(model: str, revision: str | None) -> ModelFiles:
             f'{constants.HF_HUB_CACHE} here; or name a local folder, or "yamnet", which is packaged and '
             "knows 521 sounds.",
         )
-    return ModelFiles(True, f"{cached}; {hub_host()} has it, the first use downloads it")
+    return ModelFiles(True, f"{cached}; {hub_host()} has it, the first use downloads it", is_remote=True)
 
 
 def hub_host() -> str:

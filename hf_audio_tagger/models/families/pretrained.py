@@ -18,6 +18,8 @@ from ..spec import ModelSpec
 if TYPE_CHECKING:
     import torch
 
+AST = "audio-spectrogram-transformer"  # `model_type` in its config
+
 
 FOLDER_NEEDS = (
     "A local folder needs config.json, preprocessor_config.json and the weights of an audio classification "
@@ -75,13 +77,21 @@ class PretrainedFamily(Family):
         kind = config.model_type
         raise ModelError(f"engine='openvino' runs AST, YAMNet and VGGish; {spec.model!r} is a {kind}.")
 
-    def read_labels(self, spec: ModelSpec) -> tuple[str, ...]:
-        from transformers import AutoConfig
+    def list_engines(self, spec: ModelSpec) -> tuple[str, ...]:
+        """OpenVINO runs AST only."""
+        is_ast = self.read_config(spec).model_type == AST
+        return self.engines if is_ast else ("torch",)
 
+    def read_labels(self, spec: ModelSpec) -> tuple[str, ...]:
         from ..transformers_model import read_class_names
 
+        return read_class_names(self.read_config(spec))
+
+    def read_config(self, spec: ModelSpec) -> Any:
+        from transformers import AutoConfig
+
         with explain_failure(spec) as common:
-            return read_class_names(AutoConfig.from_pretrained(self.locate(spec), **common))
+            return AutoConfig.from_pretrained(self.locate(spec), **common)
 
     def identify(self, spec: ModelSpec) -> tuple[Hashable, ...]:
         """A Hub id is identified by its revision."""
