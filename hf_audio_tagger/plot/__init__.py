@@ -3,7 +3,7 @@
     from hf_audio_tagger.plot import plot_tags, plot_timeline
 
     plot_tags(ds).savefig("tags.png")
-    plot_timeline(ds.cast_column("video", Video(decode=False))[0])  # a notebook shows it
+    plot_timeline(ds, 0)  # the first row's clip; a notebook shows it
 
 Both return a matplotlib `Figure` that is created without pyplot: no global state changes, and unused figures
 are garbage-collected.

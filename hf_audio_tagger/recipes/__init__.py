@@ -5,9 +5,10 @@
 Only the operators in `operators.OPERATORS` and the options of `recipe.Recipe` are supported.
 """
 
+from .engine import StepReport
 from .export import Failure
 from .operators import OPERATORS
 from .recipe import Recipe, read_recipe
 from .run import Report, run_recipe
 
-__all__ = ["OPERATORS", "Failure", "Recipe", "Report", "read_recipe", "run_recipe"]
+__all__ = ["OPERATORS", "Failure", "Recipe", "Report", "StepReport", "read_recipe", "run_recipe"]

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from datasets import Dataset, IterableDataset
@@ -14,6 +14,7 @@ from ..errors import SettingsError
 from ..media_column import pick_column
 from ..provenance import Provenance, add_provenance, read_file_provenance, update_provenance
 from ..results.facts import Summary, TagFacts, count_table, find_failures
+from ..results.reasons import find_common_reasons
 from ..sources import open_source
 from ..sources.columns import with_media_column
 from ..sources.sampling import limit_rows
@@ -111,7 +112,7 @@ class TaggingTask:
         join_shards(self.folder, watcher)
         summary = self.summarize(plan, counter)
         if self.push is not None or self.folder.repo_id is not None:
-            self.push_result(watcher)
+            summary = replace(summary, url=self.push_result(watcher))
         return summary
 
     def summarize(self, plan: RunPlan, counter: RunCounter) -> Summary:
@@ -131,6 +132,7 @@ class TaggingTask:
             kept += footer.kept_rows if footer else 0
         if kept and None in self.provenance[column]:
             notes = [f"{kept:,} rows came with tags of unknown origin and were kept (redo=True tags them)."]
+        now = counter.progress
         return Summary(
             dest=self.folder.dest,
             rows=facts.rows,
@@ -138,16 +140,20 @@ class TaggingTask:
             empty=facts.empty_rows,
             without_videos=facts.rows_without_videos,
             failed=facts.failed_rows,
-            processed_now=counter.processed_now - (kept - plan.kept_rows),
+            processed_now=now.processed_now - (kept - plan.kept_rows),
             seconds=round(counter.seconds, 3),
-            clips_per_second=round(counter.rate, 3),
+            clips_per_second=round(now.clips_per_second, 3),
             most_frequent=tuple(facts.most_frequent(MOST_TAGS)),
             failures=write_failures(self.folder.failures, failures),
             kept=kept,
             notes=tuple(notes),
+            sound_seconds_now=round(now.activity.sound_seconds, 3),
+            times_realtime=round(now.times_realtime, 3),
+            common_reasons=find_common_reasons((one["path"], one["error"]) for one in failures),
         )
 
-    def push_result(self, watcher: Watcher) -> None:
+    def push_result(self, watcher: Watcher) -> str:
+        """Push the result; returns the dataset's address."""
         from ..hub import push
 
         options = dict(self.push or {})
@@ -156,7 +162,7 @@ class TaggingTask:
             options["revision"] = self.folder.revision or options.get("revision")
         watcher.finishing(f"Pushing to {options['repo_id']}")
         result, repo_id = load_result(self.folder.dest), options.pop("repo_id")
-        push(result, repo_id, tagger=self.tagger, token=self.tagger.token, **options)
+        return push(result, repo_id, tagger=self.tagger, token=self.tagger.token, **options)
 
 
 def preview(source: Source, tagger: Tagger) -> dict[str, Any]:

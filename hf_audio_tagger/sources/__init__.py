@@ -16,6 +16,7 @@ from ..compat.datasets_internals import get_fingerprint
 from ..provenance import read_provenance
 from ..text import as_utf8
 from .data_files import KINDS, open_data_files
+from .index import open_index
 from .media_files import open_many, open_media_files
 from .media_folder import open_media_folder
 from .source import Source, SourceError, SourceRequest
@@ -24,7 +25,14 @@ from .streams import ensure_features, fingerprint_stream
 
 __all__ = ["Source", "SourceError", "open_source"]
 
-OPENERS = (open_saved, open_media_folder, open_media_files, open_data_files, open_hub)  # tried in this order
+OPENERS = (  # tried in this order
+    open_saved,
+    open_media_folder,
+    open_index,
+    open_media_files,
+    open_data_files,
+    open_hub,
+)
 
 
 def open_source(
@@ -35,6 +43,8 @@ def open_source(
     streaming: bool = False,
     token: str | bool | None = None,
     follow_links: bool = False,
+    root: str | os.PathLike[str] | None = None,
+    files: str | None = None,
 ) -> Source:
     """Open clips, a folder, data files, a `save_to_disk` folder, a Hub id, or a dataset of `datasets`.
 
@@ -46,6 +56,8 @@ def open_source(
         token: for private or gated datasets.
         follow_links: also follow links out of a media folder. Otherwise such files are recorded as failed and
             such folders are skipped: links in an untrusted folder could publish any file of this machine.
+        root: of an index of AudioSet's clips, the folder of the clips.
+        files: of an index, how its clips are called below `root`, as in `read_index`.
 
     >>> open_source("clips/").row_count  # doctest: +SKIP
     1234
@@ -55,13 +67,14 @@ def open_source(
     if isinstance(source, IterableDataset):
         stream = ensure_features(source)
         return Source("<stream>", stream, fingerprint_stream(stream), provenance=read_provenance(source))
+    top = None if root is None else os.fspath(root)
+    options = (config, split, streaming, token, follow_links, top, files)
     if isinstance(source, str | os.PathLike):
-        return open_named(SourceRequest(os.fspath(source), config, split, streaming, token, follow_links))
+        return open_named(SourceRequest(os.fspath(source), *options))
     if not source:
         raise SourceError("The list of clips is empty.")
     more = f" and {len(source) - 1:,} more" if len(source) > 1 else ""
-    name = as_utf8(os.fspath(source[0])) + more
-    return open_many(source, SourceRequest(name, config, split, streaming, token, follow_links))
+    return open_many(source, SourceRequest(as_utf8(os.fspath(source[0])) + more, *options))
 
 
 def open_named(request: SourceRequest) -> Source:
