@@ -18,6 +18,8 @@ from .media_paths import MEDIA_SUFFIXES, has_media_suffix
 
 FIRST_VALUES = 8  # of a column that are looked at
 FILE_NAME_COLUMNS = ("file_name", "file_names")  # what a folder's metadata call the column of files
+INDEX_COLUMNS = {"id", "bos", "eos"}  # of AudioSet's clips, without the paths of their files
+CLIP_COLUMNS = {"aclip", "clip", "frame", "wav"}  # of the same: ends of names such as "p0.mp3"
 NUMBERS = ("int", "uint", "float", "bool", "double", "half")  # of which no video is made
 
 ReadFeatures = Callable[[], Mapping[str, Any]]
@@ -55,7 +57,13 @@ def pick_column(
     wanted = " or ".join(map(repr, COLUMNS if column is None else (column,)))
     existing = ", ".join(map(repr, names)) or "none"
     others = "" if column is not None else ", nor is one recognized by its type or values"
-    raise ColumnError(f"The rows have no column {wanted}, only {existing}{others}. Name it with column=.")
+    is_index = column is None and set(names) >= INDEX_COLUMNS
+    advice = (
+        "This is an index: name the folder of its clips (root=, --root)."
+        if is_index
+        else "Name it with column=."
+    )
+    raise ColumnError(f"The rows have no column {wanted}, only {existing}{others}. {advice}")
 
 
 def find_candidates(
@@ -66,7 +74,9 @@ def find_candidates(
     named = [name for name in names if is_media_name(name) and not is_number(features.get(name))]
     yield named
     if read_values is not None:
-        texts = [name for name in names if name not in features or may_hold_paths(features[name])]
+        parts = CLIP_COLUMNS if set(names) >= INDEX_COLUMNS else set()
+        others = [name for name in names if name not in parts]
+        texts = [name for name in others if name not in features or may_hold_paths(features[name])]
         found = [name for name in texts if looks_like_media(read_values(name))]
         yield [name for name in found if name in FILE_NAME_COLUMNS] or found
 

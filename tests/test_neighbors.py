@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from datasets import Dataset, Features, List, Value
+from typer.testing import CliRunner
 
 from hf_audio_tagger import build_tagger, nearest, read_neighbors, write_neighbors
+from hf_audio_tagger.cli import app
 from hf_audio_tagger.errors import ColumnError, SettingsError
 from hf_audio_tagger.neighbors import search as search_module
 from hf_audio_tagger.provenance import add_provenance, record_tagger
@@ -247,3 +249,19 @@ def test_published_files_are_read_and_wrong_lines_are_named(tmp_path: Path) -> N
         read_neighbors(tmp_path / "none")
     with pytest.raises(ColumnError, match="id and neighbors"):
         write_neighbors(make_rows([[1.0]]), path)
+
+
+def test_the_command_writes_what_python_finds(tmp_path: Path) -> None:
+    rows = make_rows([[1.0, 0.0], None, [1.0, 1.0], [0.0, 1.0]])
+    rows.to_parquet(tmp_path / "tagged.parquet")
+    names, out = [str(tmp_path / "tagged.parquet")] * 2, tmp_path / "near.jsonl"
+    done = CliRunner().invoke(app, ["nearest", *names, "--out", str(out), "-k", "1", "--json"])
+    assert done.exit_code == 0, done.output
+    counts = {"queries": 4, "queries_left_out": 1, "base": 4, "base_left_out": 1}
+    assert json.loads(done.stdout) == {**counts, "k": 1, "out": str(out)}
+    assert "1 of 4 queries and 1 of 4 rows of the base" in done.stderr
+    with pytest.warns(UserWarning, match="left out"):
+        assert read_neighbors(out).to_list() == nearest(rows, rows, k=1).to_list()
+    done = CliRunner().invoke(app, ["nearest", *names, "--out", str(out), "--column", "x"])
+    assert done.exit_code == 1
+    assert "no column 'x'" in done.stderr

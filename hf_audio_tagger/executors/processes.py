@@ -156,7 +156,7 @@ def describe_death(lost: WorkerProcess, log: Path) -> str:
     if code < 0:
         how = f"killed by signal {-code} ({signal.Signals(-code).name})"
     if -code == signal.SIGKILL:
-        how += ". The system may be out of memory: try a smaller --num-proc or --batch-size"
+        how += ". The system may be out of memory: try a smaller num_proc= or batch_size="
     where = f"Their output is in {log}."
     if not log.exists() or not log.stat().st_size:
         where = "They printed nothing."

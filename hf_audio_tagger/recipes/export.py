@@ -55,18 +55,28 @@ def export(samples: Dataset, path: Path, keep_stats: bool, failures: Sequence[Fa
     return list(writers)
 
 
+def export_samples(samples: Dataset, path: Path, suffix: str) -> None:
+    """Write all columns of the samples to a file, in the format of a suffix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open_atomic(path) as file:
+        WRITERS[suffix.lower()](samples, file)
+        sync(file)
+
+
 def output_paths(path: Path) -> tuple[Path, Path, Path]:
     """The files that an export writes or removes: samples, stats, failures."""
     return path, path.with_name(path.stem + "_stats.jsonl"), path.with_name(path.stem + "_failed.jsonl")
 
 
-def check_export(path: Path, inputs: Sequence[Path], overwrite: bool) -> None:
-    """Refuse an export that would overwrite an input, and without `overwrite` one that exists.
+def check_outputs(outputs: Sequence[tuple[str, Path]], inputs: Sequence[Path], overwrite: bool) -> None:
+    """Refuse an output that would overwrite an input or another one, or without `overwrite` one that exists.
 
-    `inputs` are the files that the run reads, and folders of which it reads all files.
+    `outputs` are files with the option that names them. `inputs` are the files that the run reads, and
+    folders of which it reads all files.
     """
     folders = [Path(os.path.realpath(file)) for file in inputs if file.is_dir()]
-    for output in output_paths(path):
+    seen: set[str] = set()
+    for option, output in outputs:
         problem = None
         inside = [folder for folder in folders if folder in Path(os.path.realpath(output)).parents]
         if output.is_dir():
@@ -76,9 +86,12 @@ def check_export(path: Path, inputs: Sequence[Path], overwrite: bool) -> None:
         elif inside:
             problem = f"is in {inside[0]}, and the next run would read it as samples; name a file outside."
         elif os.path.lexists(output) and not overwrite:
-            problem = "exists. To replace it: --overwrite (overwrite=True). To keep it: another export_path."
+            problem = f"exists. To replace it: overwrite=True. To keep it: another {option}."
+        elif os.path.realpath(output) in seen:
+            problem = "is written twice by this recipe; name another file."
         if problem:
-            raise SettingsError(f"export_path: {output} {problem}")
+            raise SettingsError(f"{option}: {output} {problem}")
+        seen.add(os.path.realpath(output))
 
 
 def iterate_rows(samples: Dataset) -> Iterator[dict[str, Any]]:

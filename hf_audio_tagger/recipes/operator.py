@@ -5,12 +5,13 @@ lists the failures, and drops the samples that a filter does not keep.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from ..errors import SettingsError
-from .recipe import Note, Recipe, find_options, option, parse_options, read_flag
+from .recipe import Note, Recipe, find_options, one_of, option, parse_options, read_file
 
 META = "__dj__meta__"  # the column of a struct with the fields of all mappers
 STATS = "__dj__stats__"  # the same for filters
@@ -54,6 +55,13 @@ class Operator(ABC):
     def process(self, batch: Batch, existing: Fields) -> list[SampleResult]:
         """One result per sample of a batch. `existing` has their values of META or STATS."""
 
+    def find_missing(self, meta: Collection[str]) -> str | None:
+        """What this operator reads and the samples lack, for an error before anything runs.
+
+        `meta` has the fields of META that the samples have, or get from the operators before this one.
+        """
+        return None
+
     @classmethod
     def from_options(cls, given: Mapping[str, Any], recipe: Recipe, note: Note) -> Self:
         """Build the operator from its step. Keys of the recipe with the name of an option (`video_key`,
@@ -83,41 +91,25 @@ class Mapper(Operator):
 
 @dataclass
 class Filter(Operator):
-    """An operator that adds a number to the samples' STATS and keeps the samples within its limits."""
+    """An operator that keeps some of the samples. What it counts for that is added to their STATS.
+
+    `stats_export_path` is a file for the samples with their stats, before any are dropped.
+    """
 
     column: ClassVar[str] = STATS
-    stat: ClassVar[str]  # the field of STATS
 
-    min_closed_interval: bool = option(True, read_flag)
-    max_closed_interval: bool = option(True, read_flag)
-    reversed_range: bool = option(False, read_flag)  # keep samples outside the limits
-
-    @property
-    @abstractmethod
-    def input_column(self) -> str: ...
-
-    @property
-    @abstractmethod
-    def limits(self) -> tuple[float, float]: ...
+    any_or_all: str = option("any", one_of("any", "all"))  # of a sample's videos have to fulfil it
+    stats_export_path: Path | None = option(None, read_file)  # noqa: RUF009
 
     @abstractmethod
-    def compute_stat(self, cell: Any) -> Any:
-        """The stat of one sample, from its cell in the input column; None if the column does not exist."""
+    def keeps(self, stats: Mapping[str, Any], meta: Mapping[str, Any]) -> bool:
+        """Whether to keep a sample, by its STATS and its META."""
 
-    def process(self, batch: Batch, existing: Fields) -> list[SampleResult]:
-        stats = [fields.get(self.stat) for fields in existing]
-        cells = batch.get(self.input_column, [None] * len(stats))
-        return [
-            SampleResult({self.stat: self.compute_stat(cell) if stat is None else stat})
-            for cell, stat in zip(cells, stats, strict=True)
-        ]
+    def decide(self, fulfilled: Sequence[bool | None]) -> bool:
+        """Whether to keep a sample, by which of its videos fulfil the condition.
 
-    def keeps(self, stat: Any) -> bool:
-        """Whether to keep a sample with this stat."""
-        low, high = self.limits
-        # As in Data-Juicer, the closed ends of a reversed range are kept.
-        min_closed = self.min_closed_interval != self.reversed_range
-        max_closed = self.max_closed_interval != self.reversed_range
-        is_above = stat >= low if min_closed else stat > low
-        is_below = stat <= high if max_closed else stat < high
-        return bool(is_above and is_below) != self.reversed_range
+        A sample without videos is kept, and one with a video of which it is not known (None).
+        """
+        if not fulfilled or None in fulfilled:
+            return True
+        return all(fulfilled) if self.any_or_all == "all" else any(fulfilled)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from ..checks import COUNT, invalid, is_count, is_number
+from ..checks import COUNT, invalid, is_count, is_number, is_whole_number
 from ..errors import SettingsError
 from ..text import one_line
 from .bounded_yaml import MAX_BYTES, BoundedLoader, check_depth
@@ -61,6 +61,7 @@ read_text = reader("a text that is not empty", lambda value: isinstance(value, s
 read_flag = reader("true or false", lambda value: isinstance(value, bool))
 read_count = reader(COUNT, is_count)
 read_number = reader("a number", is_number)
+read_whole_number = reader("a whole number", is_whole_number)
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,18 @@ class Step:
     options: Mapping[str, Any]
 
 
-def read_export_path(name: str, value: Any) -> Path:
+def read_file(name: str, value: Any) -> Path:
     path = read_text(name, value)
     if "://" in path:
         raise invalid(name, value, "a local file")
-    if Path(path).suffix.lower() not in EXPORT_SUFFIXES:
-        raise invalid(name, value, f"a file that ends in {', '.join(EXPORT_SUFFIXES)}")
     return Path(path)
+
+
+def read_export_path(name: str, value: Any) -> Path:
+    path = read_file(name, value)
+    if path.suffix.lower() not in EXPORT_SUFFIXES:
+        raise invalid(name, value, f"a file that ends in {', '.join(EXPORT_SUFFIXES)}")
+    return path
 
 
 def read_names(name: str, value: Any) -> tuple[str, ...]:

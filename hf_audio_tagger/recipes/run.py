@@ -1,38 +1,27 @@
 """Runs the operators of a recipe on its samples; merges, counts and exports the results."""
 
 import logging
-import os
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-from datasets import Dataset, Features, Json, List, Value
+from datasets import Dataset
 from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-from ..errors import ColumnError, SettingsError
+from ..errors import SettingsError
 from ..text import safe_text
-from .export import Failure, check_export, export
-from .operator import Batch, Filter, Operator
+from .engine import NUMBER, StepReport, Tally, compute_results, drop_samples, number_samples
+from .export import Failure, check_outputs, export, export_samples, output_paths
+from .foreign import ForeignOperator, find_foreign
+from .operator import META, Filter, Operator
 from .operators import OPERATORS
 from .recipe import Note, Recipe, read_recipe
 from .samples import find_inputs, load_samples
 
 logger = logging.getLogger(__name__)
 
-BATCH_SAMPLES = 64
-
-# Columns that are removed before the export.
-NUMBER = "__hf_audio_tagger_number__"  # index of the sample as loaded, before filters
-OUTCOMES = "__hf_audio_tagger_outcomes__"  # of one operator, like the failures
-FAILURES = "__hf_audio_tagger_failures__"
-RESULT_FEATURES = {
-    OUTCOMES: List(Value("string")),
-    FAILURES: List({"media": Value("string"), "reason": Value("string")}),
-}
+AnyOperator = Operator | ForeignOperator
 
 
 @dataclass(frozen=True)
@@ -43,12 +32,20 @@ class Report:
     counts: dict[str, int]  # of the operators' outcomes
     failures: tuple[Failure, ...]
     written: tuple[Path, ...]
+    steps: tuple[StepReport, ...] = ()  # of the operators, in order
 
 
 def run_recipe(
-    recipe: Recipe | str | Path, note: Note = logger.warning, *, overwrite: bool = False
+    recipe: Recipe | str | Path,
+    note: Note = logger.warning,
+    *,
+    overwrite: bool = False,
+    data_juicer: str | Path | None = None,
 ) -> Report:
     """Run a recipe and write its export. `note` gets a line for each key that is ignored.
+
+    `data_juicer` is the Python of an environment with py-data-juicer, such as "/envs/dj/bin/python". It
+    runs the operators that this package lacks, each in a process of its own.
 
     An existing export is replaced with `overwrite=True` only; the recipe and its samples never are.
     Relative paths in the recipe start from the current folder, those in the samples from the file
@@ -58,88 +55,112 @@ def run_recipe(
     {'tagged': 25, 'already tagged': 0, 'EMPTY': 2, 'failed': 0}
     """
 
+    plan = read_plan(recipe, note, data_juicer)
+    recipe = plan.recipe
+    check_outputs(find_outputs(recipe, plan.operators), plan.inputs, overwrite)
+    samples = load_numbered(plan)
+    tally = Tally()
+    for operator in plan.operators:
+        samples = run_operator(operator, samples, recipe, tally, plan.note)
+    with hidden_progress():
+        samples = samples.remove_columns(NUMBER)
+        written = export(samples, recipe.export_path, recipe.keep_stats_in_res_ds, tally.failures)
+    return Report(len(samples), dict(tally.counts), tuple(tally.failures), tuple(written), tuple(tally.steps))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run or an analysis does."""
+
+    recipe: Recipe
+    operators: list[AnyOperator]
+    inputs: list[Path]  # files that are read, and folders of which all files are
+    note: Note
+
+
+def read_plan(recipe: Recipe | str | Path, note: Note, data_juicer: str | Path | None) -> Plan:
+    """Read a recipe, build its operators and check their settings."""
+
     def safe_note(line: str) -> None:
         note(safe_text(line))
 
-    recipe_files = [] if isinstance(recipe, Recipe) else [Path(recipe)]
+    files = [] if isinstance(recipe, Recipe) else [Path(recipe)]
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
     for key in recipe.ignored:
         safe_note(f"Ignored: {key}")
-    operators = build_operators(recipe, safe_note)
-    check_export(recipe.export_path, [*recipe_files, *find_inputs(recipe)], overwrite)
-    with hidden_progress():
-        samples = load_samples(recipe, safe_note)
-        samples = samples.add_column(NUMBER, list(range(len(samples))))
-    counts: Counter[str] = Counter()
-    failures: list[Failure] = []
-    for operator in operators:
-        counts.update(dict.fromkeys(operator.outcomes, 0))
-        samples = run_operator(operator, samples, recipe.np, counts, failures)
-    with hidden_progress():
-        samples = samples.remove_columns(NUMBER)
-        written = export(samples, recipe.export_path, recipe.keep_stats_in_res_ds, failures)
-    return Report(len(samples), dict(counts), tuple(failures), tuple(written))
+    operators = build_operators(recipe, safe_note, data_juicer)
+    return Plan(recipe, operators, [*files, *find_inputs(recipe)], safe_note)
 
 
-def build_operators(recipe: Recipe, note: Note) -> list[Operator]:
+def load_numbered(plan: Plan) -> Dataset:
+    """The samples with their numbers, when it is known that the operators find what they read."""
+    with hidden_progress():
+        samples = load_samples(plan.recipe, plan.note)
+        check_samples(plan.operators, samples)
+        return number_samples(samples)
+
+
+def find_outputs(recipe: Recipe, operators: Sequence[AnyOperator]) -> list[tuple[str, Path]]:
+    """The files that a run writes, each with the option that names it."""
+    filters = [operator for operator in operators if isinstance(operator, Filter)]
+    exports = [one.stats_export_path for one in filters if one.stats_export_path is not None]
+    return [
+        *(("export_path", path) for path in output_paths(recipe.export_path)),
+        *(("stats_export_path", path) for path in exports),
+    ]
+
+
+def build_operators(recipe: Recipe, note: Note, data_juicer: str | Path | None) -> list[AnyOperator]:
     """Build the recipe's operators and check their options. One error lists all unknown operators."""
-    unknown = [step.operator for step in recipe.process if step.operator not in OPERATORS]
-    if unknown:
-        many, known = "s" * (len(unknown) > 1), ", ".join(sorted(OPERATORS))
-        raise SettingsError(f"Unknown operator{many}: {', '.join(unknown)}. Known: {known}.")
-    return [OPERATORS[step.operator].from_options(step.options, recipe, note) for step in recipe.process]
+    others = [step for step in recipe.process if step.operator not in OPERATORS]
+    if others and data_juicer is None:
+        many, known = "s" * (len(others) > 1), ", ".join(sorted(OPERATORS))
+        raise SettingsError(
+            f"Unknown operator{many}: {', '.join(step.operator for step in others)}. Known: {known}. "
+            "Those of an installed py-data-juicer run with --data-juicer PYTHON (data_juicer=...)."
+        )
+    built: dict[int, AnyOperator] = {
+        place: OPERATORS[step.operator].from_options(step.options, recipe, note)
+        for place, step in enumerate(recipe.process)
+        if step.operator in OPERATORS
+    }
+    theirs = iter(find_foreign(others, str(data_juicer), note) if others else [])
+    return [built[place] if place in built else next(theirs) for place in range(len(recipe.process))]
+
+
+def check_samples(operators: Sequence[AnyOperator], samples: Dataset) -> None:
+    """Raise an error where an operator needs what neither the samples nor the operators before it give."""
+    struct = samples.features.get(META, {})
+    if not isinstance(struct, dict):
+        return  # fields that differ between samples
+    meta = set(struct)
+    for operator in operators:
+        if isinstance(operator, ForeignOperator):
+            return  # what it will add is not known
+        if missing := operator.find_missing(meta):
+            raise SettingsError(missing)
+        if operator.column == META:
+            meta |= operator.features.keys()
 
 
 def run_operator(
-    operator: Operator, samples: Dataset, np: int, counts: Counter[str], failures: list[Failure]
+    operator: AnyOperator, samples: Dataset, recipe: Recipe, tally: Tally, note: Note
 ) -> Dataset:
-    """The samples with an operator's results. Its outcomes are added to `counts` and `failures`."""
-    if len(samples) == 0:
-        return samples
-    processes = min(np, os.cpu_count() or 1, len(samples))
-    samples = samples.map(
-        partial(process_batch, operator),
-        batched=True,
-        batch_size=BATCH_SAMPLES,
-        num_proc=processes if processes > 1 else None,
-        features=merge_features(samples.features, operator),
-        load_from_cache_file=False,  # videos may have changed, and failed ones may have been repaired
-        desc=operator.name,
-    )
-    for row in samples.select_columns([NUMBER, *RESULT_FEATURES]):
-        counts.update(row[OUTCOMES])
-        failures += [Failure(row[NUMBER], **failure) for failure in row[FAILURES]]
-    samples = samples.remove_columns(list(RESULT_FEATURES))
+    """The samples with an operator's results, and without those that it drops."""
+    given = len(samples)
+    if isinstance(operator, ForeignOperator):
+        with hidden_progress():
+            samples = operator.run(samples, recipe, note)
+    else:
+        samples = compute_results(operator, samples, recipe.np, tally)
     if isinstance(operator, Filter):
-        keeps, stat = operator.keeps, operator.stat
-        samples = samples.filter(
-            lambda stats: keeps(stats[stat]), input_columns=[operator.column], load_from_cache_file=False
-        )
+        if operator.stats_export_path is not None:
+            export_samples(
+                samples.remove_columns(NUMBER), operator.stats_export_path, recipe.export_path.suffix
+            )
+        samples = drop_samples(operator, samples)
+    tally.steps.append(StepReport(operator.name, given, len(samples)))
     return samples
-
-
-def process_batch(operator: Operator, batch: Batch) -> dict[str, Any]:
-    """The batch's META or STATS with an operator's fields, and the outcomes and failures."""
-    column = operator.column
-    existing = [fields or {} for fields in batch.get(column, [None] * len(batch[NUMBER]))]
-    results = operator.process(batch, existing)
-    return {
-        column: [{**fields, **result.fields} for fields, result in zip(existing, results, strict=True)],
-        OUTCOMES: [list(result.outcomes) for result in results],
-        FAILURES: [[{"media": media, "reason": why} for media, why in result.failures] for result in results],
-    }
-
-
-def merge_features(features: Features, operator: Operator) -> Features:
-    """The samples' types with an operator's fields. Structs that differ between samples stay JSON."""
-    struct = features.get(operator.column, Value("null"))
-    if struct == Value("null"):
-        struct = operator.features
-    elif isinstance(struct, dict):
-        struct = {**struct, **operator.features}
-    elif not isinstance(struct, Json):
-        raise ColumnError(f"{operator.column} must be a struct, as Data-Juicer writes it; got {struct}.")
-    return Features({**features, operator.column: struct, **RESULT_FEATURES})
 
 
 @contextmanager
