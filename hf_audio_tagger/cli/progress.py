@@ -25,11 +25,12 @@ LEAST_NEEDED = ("elapsed", "realtime", "pace", "failed")  # left out first where
 
 
 class Notes(Watcher):
-    """Shows the notes of a run and nothing else."""
+    """Shows the notes of a run and nothing else. Keeps the latest progress of each kind of work."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.latest: Progress | None = None
+        self.works: dict[str, Progress] = {}
 
     def __enter__(self) -> "Notes":
         return self
@@ -40,7 +41,15 @@ class Notes(Watcher):
         self.console.print(text, style="yellow", markup=False, soft_wrap=True)
 
     def progressed(self, progress: Progress) -> None:
+        self.moved(progress)
+
+    def moved(self, progress: Progress) -> None:
         self.latest = progress
+
+    def show(self, work: str, progress: Progress) -> None:
+        """The progress of one of several works."""
+        self.works[work] = progress
+        self.moved(progress)
 
 
 class Bar(Notes):
@@ -54,7 +63,7 @@ class Bar(Notes):
     def __init__(
         self,
         console: Console,
-        settings: Callable[[RunPlan], RenderableType],
+        settings: Callable[[RunPlan], RenderableType] = lambda plan: "",
         work: str = "Tagging",
         rows: str = "rows",
         clock: Callable[[], float] = time.monotonic,
@@ -140,7 +149,7 @@ class Bar(Notes):
         total = "" if progress.total_rows is None else f"/{progress.total_rows:,}"
         left = count_down(progress, self.clock() - self.last_report)
         figures = {
-            "rows": f"{progress.done_rows:,}{total} {self.rows}",
+            "rows": f"{progress.done_rows + int(progress.rows_in_work):,}{total} {self.rows}",
             "pace": format_pace(progress.clips_per_second),
             "realtime": format_realtime(progress.times_realtime),
             "left": f"{format_duration(left)} left" if left and left >= 1 else "",
@@ -156,11 +165,12 @@ class Bar(Notes):
             Progress(plan.done_rows, plan.failed_rows, 0, plan.total_rows, activity=Activity(STARTING))
         )
 
-    def progressed(self, progress: Progress) -> None:
-        self.moved(progress)
-
     def moved(self, progress: Progress) -> None:
         self.latest, self.last_report = progress, self.clock()
+
+    def show(self, work: str, progress: Progress) -> None:
+        self.told, self.work = "", work
+        super().show(work, progress)
 
     def stopping(self) -> None:
         self.told = f"Stopping; the {self.rows} in progress are finished. Ctrl-C again stops at once"
