@@ -4,6 +4,7 @@ from .against_peers import bfloat16, clips, hour, overhead, repeats
 from .bench import Bench, Case
 from .flat import decode, leak, rows, startup, workers
 from .gpu import gpu
+from .index import index
 from .patches import yamnet
 
 __all__ = ["CASES", "Bench", "Case"]
@@ -22,6 +23,7 @@ CASES = {
         Case("rows", "10,000 rows over 1,000, demo model, nothing remembered", rows),
         Case("workers", "processes and threads, AST-base, float32", workers),
         Case("yamnet", "YAMNet over the whole of an hour", yamnet),
+        Case("index", "an index of 2,000,000 rows, and the files of a folder", index),
         Case("gpu", "AST-base on a GPU", gpu),
     )
 }
