@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from datasets import Features
+from datasets import Dataset, Features
 
 from .cells import is_file_struct, is_list_cell, is_samples_struct, read_cells
+from .checks import invalid
 from .columns import Columns, Types, build_columns
 from .compat.datasets_internals import (
     is_lazy_batch,
@@ -22,7 +23,7 @@ from .compat.datasets_internals import (
     stored_column,
     stored_features,
 )
-from .errors import SettingsError
+from .errors import ColumnError, SettingsError
 from .media_column import FIRST_VALUES, pick_column
 
 
@@ -136,3 +137,26 @@ def ambiguous_error(what: str) -> SettingsError:
         f"map passed {what}, which may be one row with several videos or a batch of rows. Pass "
         "build_tagger(batched=True) with map(..., batched=True), else build_tagger(batched=False)."
     )
+
+
+def read_stored_row(ds: Any, index: int, names: Sequence[str] | None = None) -> dict[str, Any]:
+    """One row of a `Dataset` as Arrow stores it, or these columns of it: nothing is decoded.
+
+    `ds[index]` would decode `Video()` and `Audio()` columns, for which `datasets` needs FFmpeg on the system.
+    """
+    if isinstance(ds, Mapping):
+        raise SettingsError(
+            f"An index is that of a row of one split, such as ds[{next(iter(ds), 'train')!r}]."
+        )
+    if not isinstance(ds, Dataset):
+        raise SettingsError(
+            f"An index is that of a row of a Dataset; got {type(ds).__name__}. Pass a row itself; of a "
+            "stream, next(iter(ds.decode(False)))."
+        )
+    if not isinstance(index, (int, np.integer)) or isinstance(index, bool) or not -len(ds) <= index < len(ds):
+        raise invalid("index", index, f"that of one of the dataset's {len(ds):,} rows")
+    for name in names or []:
+        if name not in ds.column_names:
+            raise ColumnError(f"There is no column {name!r} among {', '.join(map(repr, ds.column_names))}.")
+    table = (ds if names is None else ds.select_columns(list(names))).with_format("arrow")[int(index)]
+    return {name: read_cells(table[name])[0] for name in table.column_names}

@@ -155,3 +155,9 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     made["broken"] = folder / "broken.mp4"
     made["broken"].write_bytes(b"this is no video" * 100)
     return made
+
+
+@pytest.fixture
+def _without_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dry run does not time OpenVINO: converting a network takes seconds."""
+    monkeypatch.setattr("hf_audio_tagger.speed.find_spec", lambda name: None)

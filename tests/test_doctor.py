@@ -122,6 +122,7 @@ def test_without_ffmpeg_and_with_a_torchaudio_that_does_not_load(tmp_path: Path)
     assert line.startswith("  ! ")
     assert "finds no FFmpeg of a supported version" in line
     assert "apt-get install ffmpeg" in remedy
+    assert 'ds.cast_column("video", Video(decode=False))[0]' in remedy
     line, remedy = printed["torchaudio"]
     assert line.startswith("  ✗ ")
     assert "libcudart.so.12" in line

@@ -15,8 +15,9 @@ import pytest
 import torch
 from datasets import Dataset
 from huggingface_hub import constants
+from packaged_weights import fitting_weights
 from random_weights import write_vggish
-from weights_server import WeightsServer, fitting_weights
+from weights_server import WeightsServer
 
 from hf_audio_tagger import ModelError, build_tagger
 from hf_audio_tagger.doctor.models import check_model
@@ -282,6 +283,7 @@ def test_vggish_that_cannot_be_downloaded_fails_in_the_parent(
     ds = Dataset.from_dict({"video": ["a.mp4", "b.mp4"]})
     with pytest.raises(ModelError, match=r"^no weights for 'vggish'") as caught:
         ds.map(build_tagger("vggish", on_error="record"), num_proc=2)
+    assert "RemoteTraceback" not in repr(caught.value.__cause__)  # the parent's error
     told = str(caught.value)
     for part in (cause, str(weights_cache), "vggish_orig.pth", 'build_tagger("yamnet")', "--model yamnet"):
         assert part in told

@@ -13,8 +13,9 @@ import pytest
 import torch
 from datasets import Dataset
 from datasets.fingerprint import Hasher
+from packaged_weights import fitting_weights
 from random_weights import write_yamnet
-from weights_server import WeightsServer, fitting_weights
+from weights_server import WeightsServer
 
 from hf_audio_tagger import ModelError, SettingsError, Tagger, build_tagger
 from hf_audio_tagger.cli.report import settings_table
@@ -181,6 +182,7 @@ def test_auto_is_the_dtype_that_it_computes_in(monkeypatch: pytest.MonkeyPatch) 
     assert hash_of("auto") == hash_of("auto", "cuda:0") == hash_of("float32")
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
     assert hash_of("auto", "cpu") == hash_of("bfloat16")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert hash_of("auto", "mps") == hash_of("float32")
     assert describe_settings(build_tagger("demo", dtype="auto", device="cpu"))["dtype"] == "bfloat16"
 

@@ -116,13 +116,17 @@ def test_explore_answers_its_questions(executed: dict[str, Any]) -> None:
     assert any("cricket, then wind" in line for line in without)
     assert not any("speech" in line for line in without)
     assert "'Church bell'" in shown(explore, "ontology.find")["text/plain"]
+    labels = shown(explore, "labels_over(0.2)")["text/html"]
+    assert "<td>siren, then church bell</td>\n      <td>Church bell, Siren</td>" in labels
+    classes = shown(explore, "roll_up(mine")["text/html"]
+    assert "<td>siren, then speech</td>\n      <td>warning, people</td>" in classes
     nearest = shown(explore, "nearest = ")["text/html"]
     assert "cosine" in nearest
 
 
 @pytest.mark.timeout(120)
 def test_explore_draws(executed: dict[str, Any]) -> None:
-    for code in ("plot_timeline(ds[1])", "plot_tags(ds)", "video_audio_tags_level1"):
+    for code in ("plot_timeline(ds, 1)", "plot_tags(ds)", "plot_tags(ds, column=", "video_audio_tags_level1"):
         width, height = picture_size(shown(executed["explore"], code))
         assert width > 650
         assert height > 200

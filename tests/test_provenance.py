@@ -9,7 +9,7 @@ from urllib.request import urlopen
 import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset
-from weights_server import fitting_weights
+from packaged_weights import fitting_weights
 
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.provenance import (

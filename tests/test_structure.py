@@ -18,9 +18,9 @@ MOST_LINES = 400  # of a file: a longer one has two subjects
 
 # Each room may import from those in the lines above its own, and from itself.
 LAYERS = (
-    "_version errors text digests demo compat atomic_files file_locks",
+    "_version choices errors text digests demo compat atomic_files disk file_locks",
     "checks scores cells media_paths",
-    "columns memo media_column activity",
+    "columns memo media_column activity thresholds",
     "rows process",
     "media audioset executors",
     "index models",
@@ -30,9 +30,9 @@ LAYERS = (
     "tagger",
     "provenance speed",
     "sources",
-    "results",
+    "results clips",
     "predictions hub",
-    "neighbors",
+    "neighbors evaluation",
     "runs",
     "plot recipes doctor",
     "cli",

@@ -1,20 +1,8 @@
-"""A server of weights on this machine, and weights that fit."""
+"""A server of weights on this machine."""
 
 import http.server
 import threading
 import time
-
-from hf_audio_tagger.models.families.yamnet import YAMNET
-
-assert YAMNET.release.packaged is not None
-PACKAGED = YAMNET.release.packaged
-
-
-def fitting_weights(change: int = 0) -> bytes:
-    """YAMNet's packaged weights; with another number, others."""
-    data = bytearray(PACKAGED.read_bytes())
-    data[-1] ^= change
-    return bytes(data)
 
 
 class WeightsServer(http.server.ThreadingHTTPServer):

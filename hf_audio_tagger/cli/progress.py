@@ -60,7 +60,7 @@ class Bar(Notes):
     ) -> None:
         super().__init__(console)
         self.settings, self.work, self.rows, self.clock = settings, work, rows, clock
-        self.told = STARTING  # in place of the stage
+        self.told = "Starting"  # in place of the stage
         self.started = self.last_line = self.last_report = clock()
         self.bar = BarColumn()
         self.display = Display(
@@ -72,7 +72,7 @@ class Bar(Notes):
             auto_refresh=False,
             transient=True,  # until the run is planned
         )
-        self.task = self.display.add_task(STARTING, total=None, text="")
+        self.task = self.display.add_task(self.told, total=None, text="")
         self.ending = threading.Event()
         self.thread = threading.Thread(target=self.draw_until_ended, name="bar", daemon=True)
 
@@ -89,6 +89,8 @@ class Bar(Notes):
         if not self.ending.is_set():
             self.ending.set()
             self.thread.join()
+            if self.told and self.latest is not None:
+                self.told = "Stopped"
             if self.console.is_terminal:
                 self.draw()
                 self.display.stop()
@@ -135,7 +137,7 @@ class Bar(Notes):
             f"{progress.done_rows:,}{total} {self.rows}",
             format_pace(progress.clips_per_second),
             format_realtime(progress.times_realtime),
-            f"{format_duration(left)} left" if left else "",
+            f"{format_duration(left)} left" if left and left >= 1 else "",
             f"{progress.failed_rows:,} failed" if progress.failed_rows else "",
         ]
         return [one for one in figures if one]

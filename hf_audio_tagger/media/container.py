@@ -36,6 +36,7 @@ SELF_CONTAINED_FORMATS = (
 # of torchcodec or decord may support playlists that PyAV's does not (imf), or probe a file differently.
 PLAYLIST_BEGINNINGS = (b"ffconcat", b"#extm3u", b"v=0", b"c=in ip")
 PLAYLIST_MARKS = (b"<mpd", b"<compositionplaylist", b"\nc=in ip")
+MOST_PIXELS = 8192 * 4608  # of a frame: 8K, in every form that cameras and films have it
 MOST_PROBED_BYTES = 1 << 20  # what FFmpeg reads to recognize a container
 FIRST_PROBED_BYTES = 1 << 12  # enough for nearly every file: text ends at the first zero byte
 
@@ -78,18 +79,26 @@ def open_container(source: Source, name: str, streams: Streams = "audio") -> av.
     except av.error.ArgumentError as error:
         what = "a picture, a text or a playlist, not a sound or video file"
         raise MediaError(f"{name}: it is {what}.") from error
+    except MemoryError as error:  # FFmpeg's own: it allocates as much as a header says
+        what = "its header asks for more memory or more streams than FFmpeg allows"
+        raise MediaError(f"{name}: {what}.") from error
     except Exception as error:  # FFmpeg's own errors, and whatever a remote file object raises
         raise MediaError(f"{name}: it is no readable media file ({describe_error(error)}).") from error
 
 
 def open_options(head: bytes, streams: Streams = "audio") -> dict[str, str]:
-    """FFmpeg's allowed protocols and formats; a small probe size if the header declares all streams."""
+    """FFmpeg's allowed protocols and formats.
+
+    For sound, a small probe size if the header declares all streams. Of pictures, some headers do not state
+    the rate, which FFmpeg then finds in the packets.
+    """
     declares_streams = head.startswith(DECLARING_BEGINNINGS) or head[4:8] == b"ftyp"
     return {
         "format_whitelist": SELF_CONTAINED_FORMATS,
         "protocol_whitelist": "file",
         "codec_whitelist": list_decoders(streams),
-        **({"probesize": "32"} if declares_streams else {}),
+        **({"probesize": "32"} if declares_streams and streams == "audio" else {}),
+        **({"max_pixels": str(MOST_PIXELS)} if streams == "video" else {}),
     }
 
 

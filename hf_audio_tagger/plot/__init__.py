@@ -1,11 +1,13 @@
-"""Plots of a tagged dataset: its most frequent tags, and one clip over time.
+"""Plots of a dataset: its most frequent tags, one clip over time, a stat's distribution, how true scores are.
 
-    from hf_audio_tagger.plot import plot_tags, plot_timeline
+    from hf_audio_tagger.plot import plot_evaluation, plot_stat, plot_tags, plot_timeline
 
     plot_tags(ds).savefig("tags.png")
-    plot_timeline(ds.cast_column("video", Video(decode=False))[0])  # a notebook shows it
+    plot_timeline(ds, 0)  # the first row's clip; a notebook shows it
+    plot_stat(ds, "video_duration", 2.0).savefig("durations.png")
+    plot_evaluation(evaluate(ds))
 
-Both return a matplotlib `Figure` that is created without pyplot: no global state changes, and unused figures
+All return a matplotlib `Figure` that is created without pyplot: no global state changes, and unused figures
 are garbage-collected.
 """
 
@@ -14,7 +16,9 @@ try:
 except ImportError as error:
     raise ImportError('hf_audio_tagger.plot needs matplotlib: pip install "hf-audio-tagger[plot]"') from error
 
+from .evaluation import plot_evaluation
+from .stats import plot_stat
 from .tags import plot_tags
 from .timeline import plot_timeline
 
-__all__ = ["plot_tags", "plot_timeline"]
+__all__ = ["plot_evaluation", "plot_stat", "plot_tags", "plot_timeline"]

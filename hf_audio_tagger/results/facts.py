@@ -1,12 +1,11 @@
-"""Statistics of a column of tags, for the summary, the card and the plots.
+"""Statistics of a column of tags, for the summary and the card.
 
 They are counted in batches of Arrow rows. Only the columns of tags and errors are read.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -100,18 +99,6 @@ def count_tags(ds: Dataset, column: str) -> TagFacts:
     names = [name for name in (column, error_column(column).name) if name in ds.column_names]
     tables = ds.select_columns(names).with_format("arrow").iter(ROWS_AT_ONCE)
     return sum((count_table(table, column) for table in tables), TagFacts())
-
-
-def count_lists(rows: Iterable[Any], column: str) -> TagFacts:
-    """The facts of Python lists of tags, one per row. The column's name is used in errors."""
-    rows, facts = iter(rows), TagFacts()
-    while part := list(islice(rows, ROWS_AT_ONCE)):
-        try:
-            cells = pa.array(part)
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise ColumnError(f"Expected lists of tags, such as [['Music'], []]: {error}.") from error
-        facts += count_table(pa.table({column: cells}), column)
-    return facts
 
 
 def count_table(table: pa.Table, column: str) -> TagFacts:

@@ -1,6 +1,6 @@
 """Long runs over many clips, which can be resumed.
 
-    summary = tag_dataset("clips/", "tagged/", build_tagger(on_error="record"), num_proc=4)
+    summary = tag_dataset("clips/", "tagged/", build_tagger(on_error="record"))
     load_dataset("tagged/")
 
 One engine runs all tasks: it locks the folder, calls the task's `plan`, runs the remaining jobs with an

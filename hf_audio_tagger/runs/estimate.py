@@ -9,7 +9,7 @@ from ..cells import read_cells
 from ..checks import check_counts
 from ..errors import SettingsError
 from ..process import pick_device
-from ..rows import pick_column
+from ..sources.columns import find_media_column, with_media_column
 from ..sources.source import Source
 from ..speed import Timing, time_choices, time_clips
 from ..tagger import Tagger
@@ -72,6 +72,7 @@ def estimate_run(
     12.3
     """
     check_counts(rows=rows, num_proc=num_proc)
+    tagger = with_media_column(source, tagger)
     drawn = draw_cells(source, tagger)
     clips = [clip for cell in drawn for clip in (cell if isinstance(cell, list) else [cell]) if clip]
     if not clips:
@@ -88,7 +89,7 @@ def estimate_run(
 
 def draw_cells(source: Source, tagger: Tagger) -> list[Any]:
     """The media of a few rows, evenly spread, as a tagger reads them."""
-    column = pick_column(list(source.features), tagger.column)
+    column = find_media_column(source, tagger.column)
     if source.row_count is None:
         rows: Iterable[int] = [0]
         parts = [source.stream().take(TIMED_ROWS)]
