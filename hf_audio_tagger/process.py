@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import cache
 from numbers import Integral
@@ -161,7 +162,7 @@ def compute_thread() -> ThreadPoolExecutor | None:
 def compute(function: Callable[[], Result]) -> Result:
     """Run a model's computation in the thread that may use several cores."""
     thread = compute_thread()
-    return function() if thread is None else thread.submit(function).result()
+    return function() if thread is None else thread.submit(copy_context().run, function).result()
 
 
 def on_every_core(function: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
@@ -176,7 +177,8 @@ def on_every_core(function: Callable[[Part], Result], parts: Sequence[Part]) -> 
     done: list[Result] = []
     if apart:
         with one_thread_each(threads, "model") as pool:
-            done = list(pool.map(function, parts[:apart]))
+            running = [pool.submit(copy_context().run, function, part) for part in parts[:apart]]
+            done = [one.result() for one in running]
     return done + [function(part) for part in parts[apart:]]
 
 

@@ -70,7 +70,7 @@ def rebuild_tagger(record: TaggerRecord) -> Tagger | None:
     try:
         tagger = Tagger(record.model, **record.settings)
         release = find_family(tagger.model).release
-        if release and tagger.weights and not is_here(tagger.weights, release):
+        if release and not is_here(tagger.weights, release):
             return None
         return tagger if record_tagger(tagger).digest == record.digest else None
     except (TaggerError, TypeError, ValueError, OSError):

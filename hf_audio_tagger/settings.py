@@ -19,6 +19,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 from .checks import COUNT, invalid, is_count, is_number
 from .errors import SettingsError
 from .media.decoders import DECODER_NAMES
+from .thresholds import read_thresholds
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -57,6 +58,7 @@ class About:
     changes: Literal["tags", "columns", "nothing"] = "tags"  # "columns": only those other than the tags
     is_secret: bool = False  # never printed, stored or hashed
     is_path: bool = False  # accepts any path; its folders are not published
+    identify: Callable[[Any], Any] | None = None  # a value's part in fingerprints, where it is not the value
 
 
 def setting(default: Any, help: str, check: Check | None = None, **about: Any) -> Any:
@@ -95,7 +97,7 @@ class Settings:
         None, 'file or URL of the weights of "yamnet" or "vggish".', none="the model's own", is_path=True
     )
     column: str | None = column_setting(
-        None, "the column with the videos.", none="the first of video, videos, audio"
+        None, "the column with the videos.", none="found by its name, type or first values"
     )
     tag_column: str = column_setting(
         TAG_COLUMN, "the column to add; the other columns get its prefix.", IS_NAME
@@ -113,11 +115,13 @@ class Settings:
         none="the model's own",
     )
     top_k: int | None = column_setting(None, "add the k best labels with their scores.", IS_COUNT, none="off")
-    threshold: float | None = column_setting(
+    threshold: float | str | os.PathLike[str] | None = column_setting(  # noqa: RUF009
         None,
-        "keep only labels of at least this score in the top_k column.",
-        Check("a score", is_number),
+        "keep only labels of at least this score in the top_k column, or a file of a score for each class.",
+        Check("a score, or a file of scores", lambda value: is_number(value) or isinstance(value, str)),
         none="off",
+        is_path=True,
+        identify=lambda value: tuple(read_thresholds(value).items()) if isinstance(value, str) else value,
     )
     segments: bool = column_setting(False, "add the label that leads in each part, with start and end.")
     embeddings: bool = column_setting(False, "add the pooled state before the classifier.")
@@ -158,8 +162,10 @@ class Settings:
             is_optional = one.default is None
             if check is not None and not (is_optional and value is None) and not check.is_valid(value):
                 raise invalid(one.name, value, "None or " * is_optional + check.expected)
-            if "float" in str(one.type) and value is not None:  # 2 and 2.0 are the same setting
+            if "float" in str(one.type) and is_number(value):  # 2 and 2.0 are the same setting
                 object.__setattr__(self, one.name, float(value))
+        if isinstance(self.threshold, str):
+            read_thresholds(self.threshold)
         if self.threshold is not None and self.top_k is None:
             raise SettingsError("threshold= trims the column that top_k= adds; pass top_k too.")
         if self.hop_seconds is not None and self.windows == "first":
@@ -195,7 +201,7 @@ def shown_settings(settings: Settings, *, folders: bool = True) -> dict[str, Any
     for name, about in ABOUT.items():
         if about.changes != "nothing" and not about.is_secret:
             value = getattr(settings, name)
-            shown[name] = public_name(value, folders) if about.is_path and value else value
+            shown[name] = public_name(value, folders) if about.is_path and isinstance(value, str) else value
     return shown
 
 
@@ -213,7 +219,7 @@ def public_name(source: str, folders: bool = False) -> str:
     'path/to/mine'
     """
     from .cells import is_url
-    from .models.weights import without_secrets
+    from .models.downloads import without_secrets
 
     if is_url(source):
         return without_secrets(source)

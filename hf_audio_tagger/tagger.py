@@ -5,10 +5,12 @@ from contextlib import closing
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, overload
 
+import numpy as np
 import pyarrow as pa
 from datasets import Features
 
 from . import memo, models
+from .activity import expect_clips
 from .cells import Media, is_list_cell, parse_cell, parse_cells
 from .columns import Column, all_columns, error_column
 from .compat.datasets_internals import set_hash_key
@@ -19,6 +21,7 @@ from .process import check_rank, core_share
 from .rows import Rows, read_rows
 from .scores import EMPTY, ClipResult, ScoreSum
 from .settings import ABOUT, DEFAULT_MODEL, Settings, takes_settings
+from .thresholds import pick_thresholds, read_thresholds
 
 if TYPE_CHECKING:
     from .models.family import AudioModel
@@ -35,6 +38,7 @@ class Tagger(Settings):
     """A callable for `map`, made by `build_tagger`. Holds settings only; each process loads the model once.
 
     >>> tagger = build_tagger("demo")
+    >>> ds = ds.map(tagger, batched=True, batch_size=64)  # doctest: +SKIP
     >>> tagger.tag("clip.mp4")  # doctest: +SKIP
     'Siren'
     """
@@ -42,6 +46,7 @@ class Tagger(Settings):
     if TYPE_CHECKING:  # `Settings` accepts any path here and keeps it as text
         model: str = DEFAULT_MODEL
         weights: str | None = field(default=None, kw_only=True)
+        threshold: float | str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -119,7 +124,7 @@ class Tagger(Settings):
         kinds = ("tags",) if tags_only else ("tags", "columns")
         in_spec = {one.name for one in fields(ModelSpec)}
         settings = tuple(
-            (name, getattr(self, name))
+            (name, about.identify(getattr(self, name)) if about.identify else getattr(self, name))
             for name, about in ABOUT.items()
             if about.changes in kinds
             and name not in in_spec
@@ -209,7 +214,9 @@ class Tagger(Settings):
                 f"The weights of {self.model!r} have no classifier, so they name no sounds. Pass "
                 "embeddings=True alone (the tags are then null), or weights with a classifier."
             )
+        expect_clips(len(media))
         results: list[ClipResult] = []
+        threshold = self._read_threshold(model.labels)
         scores = ScoreSum(model.labels, model.multi_label, self.segments)
         with closing(run_pipeline(media, model, self.pipeline_options(model))) as events:
             for event in events:
@@ -222,12 +229,18 @@ class Tagger(Settings):
                 if event.error is not None:
                     results.append(ClipResult(None, error=str(event.error)))
                 elif event.has_sound:
-                    results.append(scores.result(self.top_k, self.threshold))
+                    results.append(scores.result(self.top_k, threshold))
                 else:
                     top, segments = None if self.top_k is None else (), () if self.segments else None
                     results.append(ClipResult(EMPTY, top, segments))
                 scores = ScoreSum(model.labels, model.multi_label, self.segments)
         return results
+
+    def _read_threshold(self, labels: Sequence[str]) -> "float | np.ndarray | None":
+        """The least score in the column of top labels: one for all, or of a file one for each label."""
+        if not isinstance(self.threshold, str):
+            return self.threshold
+        return pick_thresholds(read_thresholds(self.threshold), labels, self.threshold)
 
     def pipeline_options(self, model: "AudioModel") -> "PipelineOptions":
         """The options of a pipeline with a loaded model: the settings, or the model's own defaults."""
@@ -252,8 +265,11 @@ def build_tagger(*model: Any, **settings: Any) -> Tagger:
     """A callable for `datasets.map` that adds what each video sounds like.
 
     >>> tagger = build_tagger("demo")
-    >>> ds = ds.map(tagger, num_proc=4)  # doctest: +SKIP
+    >>> ds = ds.map(tagger, batched=True, batch_size=64)  # doctest: +SKIP
     >>> ds["video_audio_tags"][0]  # doctest: +SKIP
     ['Siren']
+
+    One process with `batched=True` uses all cores of a CPU, or one GPU. `num_proc=N` pays with several GPUs,
+    and where decoding or downloading is the larger part.
     """
     return Tagger(*model, **settings)

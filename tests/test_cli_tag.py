@@ -130,7 +130,7 @@ def test_ctrl_c_on_a_terminal_ends_cleanly(clips: Path, tmp_path: Path) -> None:
     os.close(terminal)
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen[0].decode())
     assert re.search(r"model +demo", text)
-    assert re.search(r"Tagging .* \d+/60 rows", text)
+    assert re.search(r"Stopped .* \d+/60 rows", text)
     assert f"Interrupted. What is done is kept in {dest}; the same command continues from there." in text
     assert "Traceback" not in text
     assert "Warning" not in text
@@ -188,6 +188,7 @@ def test_summary_for_people(clips: Path, few: Path, tmp_path: Path) -> None:
     assert "--retry-failed" in result.stdout
 
 
+@pytest.mark.usefixtures("_without_openvino")
 def test_dry_run_tags_one_row_and_writes_nothing(few: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     result = invoke(few, "--out", tmp_path / "out", "--dry-run", "--token", TOKEN, *SETTINGS)
@@ -197,7 +198,20 @@ def test_dry_run_tags_one_row_and_writes_nothing(few: Path, tmp_path: Path) -> N
     assert re.search(r"video_audio_tags +\['Siren'\]", result.stdout)
     assert TOKEN not in result.output
     assert sorted(tmp_path.rglob("*")) == before
+    assert re.search(r"as asked \(--engine torch --dtype float32\) +about \d+", result.stdout)
+    assert "Timed on 3 clips from all over the source" in result.stdout
     assert invoke(few, "--dry-run", "--limit", 2, *SETTINGS).stdout.count("2 rows would be tagged") == 1
+
+
+@pytest.mark.usefixtures("_without_openvino")
+def test_dry_run_as_json_says_how_long_each_choice_takes(few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hf_audio_tagger.speed.has_native_bfloat16", lambda device: True)
+    told = json.loads(invoke(few, "--dry-run", "--json", *SETTINGS).stdout)
+    asked, other = told["timings"]
+    assert (asked["dtype"], other["dtype"]) == ("float32", "bfloat16")
+    assert other["equal_tags"] <= len(asked["tags"]) == told["rows"] == 3
+    assert asked["run_seconds"] >= asked["seconds"] > 0
+    assert told["first_row"]["video_audio_tags"] == ["Siren"]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from .bench import Bench, Case
 from .flat import decode, leak, rows, startup, workers
 from .gpu import gpu
 from .patches import yamnet
+from .recipes import recipes
 
 __all__ = ["CASES", "Bench", "Case"]
 
@@ -22,6 +23,7 @@ CASES = {
         Case("rows", "10,000 rows over 1,000, demo model, nothing remembered", rows),
         Case("workers", "processes and threads, AST-base, float32", workers),
         Case("yamnet", "YAMNet over the whole of an hour", yamnet),
+        Case("recipes", "recipes of filters and the mapper, against the peer's files", recipes),
         Case("gpu", "AST-base on a GPU", gpu),
     )
 }

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from .._version import __version__
 from ..compat.other_libraries import set_usage_error_exit_code
 from ..errors import TaggerError
-from . import demo, doctor, label, run, tag
+from . import demo, doctor, index, label, nearest, run, tag, weights
 from .console import fail, note, stderr
 from .report import INTERRUPTED, TRACEBACK_VARIABLE, WRONG_USE, wants_traceback
 
@@ -22,6 +22,9 @@ COMMANDS: dict[str, Callable[..., Any]] = {  # in the order of --help
     "doctor": doctor.doctor,
     "tag": tag.tag,
     "label": label.label,
+    "index": index.index,
+    "weights": weights.weights,
+    "nearest": nearest.nearest,
     "run": run.run,
 }
 

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import fields
 from functools import wraps
 from types import UnionType
@@ -9,6 +10,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
+from ..errors import SettingsError
 from ..settings import ABOUT, IS_COUNT, Settings
 from .console import quiet_libraries
 from .report import exit_codes
@@ -28,8 +30,32 @@ Processes = Annotated[
 FollowLinks = Annotated[
     bool, option(SOURCES, "--follow-links", help="Also read files outside of a folder that its links name.")
 ]
+Root = Annotated[
+    str | None, option(SOURCES, "--root", metavar="DIR", help="Of an index: the folder of its clips.")
+]
+Files = Annotated[
+    str | None,
+    option(
+        SOURCES,
+        "--files",
+        metavar="NAME",
+        help="Of an index: how its clips are called in there, such as '{id}_{bos:.3f}.flac'.",
+        show_default="by the kind of index",
+    ),
+]
 AsJson = Annotated[
     bool, option(RUN, "--json", help="Print the summary as JSON on standard output, for scripts.")
+]
+FAST = "fast"
+Fast = Annotated[
+    bool,
+    option(
+        "Model", "--fast", help="Take the engine and dtype that are the fastest here; a few tags may differ."
+    ),
+]
+
+Quiet = Annotated[
+    bool, option(RUN, "--quiet", "-q", help="Show no settings and no bar; errors and the summary stay.")
 ]
 
 
@@ -51,9 +77,15 @@ def takes_tagger(*without: str, **defaults: Any) -> Callable[[Callable[..., None
             with exit_codes(context):
                 from ..tagger import build_tagger
 
+                if given.pop(FAST):
+                    settings |= choose_fastest(context, settings)
                 command(tagger=build_tagger(**settings), **given)
 
-        expanded = [inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        expanded = [
+            inspect.Parameter("context", keyword, annotation=typer.Context),
+            inspect.Parameter(FAST, keyword, annotation=Fast, default=False),
+        ]
         for name, parameter in inspect.signature(command).parameters.items():
             if name == "tagger":
                 expanded += [setting_option(one, defaults) for one in names]
@@ -64,6 +96,16 @@ def takes_tagger(*without: str, **defaults: Any) -> Callable[[Callable[..., None
         return build_and_call
 
     return expand
+
+
+def choose_fastest(context: typer.Context, settings: dict[str, Any]) -> dict[str, str]:
+    """The fastest engine and dtype for the other settings. Refused if one of the two is given, too."""
+    from ..speed import fastest_settings
+
+    sources = [context.get_parameter_source(name) for name in ("engine", "dtype")]
+    if any(source is not None and source.name == "COMMANDLINE" for source in sources):
+        raise SettingsError("--fast chooses --engine and --dtype: leave these out, or --fast.")
+    return fastest_settings(**settings)
 
 
 def setting_option(name: str, defaults: dict[str, Any]) -> inspect.Parameter:
@@ -86,6 +128,10 @@ def value_types(name: str) -> tuple[Any, ...]:
 
 
 def parse_value(name: str, given: Any) -> Any:
-    """The value of an option; a number where the setting takes text and whole numbers."""
-    is_number = isinstance(given, str) and given.isdigit() and int in value_types(name)
-    return int(given) if is_number else given
+    """The value of an option; a number where the setting takes text and numbers."""
+    types = value_types(name)
+    for kind in (int, float):
+        if isinstance(given, str) and kind in types:
+            with suppress(ValueError):
+                return kind(given)
+    return given

@@ -90,8 +90,8 @@ def run_in_processes(
                     if deaths[one.job.index] >= MOST_DEATHS:
                         raise RunError(describe_death(one, log))
                     workers[rank] = start(one.worker, one.job, work, log)
-    except BaseException:
-        if workers:
+    except BaseException as error:
+        if workers and isinstance(error, KeyboardInterrupt):
             on_stopping()
         stop(workers, on_progress)
         raise

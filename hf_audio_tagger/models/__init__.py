@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
+from ..activity import LOADING, in_stage
 from ..process import pick_device, prepare_torch
 from .family import AudioModel, ModelOutput
 from .registry import find_family
@@ -33,7 +34,8 @@ def get_model(spec: ModelSpec, device: str | None = None, rank: int | None = Non
         if key not in _loaded:
             while len(_loaded) >= KEPT_MODELS:
                 _loaded.popitem(last=False)
-            _loaded[key] = load(spec, torch.device(chosen))
+            with in_stage(LOADING):
+                _loaded[key] = load(spec, torch.device(chosen))
         _loaded.move_to_end(key)
         return _loaded[key]
 

@@ -62,6 +62,11 @@ class ModelFiles:
     is_ready: bool
     detail: str
     remedy: str | None = None
+    is_remote: bool = False  # to be downloaded on first use
+
+    @property
+    def is_local(self) -> bool:
+        return self.is_ready and not self.is_remote
 
 
 class Family(ABC):
@@ -83,6 +88,10 @@ class Family(ABC):
     def recognizes(self, model: str) -> bool:
         """Whether this family loads the model with this name."""
         return model == self.name
+
+    def list_engines(self, spec: ModelSpec) -> tuple[str, ...]:
+        """The engines that run this model."""
+        return self.engines
 
     @abstractmethod
     def load(self, spec: ModelSpec, device: "torch.device") -> AudioModel:

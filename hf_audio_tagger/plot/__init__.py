@@ -4,7 +4,7 @@
 
     plot_tags(ds).savefig("tags.png")
     plot_stat(ds, "video_duration", 2.0).savefig("durations.png")
-    plot_timeline(ds.cast_column("video", Video(decode=False))[0])  # a notebook shows it
+    plot_timeline(ds, 0)  # the first row's clip; a notebook shows it
 
 All return a matplotlib `Figure` that is created without pyplot: no global state changes, and unused figures
 are garbage-collected.

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SettingsError
+from ..file_locks import try_lock
 from ..models.weights import cache_folder
 
 HUB_DEST = re.compile(r"hf://datasets/(?P<repo>[^/@]+/[^/@]+?)(?:@(?P<revision>.+?))?/?")
@@ -113,19 +114,3 @@ def check_places(folder: RunFolder) -> None:
         if path.is_symlink() or (path.exists() and not path.is_file()):
             what = f"a link (to {os.readlink(path)})" if path.is_symlink() else "a folder or a device"
             raise SettingsError(f"{path} is {what}, and must be a file or not exist. {ADVICE}")
-
-
-def try_lock(handle: int) -> bool:
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            os.lseek(handle, 0, os.SEEK_SET)
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    return True

@@ -13,6 +13,7 @@ from datasets import Dataset, IterableDataset
 from ..compat.datasets_internals import get_fingerprint
 from ..provenance import read_provenance
 from .data_files import KINDS, open_data_files
+from .index import open_index
 from .media_folder import open_media_folder
 from .source import Source, SourceError, SourceRequest
 from .splits import open_hub, open_saved
@@ -20,7 +21,7 @@ from .streams import ensure_features, fingerprint_stream
 
 __all__ = ["Source", "SourceError", "open_source"]
 
-OPENERS = (open_saved, open_media_folder, open_data_files, open_hub)  # tried in this order
+OPENERS = (open_saved, open_media_folder, open_index, open_data_files, open_hub)  # tried in this order
 
 
 def open_source(
@@ -31,6 +32,8 @@ def open_source(
     streaming: bool = False,
     token: str | bool | None = None,
     follow_links: bool = False,
+    root: str | os.PathLike[str] | None = None,
+    files: str | None = None,
 ) -> Source:
     """Open a folder, data files, a `save_to_disk` folder, a Hub id, or a dataset of `datasets`.
 
@@ -42,6 +45,8 @@ def open_source(
         token: for private or gated datasets.
         follow_links: also follow links out of a media folder. Otherwise such files are recorded as failed and
             such folders are skipped: links in an untrusted folder could publish any file of this machine.
+        root: of an index of AudioSet's clips, the folder of the clips.
+        files: of an index, how its clips are called below `root`, as in `read_index`.
 
     >>> open_source("clips/").row_count  # doctest: +SKIP
     1234
@@ -51,7 +56,8 @@ def open_source(
     if isinstance(source, IterableDataset):
         stream = ensure_features(source)
         return Source("<stream>", stream, fingerprint_stream(stream), provenance=read_provenance(source))
-    request = SourceRequest(os.fspath(source), config, split, streaming, token, follow_links)
+    top = None if root is None else os.fspath(root)
+    request = SourceRequest(os.fspath(source), config, split, streaming, token, follow_links, top, files)
     for open_kind in OPENERS:
         opened = open_kind(request)
         if opened is not None:

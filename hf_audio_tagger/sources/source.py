@@ -40,13 +40,15 @@ class SourceRequest:
     streaming: bool
     token: str | bool | None
     follow_links: bool
+    root: str | None = None  # of an index
+    files: str | None = None
 
     @property
     def path(self) -> Path:
         return Path(self.name).expanduser()
 
     def check_options(self, kind: str, *allowed: str) -> None:
-        for option in ("config", "split", "streaming", "follow_links"):
+        for option in ("config", "split", "streaming", "follow_links", "root", "files"):
             if getattr(self, option) and option not in allowed:
                 raise SourceError(f"{self.name} is {kind}, which {option}= does not apply to.")
 

@@ -17,6 +17,8 @@ from ..spec import ModelSpec
 if TYPE_CHECKING:
     import torch
 
+AST = "audio-spectrogram-transformer"  # `model_type` in its config
+
 
 @dataclass(frozen=True)
 class PretrainedFamily(Family):
@@ -57,13 +59,21 @@ class PretrainedFamily(Family):
         kind = config.model_type
         raise ModelError(f"engine='openvino' runs AST, YAMNet and VGGish; {spec.model!r} is a {kind}.")
 
-    def read_labels(self, spec: ModelSpec) -> tuple[str, ...]:
-        from transformers import AutoConfig
+    def list_engines(self, spec: ModelSpec) -> tuple[str, ...]:
+        """OpenVINO runs AST only."""
+        is_ast = self.read_config(spec).model_type == AST
+        return self.engines if is_ast else ("torch",)
 
+    def read_labels(self, spec: ModelSpec) -> tuple[str, ...]:
         from ..transformers_model import read_class_names
 
+        return read_class_names(self.read_config(spec))
+
+    def read_config(self, spec: ModelSpec) -> Any:
+        from transformers import AutoConfig
+
         with explain_failure(spec) as common:
-            return read_class_names(AutoConfig.from_pretrained(self.locate(spec), **common))
+            return AutoConfig.from_pretrained(self.locate(spec), **common)
 
     def identify(self, spec: ModelSpec) -> tuple[Hashable, ...]:
         """A Hub id is identified by its revision."""
@@ -92,7 +102,8 @@ def explain_failure(spec: ModelSpec) -> Iterator[dict[str, Any]]:
         remedy = (
             "Check the id and the network; for a private or gated model pass token=. Without network, run "
             f"`hf download {spec.model}` where there is one and copy the cache, or name a local folder. "
-            'To try the package offline, model="demo" is packaged.'
+            'Two models are packaged and need no network: "yamnet" knows 521 sounds (build_tagger("yamnet"), '
+            '--model yamnet), "demo" is for trying the package out.'
         )
         if Path(spec.model).exists() or spec.model.startswith((".", "/", "~")):
             remedy = (
