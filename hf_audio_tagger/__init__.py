@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .hub import push as push
     from .measures.base import Measure as Measure
     from .measures.motion import motion_score as motion_score
+    from .measures.text import text_area as text_area
     from .predictions.loading import load_predictions as load_predictions
     from .predictions.moments import top_moments as top_moments
     from .runs import export_predictions as export_predictions
@@ -47,6 +48,7 @@ _NAMES_BY_MODULE = {
     "audioset.queries": "has_sound lacks_sound roll_up",
     "measures.base": "Measure",
     "measures.motion": "motion_score",
+    "measures.text": "text_area",
     "runs": "tag_dataset export_predictions",
     "predictions.loading": "load_predictions",
     "predictions.moments": "top_moments",

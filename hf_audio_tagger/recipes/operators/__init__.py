@@ -6,6 +6,7 @@ from .audio_size_filter import AudioSizeFilter
 from .video_aspect_ratio_filter import VideoAspectRatioFilter
 from .video_duration_filter import VideoDurationFilter
 from .video_motion_score_filter import VideoMotionScoreFilter
+from .video_ocr_area_ratio_filter import VideoOcrAreaRatioFilter
 from .video_resolution_filter import VideoResolutionFilter
 from .video_tagging_from_audio_mapper import VideoTaggingFromAudioMapper
 
@@ -15,6 +16,7 @@ CLASSES: tuple[type[Operator], ...] = (
     VideoAspectRatioFilter,
     VideoDurationFilter,
     VideoMotionScoreFilter,
+    VideoOcrAreaRatioFilter,
     VideoResolutionFilter,
     VideoTaggingFromAudioMapper,
 )
