@@ -1,11 +1,12 @@
-"""Plots of a tagged dataset: its most frequent tags, and one clip over time.
+"""Plots of a tagged dataset: its most frequent tags, one clip over time, and what measures saw in a clip.
 
     from hf_audio_tagger.plot import plot_tags, plot_timeline
 
     plot_tags(ds).savefig("tags.png")
     plot_timeline(ds.cast_column("video", Video(decode=False))[0])  # a notebook shows it
+    plot_motion("clip.mp4")  # and plot_text
 
-Both return a matplotlib `Figure` that is created without pyplot: no global state changes, and unused figures
+All return a matplotlib `Figure` that is created without pyplot: no global state changes, and unused figures
 are garbage-collected.
 """
 
@@ -14,7 +15,9 @@ try:
 except ImportError as error:
     raise ImportError('hf_audio_tagger.plot needs matplotlib: pip install "hf-audio-tagger[plot]"') from error
 
+from .motion import plot_motion
 from .tags import plot_tags
+from .text import plot_text
 from .timeline import plot_timeline
 
-__all__ = ["plot_tags", "plot_timeline"]
+__all__ = ["plot_motion", "plot_tags", "plot_text", "plot_timeline"]

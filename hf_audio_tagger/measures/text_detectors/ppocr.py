@@ -2,7 +2,8 @@
 
 Its weights (Baidu, Apache-2.0) are in the wheels of rapidocr. Only that file is read: importing rapidocr
 imports the variant of OpenCV that needs a display's libraries. The network tells where text is by pixels;
-each group of pixels becomes the smallest rectangle around it, enlarged, as the network was trained on shrunk ones.
+each group of pixels becomes the smallest rectangle around it, enlarged, as the network was trained on shrunk
+ones.
 """
 
 import hashlib
