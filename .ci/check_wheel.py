@@ -11,6 +11,9 @@ NEEDED = (
     "demo/checkpoint/config.json",
     "demo/checkpoint/preprocessor_config.json",
     "demo/checkpoint/model.safetensors",
+    "models/packaged/yamnet-int8.safetensors",
+    "models/packaged/NOTICE",
+    "models/packaged/LICENSE",
 )
 
 

@@ -27,7 +27,7 @@ SHORTENED: Mapping[str, Mapping[str, float]] = {
         "READING_SECONDS": 5.0,
         "GRACE_SECONDS": 1.0,
     },
-    "hf_audio_tagger.models.weights": {
+    "hf_audio_tagger.models.downloads": {
         "TIMEOUT_SECONDS": SHORT_SECONDS,
         "PATIENCE_SECONDS": 5.0,
         "LARGEST_BYTES": 50 << 20,

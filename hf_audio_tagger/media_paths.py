@@ -1,12 +1,34 @@
-"""The paths in a column of media, read without the bytes beside them and without decoding."""
+"""Paths of media: their suffixes, and those in a column, read without bytes and without decoding."""
 
+import posixpath
+import re
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 
+VIDEO_NAMES = "mp4 m4v mov mkv webm avi mpeg mpg flv wmv asf 3gp 3g2 ogv mts m2ts mxf nut vob"
+AUDIO_NAMES = "wav flac mp3 m4a aac ogg oga opus aiff aif caf au w64 wma amr mka ac3 ape wv tta"
+VIDEO_SUFFIXES = frozenset(f".{name}" for name in VIDEO_NAMES.split())
+AUDIO_SUFFIXES = frozenset(f".{name}" for name in AUDIO_NAMES.split())
+MEDIA_SUFFIXES = VIDEO_SUFFIXES | AUDIO_SUFFIXES
 ROWS_AT_ONCE = 1_000
+
+
+def get_suffix(path: str) -> str:
+    """A path's or URL's suffix in lower case, without what follows a URL's "?" or "#", or its "::".
+
+    >>> get_suffix("https://example.org/a.MP4?key=1"), get_suffix("clips/notes")
+    ('.mp4', '')
+    """
+    if "://" in path or "::" in path:
+        path = re.split(r"[?#]|::", path)[0]
+    return posixpath.splitext(path.replace("\\", "/"))[1].lower()
+
+
+def has_media_suffix(path: str) -> bool:
+    return get_suffix(path) in MEDIA_SUFFIXES
 
 
 def read_paths(dataset: Dataset, column: str) -> list[Any]:

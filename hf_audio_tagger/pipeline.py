@@ -16,13 +16,14 @@ from itertools import islice
 
 import numpy as np
 
+from .activity import add_clips, scoring
 from .cells import Media
 from .errors import ColumnError, MediaError, ModelError
 from .media.audio import open_sound
 from .media.failures import convert_clip_errors
 from .models.family import AudioModel, ModelOutput
 from .process import compute, one_thread_each
-from .windows import Window, cut_windows
+from .windows import Window, cut_windows, estimate_count
 
 BATCH_UNIT_SECONDS = 10  # `batch_size` counts windows of about this length, or as many shorter ones
 OPEN_PER_THREAD = 4  # clips open at a time for each decode thread: one that it decodes, others that wait
@@ -67,6 +68,31 @@ class Chunk:
     name: str
     windows: list[Window]
     end: ClipEnd | None = None
+    share: float = 0.0  # of its clip, as far as its length is known; the shares of all chunks add up to 1
+    sound_seconds: float = 0.0  # in no chunk before
+
+
+@dataclass
+class Extent:
+    """How far a clip's windows have been cut."""
+
+    expected: int | None = None  # windows
+    shared: float = 0.0  # of the clip, in the chunks so far
+    end_seconds: float = 0.0  # of the last window so far
+
+    def take_share(self, count: int) -> float:
+        """The share of some windows; nothing for those beyond the length that the container states."""
+        share = min(count / self.expected, 1.0 - self.shared) if self.expected else 0.0
+        self.shared += share
+        return share
+
+    def measure(self, windows: Sequence[Window], rate_hz: int) -> float:
+        """The seconds of sound in these windows and in none before."""
+        seconds = 0.0
+        for start, end in (window.find_span(rate_hz) for window in windows):
+            seconds += max(0.0, end - max(start, self.end_seconds))
+            self.end_seconds = max(self.end_seconds, end)
+        return seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +148,15 @@ def predict(
 ) -> Iterator[tuple[Chunk, ModelOutput | None]]:
     """The chunks with the model's output for their windows, at most `batch` of them at a time."""
     windows = [window.samples for chunk in chunks for window in chunk.windows]
-    starts = range(0, len(windows), batch)
-    parts = [compute(partial(model.predict, windows[start : start + batch])) for start in starts]
+    clips, seconds = sum(chunk.share for chunk in chunks), sum(chunk.sound_seconds for chunk in chunks)
+    parts = []
+    for start in range(0, len(windows), batch):
+        part = windows[start : start + batch]
+        share = len(part) / len(windows)
+        with scoring(len(part), share * clips, share * seconds):
+            parts.append(compute(partial(model.predict, part)))
+    if not windows:
+        add_clips(clips)
     output = ModelOutput.concatenate(parts) if parts else None  # clips without windows only
     position = 0
     for chunk in chunks:
@@ -223,7 +256,7 @@ def decode_chunks(
 ) -> Generator[Chunk, None, None]:
     """One clip's windows: a short chunk first, then full batches. The file is closed before the last one."""
     held: list[Window] = []
-    end = ClipEnd(clip)
+    end, extent = ClipEnd(clip), Extent()
     try:
         opening = open_sound(media, options.decoder, options.channels, options.windows == "first")
         with convert_clip_errors(media.name), opening as sound:
@@ -231,11 +264,14 @@ def decode_chunks(
                 end = ClipEnd(clip, has_sound=False)
             else:
                 windows = cut_windows(sound, media.name, model, options.windows, options.hop_samples)
+                extent.expected = estimate_count(sound, model, options.windows, options.hop_samples)
                 unit = windows_per_unit(model, options)
                 held = list(islice(windows, unit))
                 while following := list(islice(windows, 1)):
-                    yield Chunk(clip, media.name, held)
+                    seconds = extent.measure(held, model.rate_hz)
+                    yield Chunk(clip, media.name, held, None, extent.take_share(len(held)), seconds)
                     held = following + list(islice(windows, options.batch_size * unit - 1))
     except (MediaError, ColumnError) as error:
         held, end = [], ClipEnd(clip, error=error)
-    yield Chunk(clip, media.name, held, end)
+    seconds = extent.measure(held, model.rate_hz)
+    yield Chunk(clip, media.name, held, end, 1.0 - extent.shared, seconds)

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import cache
 from numbers import Integral
@@ -161,7 +162,7 @@ def compute_thread() -> ThreadPoolExecutor | None:
 def compute(function: Callable[[], Result]) -> Result:
     """Run a model's computation in the thread that may use several cores."""
     thread = compute_thread()
-    return function() if thread is None else thread.submit(function).result()
+    return function() if thread is None else thread.submit(copy_context().run, function).result()
 
 
 def on_every_core(function: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
@@ -176,7 +177,8 @@ def on_every_core(function: Callable[[Part], Result], parts: Sequence[Part]) -> 
     done: list[Result] = []
     if apart:
         with one_thread_each(threads, "model") as pool:
-            done = list(pool.map(function, parts[:apart]))
+            running = [pool.submit(copy_context().run, function, part) for part in parts[:apart]]
+            done = [one.result() for one in running]
     return done + [function(part) for part in parts[apart:]]
 
 
@@ -246,7 +248,9 @@ def pick_device(device: str | None, rank: int | None = None) -> str:
     """The requested device, else the worker's, else a CUDA device by its rank, else the CPU."""
     import torch
 
-    if device is None and rank is None:
+    if device is not None:
+        check_device(device)
+    elif rank is None:
         device = current_worker().device
     if device is not None and not device.startswith("cuda"):
         return device
@@ -261,7 +265,26 @@ def pick_device(device: str | None, rank: int | None = None) -> str:
         return f"cuda:{(current_worker().rank if rank is None else rank) % count}" if count else "cpu"
     if not count:
         raise SettingsError(f"device={device!r}: torch {torch.__version__} finds no CUDA device.")
+    refuse_index(device, count)
     return device
+
+
+def check_device(device: str) -> None:
+    """Raise an error if torch finds no such device. `pick_device` checks CUDA's."""
+    import torch
+
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise SettingsError(f"device='mps': torch {torch.__version__} finds no such device.")
+    if device.startswith("xpu"):
+        refuse_index(device, torch.xpu.device_count())
+
+
+def refuse_index(device: str, count: int) -> None:
+    """Raise an error if a device such as "cuda:1" is not one of `count`."""
+    kind, _, index = device.partition(":")
+    if int(index or 0) >= count:
+        there = ", ".join(f"{kind}:{number}" for number in range(count)) or "none"
+        raise SettingsError(f"device={device!r} is not there; of {kind} devices torch finds {there}.")
 
 
 if hasattr(os, "register_at_fork"):

@@ -70,7 +70,7 @@ def rebuild_tagger(record: TaggerRecord) -> Tagger | None:
     try:
         tagger = Tagger(record.model, **record.settings)
         release = find_family(tagger.model).release
-        if release and tagger.weights and not is_here(tagger.weights, release):
+        if release and not is_here(tagger.weights, release):
             return None
         return tagger if record_tagger(tagger).digest == record.digest else None
     except (TaggerError, TypeError, ValueError, OSError):
@@ -108,8 +108,7 @@ def check_same_tagger(name: str, existing: Iterable[TaggerRecord | None], record
         if other.digest != record.digest:
             raise SettingsError(
                 f"The tags in {name!r} were made by another tagger: {describe_differences(other, record)}. "
-                "To tag all rows anew, pass redo=True (--redo); to have both, name another column: "
-                "tag_column= (--tag-column)."
+                "To tag all rows anew, pass redo=True; to have both, name another column with tag_column=."
             )
 
 

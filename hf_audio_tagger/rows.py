@@ -7,15 +7,24 @@ error names `batched=`, which decides.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from datasets import Dataset, Features
 
-from .cells import COLUMNS, is_file_struct, is_list_cell, is_samples_struct, read_cells
+from .cells import is_file_struct, is_list_cell, is_samples_struct, read_cells
+from .checks import invalid
 from .columns import Columns, Types, build_columns
-from .compat.datasets_internals import is_lazy_batch, is_lazy_row, stored_column
+from .compat.datasets_internals import (
+    is_lazy_batch,
+    is_lazy_row,
+    stored_column,
+    stored_features,
+)
 from .errors import ColumnError, SettingsError
+from .media_column import FIRST_VALUES, pick_column
 
 
 @dataclass(frozen=True)
@@ -48,9 +57,9 @@ class Rows:
 def read_rows(given: Any, column: str | None, batched: bool | None) -> Rows:
     """Detect the form of the input, and read its media cells."""
     if isinstance(given, pa.Table):
-        return Rows(given, True, read_cells(given[pick_column(given.column_names, column)]))
+        return Rows(given, True, read_cells(given[find_table_column(given, column)]))
     if is_lazy_row(given) or is_lazy_batch(given):
-        is_batch, name = is_lazy_batch(given), pick_column(list(given), column)
+        is_batch, name = is_lazy_batch(given), find_lazy_column(given, column)
         # As Arrow stores them, undecoded. A column that an earlier function has edited is not stored.
         if (stored := stored_column(given, name)) is not None:
             return Rows(given, is_batch, read_cells(stored))
@@ -60,12 +69,42 @@ def read_rows(given: Any, column: str | None, batched: bool | None) -> Rows:
             "A DataFrame holds no typed columns; map over ds.with_format(None) or with_format('arrow')."
         )
     if isinstance(given, Mapping) and not (is_cell_struct(given) and column not in given):
-        name = pick_column(list(given), column)
+        name = find_row_column(given, column)
         is_batch = is_batch_of_dicts(given, name) if batched is None else batched
         return Rows(given, is_batch, list(given[name]) if is_batch else [given[name]])
     if batched is None and is_list_cell(given):
         raise ambiguous_error("a list")
     return Rows(given, bool(batched), list(given) if batched else [given])
+
+
+def find_table_column(table: pa.Table, column: str | None) -> str:
+    """The column with the media of an Arrow table."""
+
+    def read_values(name: str) -> list[Any]:
+        return read_first_values(table[name])
+
+    return pick_column(
+        table.column_names, column, partial(Features.from_arrow_schema, table.schema), read_values
+    )
+
+
+def find_lazy_column(rows: Mapping[str, Any], column: str | None) -> str:
+    """The column with the media of a row or batch from an unformatted `Dataset`, which decodes nothing."""
+
+    def read_values(name: str) -> Sequence[Any]:
+        stored = stored_column(rows, name)
+        return read_first_values(stored) if stored is not None else [rows[name]]
+
+    return pick_column(list(rows), column, partial(stored_features, rows), read_values)
+
+
+def find_row_column(row: Mapping[str, Any], column: str | None) -> str:
+    """The column with the media of a plain dict. A batch's list looks like a row's list of videos."""
+    return pick_column(list(row), column, read_values=lambda name: [row[name]])
+
+
+def read_first_values(column: pa.ChunkedArray) -> list[Any]:
+    return read_cells(column.drop_null()[:FIRST_VALUES])
 
 
 def to_python(value: Any) -> Any:
@@ -83,18 +122,6 @@ def is_cell_struct(value: Mapping[str, Any]) -> bool:
     return is_struct and set(value) <= {"path", "bytes", "array", "sampling_rate"}
 
 
-def pick_column(names: Sequence[str], column: str | None) -> str:
-    """The requested column, else the first default one that exists; the error lists the existing ones."""
-    candidates = (column,) if column is not None else COLUMNS
-    for name in candidates:
-        if name in names:
-            return name
-    wanted, existing = " or ".join(map(repr, candidates)), ", ".join(map(repr, names)) or "none"
-    raise ColumnError(
-        f"The rows have no column {wanted}, only {existing}. Name it: build_tagger(column=...)."
-    )
-
-
 def is_batch_of_dicts(given: Mapping[str, Any], name: str) -> bool:
     """False for a plain dict with a value that cannot be a batch's list: it is a row."""
     if not is_list_cell(given[name]):
@@ -110,3 +137,26 @@ def ambiguous_error(what: str) -> SettingsError:
         f"map passed {what}, which may be one row with several videos or a batch of rows. Pass "
         "build_tagger(batched=True) with map(..., batched=True), else build_tagger(batched=False)."
     )
+
+
+def read_stored_row(ds: Any, index: int, names: Sequence[str] | None = None) -> dict[str, Any]:
+    """One row of a `Dataset` as Arrow stores it, or these columns of it: nothing is decoded.
+
+    `ds[index]` would decode `Video()` and `Audio()` columns, for which `datasets` needs FFmpeg on the system.
+    """
+    if isinstance(ds, Mapping):
+        raise SettingsError(
+            f"An index is that of a row of one split, such as ds[{next(iter(ds), 'train')!r}]."
+        )
+    if not isinstance(ds, Dataset):
+        raise SettingsError(
+            f"An index is that of a row of a Dataset; got {type(ds).__name__}. Pass a row itself; of a "
+            "stream, next(iter(ds.decode(False)))."
+        )
+    if not isinstance(index, (int, np.integer)) or isinstance(index, bool) or not -len(ds) <= index < len(ds):
+        raise invalid("index", index, f"that of one of the dataset's {len(ds):,} rows")
+    for name in names or []:
+        if name not in ds.column_names:
+            raise ColumnError(f"There is no column {name!r} among {', '.join(map(repr, ds.column_names))}.")
+    table = (ds if names is None else ds.select_columns(list(names))).with_format("arrow")[int(index)]
+    return {name: read_cells(table[name])[0] for name in table.column_names}

@@ -90,13 +90,15 @@ class ScoreSum:
         self.segments.append(new)
         self.last_windows = 1
 
-    def result(self, top_k: int | None, threshold: float | None) -> ClipResult:
+    def result(self, top_k: int | None, threshold: float | np.ndarray | None) -> ClipResult:
         """The clip's tag, which has the highest mean score over its windows, and other requested results."""
         mean_scores = self.score_sum / self.count
         order = rank_labels(mean_scores, self.logit_sum / self.count)
         top = embedding = None
         if top_k is not None:
-            best = [index for index in order[:top_k] if threshold is None or mean_scores[index] >= threshold]
+            best = order[:top_k]
+            if threshold is not None:  # one for all labels, or one for each
+                best = best[(mean_scores >= threshold)[best]]
             top = tuple((self.labels[index], float(mean_scores[index])) for index in best)
         if not isinstance(self.embedding_sum, float):
             embedding = (self.embedding_sum / self.count).astype(np.float32)

@@ -50,6 +50,17 @@ def cut_windows(
         raise no_sound(name)
 
 
+def estimate_count(sound: Sound, model: AudioModel, windows: str | int, hop_samples: int) -> int | None:
+    """How many windows a clip has, as far as its container states its length."""
+    if windows == "first":
+        return 1
+    if not sound.duration_seconds:
+        return None if windows == "all" else int(windows)
+    left = sound.duration_seconds * model.rate_hz - model.window_samples
+    count = 1 + ceil(max(0, left) / hop_samples)
+    return count if windows == "all" else min(count, int(windows))
+
+
 def find_starts(sound: Sound, rate_hz: int, size: int, hop: int, count: int) -> list[int] | None:
     """Where `count` evenly spread windows begin. If the header overstates the length, samples are counted."""
     if sound.duration_seconds:

@@ -2,10 +2,15 @@
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from weights_server import WeightsServer
 
 os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "0")
@@ -71,6 +76,27 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def weights_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder where weights are looked for and downloaded to, empty."""
+    folder = tmp_path / "weights_cache"
+    folder.mkdir()
+    monkeypatch.setenv("HF_AUDIO_TAGGER_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def weights_server(weights_cache: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[WeightsServer]":
+    from weights_server import WeightsServer
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with WeightsServer() as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server
+        server.may_answer.set()
+        server.shutdown()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     """The tests run side by side, and the demo model is quickest on one thread."""
@@ -129,3 +155,9 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     made["broken"] = folder / "broken.mp4"
     made["broken"].write_bytes(b"this is no video" * 100)
     return made
+
+
+@pytest.fixture
+def _without_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dry run does not time OpenVINO: converting a network takes seconds."""
+    monkeypatch.setattr("hf_audio_tagger.speed.find_spec", lambda name: None)

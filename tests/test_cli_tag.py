@@ -130,7 +130,7 @@ def test_ctrl_c_on_a_terminal_ends_cleanly(clips: Path, tmp_path: Path) -> None:
     os.close(terminal)
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen[0].decode())
     assert re.search(r"model +demo", text)
-    assert re.search(r"Tagging .* \d+/60 rows", text)
+    assert re.search(r"Stopped .* \d+/60 rows", text)
     assert f"Interrupted. What is done is kept in {dest}; the same command continues from there." in text
     assert "Traceback" not in text
     assert "Warning" not in text
@@ -188,6 +188,7 @@ def test_summary_for_people(clips: Path, few: Path, tmp_path: Path) -> None:
     assert "--retry-failed" in result.stdout
 
 
+@pytest.mark.usefixtures("_without_openvino")
 def test_dry_run_tags_one_row_and_writes_nothing(few: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     result = invoke(few, "--out", tmp_path / "out", "--dry-run", "--token", TOKEN, *SETTINGS)
@@ -197,31 +198,47 @@ def test_dry_run_tags_one_row_and_writes_nothing(few: Path, tmp_path: Path) -> N
     assert re.search(r"video_audio_tags +\['Siren'\]", result.stdout)
     assert TOKEN not in result.output
     assert sorted(tmp_path.rglob("*")) == before
+    assert re.search(r"as asked \(--engine torch --dtype float32\) +about \d+", result.stdout)
+    assert "Timed on 3 clips from all over the source" in result.stdout
     assert invoke(few, "--dry-run", "--limit", 2, *SETTINGS).stdout.count("2 rows would be tagged") == 1
+
+
+@pytest.mark.usefixtures("_without_openvino")
+def test_dry_run_as_json_says_how_long_each_choice_takes(few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hf_audio_tagger.speed.has_native_bfloat16", lambda device: True)
+    told = json.loads(invoke(few, "--dry-run", "--json", *SETTINGS).stdout)
+    asked, other = told["timings"]
+    assert (asked["dtype"], other["dtype"]) == ("float32", "bfloat16")
+    assert other["equal_tags"] <= len(asked["tags"]) == told["rows"] == 3
+    assert asked["run_seconds"] >= asked["seconds"] > 0
+    assert told["first_row"]["video_audio_tags"] == ["Siren"]
 
 
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (["--out", "{tmp}/out", "--decoder", "vlc"], 1, "decoder must be one of"),
+        (["--out", "{tmp}/out", "--decoder", "vlc"], 1, "--decoder must be one of"),
         (["--out", "{tmp}/out", "--no-such-option"], 1, "No such option"),
         (["--out", "{tmp}/out", "--batch-size", "0"], 1, "Invalid value"),
         (["--out", "{tmp}/out", "--column", "sound"], 1, "no column 'sound'"),
         (
             ["--out", "{tmp}/out", "--max-failures", "x%"],
             1,
-            "max_failures must be a number of rows or a share",
+            "--max-failures must be a number of rows or a share",
         ),
         (["--out", "{tmp}/out", "--private"], 1, "go with --push"),
         (["--out", "hf://datasets/a/b", "--push", "a/c"], 1, "two places"),
-        ([], 1, "--out DEST"),
+        (["--num-proc", "2"], 1, "--num-proc and such are for a run; add --out DEST."),
         (["--out", "{tmp}/out", "--model", "{tmp}/none"], 2, "none"),
-        (["--out", "/proc/no/such/place"], 2, "Reading or writing failed"),
+        (["--out", "{tmp}/file/out"], 2, ".hf_audio_tagger). The run has not begun."),
+        (["--out", "/dev/full"], 1, "/dev/full is in /dev, where the system shows its devices"),
+        (["--out", "/proc/no/such/place.jsonl"], 1, "no results can be kept there"),
         (["--out", "{tmp}/out", "--max-failures", "0", "--batch-size", "1"], 2, "more than the 0 allowed"),
     ],
 )
 def test_exit_codes(clips: Path, tmp_path: Path, words: list[str], code: int, told: str) -> None:
     given = [word.format(tmp=tmp_path) for word in words]
+    (tmp_path / "file").write_text("no folder")
     result = invoke(clips, *([] if "--model" in given else ["--model", "demo"]), *given)
     assert result.exit_code == code, result.output
     assert told in " ".join(result.stderr.replace("│", " ").split())
@@ -232,7 +249,7 @@ def test_other_settings_on_the_same_place(few: Path, tmp_path: Path) -> None:
     assert invoke(few, "--out", tmp_path / "out", *SETTINGS).exit_code == 0
     result = invoke(few, "--out", tmp_path / "out", "--model", "demo", "--top-k", 5)
     assert result.exit_code == 1
-    assert "top_k was 3, now 5. --overwrite starts over" in result.stderr
+    assert "--top-k was 3, now 5. --overwrite starts over" in result.stderr
     assert (
         invoke(few, "--out", tmp_path / "out", "--model", "demo", "--top-k", 5, "--overwrite").exit_code == 0
     )

@@ -81,6 +81,15 @@ def test_lazy_rows() -> None:
         assert not datasets_internals.is_lazy_row({"a": 1})
 
 
+def test_features_of_stored_columns() -> None:
+    with works_with("datasets"):
+        for batched in (False, True):
+            rows = handed_over(batched=batched)
+            assert datasets_internals.stored_features(rows) == {"a": Video(), "b": Value("int64")}
+            rows["b"] = rows["b"]
+            assert list(datasets_internals.stored_features(rows)) == ["a"]
+
+
 def test_stored_columns() -> None:
     with works_with("datasets"):
         batch = handed_over(batched=True)

@@ -169,12 +169,11 @@ def test_a_local_folder_is_looked_through(tiny: Path, tmp_path: Path) -> None:
     assert found.detail.endswith("lacks preprocessor_config.json, model-2-of-2.safetensors")
 
 
-def test_weights_that_are_not_there_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_AUDIO_TAGGER_CACHE", str(tmp_path))
+def test_yamnet_is_packaged_and_the_cache_folder_comes_first(weights_cache: Path) -> None:
     found = check_model("yamnet")
-    assert (found.state, str(tmp_path) in found.detail) == ("error", True)
-    (tmp_path / "yamnet.pth").write_bytes(b"")
-    assert check_model("yamnet").state == "ok"
+    assert (found.state, found.detail) == ("ok", "yamnet is packaged, with its weights in int8")
+    (weights_cache / "yamnet.pth").write_bytes(b"")
+    assert check_model("yamnet").detail == f"yamnet: weights in {weights_cache / 'yamnet.pth'}"
 
 
 @pytest.mark.timeout(30)
@@ -284,4 +283,4 @@ def test_a_downloaded_model_tags_where_there_is_no_network(
     assert "'MIT/ast-finetuned-audioset-10-10-0.4593' cannot be loaded" in message
     assert "connect" in message
     assert "`hf download MIT/ast-finetuned-audioset-10-10-0.4593`" in message
-    assert 'model="demo"' in message
+    assert 'build_tagger("yamnet"), --model yamnet' in message

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from datasets import Dataset
 
-from hf_audio_tagger.results.facts import TagFacts, count_lists, count_table, count_tags
+from hf_audio_tagger.results.facts import TagFacts, count_table, count_tags
 
 TEXTS = pa.list_(pa.string())
 
@@ -42,13 +42,6 @@ def test_kinds_of_rows_agree_with_plain_python(seed: int) -> None:
     assert facts.failed_videos == sum(error is not None for row in errors for error in row or [])
     assert facts.tags == Counter(tag for row in tags for tag in row or [])
     assert sum((count_table(half, "x_tags") for half in halves), TagFacts()) == facts
-
-
-def test_a_video_with_a_list_of_tags_counts_each() -> None:
-    facts = count_lists([[["Animal", "Dog"], None, []], None, []], "tags")
-    assert facts == TagFacts(
-        3, rows_without_videos=2, failed_videos=1, tags=Counter({"Animal": 1, "Dog": 1, None: 1})
-    )
 
 
 def test_counts_agree_with_plain_python() -> None:

@@ -1,15 +1,10 @@
 """Identities: taggers with other weights or dtypes have another one, and secrets are part of none."""
 
 import ctypes
-import http.server
 import json
-import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,80 +13,18 @@ import pytest
 import torch
 from datasets import Dataset
 from datasets.fingerprint import Hasher
+from packaged_weights import fitting_weights
 from random_weights import write_yamnet
+from weights_server import WeightsServer
 
 from hf_audio_tagger import ModelError, SettingsError, Tagger, build_tagger
 from hf_audio_tagger.cli.report import settings_table
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.models import spec as bfloat16
-from hf_audio_tagger.models import weights as download
 from hf_audio_tagger.runs import load_result, tag_dataset
 from hf_audio_tagger.runs.record import describe_settings
 
 SOUND = {"array": synthesize("Siren", 2.0, 16_000, 1), "sampling_rate": 16_000}
-
-
-class WeightsServer(http.server.ThreadingHTTPServer):
-    """Serves `files` by path, at the pace that `seconds_a_byte` says."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), WeightsHandler)
-        self.files: dict[str, bytes] = {}
-        self.asked: list[str] = []
-        self.seconds_a_byte = 0.0
-        self.tells_length = True
-        self.missing_bytes = 0  # told, and never sent
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class WeightsHandler(http.server.BaseHTTPRequestHandler):
-    server: WeightsServer
-
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)
-        data = self.server.files.get(self.path.partition("?")[0])
-        if data is None:
-            self.send_error(404)
-            return
-        self.send_response(200)
-        if self.server.tells_length:
-            self.send_header("Content-Length", str(len(data) + self.server.missing_bytes))
-        self.end_headers()
-        try:
-            if not self.server.seconds_a_byte:
-                self.wfile.write(data)
-                return
-            for place in range(len(data)):
-                self.wfile.write(data[place : place + 1])
-                time.sleep(self.server.seconds_a_byte)
-        except OSError:
-            self.close_connection = True  # the client gave up
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder where weights are looked for and downloaded to."""
-    folder = tmp_path / "cache"
-    folder.mkdir()
-    monkeypatch.setenv("HF_AUDIO_TAGGER_CACHE", str(folder))
-    return folder
-
-
-@pytest.fixture
-def server(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WeightsServer]:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with WeightsServer() as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield server
-        server.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -109,24 +42,29 @@ def embedding_of(tagger: Tagger) -> np.ndarray:
 # --- weights
 
 
-def test_weights_named_by_url_count_by_their_content(server: WeightsServer) -> None:
-    server.files = {"/a.pth": b"one", "/b.pth": b"two", "/c.pth": b"one"}
-    hashes = {name: Hasher.hash(build_tagger("yamnet", weights=f"{server.url}/{name}.pth")) for name in "abc"}
+def test_weights_named_by_url_count_by_their_content(weights_server: WeightsServer) -> None:
+    weights_server.files = {f"/{name}.pth": fitting_weights(n) for name, n in (("a", 1), ("b", 2), ("c", 1))}
+    hashes = {
+        name: Hasher.hash(build_tagger("yamnet", weights=f"{weights_server.url}/{name}.pth"))
+        for name in "abc"
+    }
     assert hashes["a"] != hashes["b"]
     assert hashes["a"] == hashes["c"]
-    assert server.asked == ["/a.pth", "/b.pth", "/c.pth"]
+    assert weights_server.asked == ["/a.pth", "/b.pth", "/c.pth"]
 
 
 @pytest.mark.parametrize("name", ["path", "file URL", "http URL", "cache folder"])
 def test_the_same_weights_have_one_identity_however_they_are_named(
-    name: str, server: WeightsServer, cache: Path, tmp_path: Path
+    name: str, weights_server: WeightsServer, weights_cache: Path, tmp_path: Path
 ) -> None:
-    data = b"the same weights"
+    data = fitting_weights(1)
     file = tmp_path / "mine.pth"
     file.write_bytes(data)
-    server.files = {"/mine.pth": data}
-    (cache / "yamnet.pth").write_bytes(data)
-    named = {"path": str(file), "file URL": file.as_uri(), "http URL": f"{server.url}/mine.pth"}.get(name)
+    weights_server.files = {"/mine.pth": data}
+    (weights_cache / "yamnet.pth").write_bytes(data)
+    named = {"path": str(file), "file URL": file.as_uri(), "http URL": f"{weights_server.url}/mine.pth"}.get(
+        name
+    )
     assert Hasher.hash(build_tagger("yamnet", weights=named)) == Hasher.hash(
         build_tagger("yamnet", weights=file)
     )
@@ -143,13 +81,13 @@ def test_a_file_url_counts_by_content(tmp_path: Path) -> None:
 
 
 def test_a_replaced_file_in_the_cache_folder_is_another_model(
-    cache: Path, two_weights: tuple[Path, Path]
+    weights_cache: Path, two_weights: tuple[Path, Path]
 ) -> None:
     """For the fingerprint, and for the model that this process has loaded."""
     tagger = build_tagger("yamnet", embeddings=True)
     seen = []
     for file in two_weights:
-        (cache / "yamnet.pth").write_bytes(file.read_bytes())
+        (weights_cache / "yamnet.pth").write_bytes(file.read_bytes())
         seen.append((Hasher.hash(tagger), embedding_of(tagger)))
     assert seen[0][0] != seen[1][0]
     assert not np.array_equal(seen[0][1], seen[1][1])
@@ -159,24 +97,24 @@ def test_a_replaced_file_in_the_cache_folder_is_another_model(
 
 
 def test_a_run_goes_on_only_with_the_weights_that_it_was_begun_with(
-    cache: Path, two_weights: tuple[Path, Path], clips: dict[str, Path], tmp_path: Path
+    weights_cache: Path, two_weights: tuple[Path, Path], clips: dict[str, Path], tmp_path: Path
 ) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text(json.dumps({"video": str(clips["Siren"])}) + "\n")
     tagger = build_tagger("yamnet", embeddings=True)
-    (cache / "yamnet.pth").write_bytes(two_weights[0].read_bytes())
+    (weights_cache / "yamnet.pth").write_bytes(two_weights[0].read_bytes())
     tag_dataset(rows, tmp_path / "out", tagger)
-    (cache / "yamnet.pth").write_bytes(two_weights[1].read_bytes())
+    (weights_cache / "yamnet.pth").write_bytes(two_weights[1].read_bytes())
     with pytest.raises(SettingsError, match="the model's files"):
         tag_dataset(rows, tmp_path / "out", tagger)
     assert load_result(tmp_path / "out").num_rows == 1
 
 
-def test_missing_weights_fail_when_the_identity_is_computed(server: WeightsServer, tmp_path: Path) -> None:
+def test_missing_weights_fail_when_the_identity_is_computed(
+    weights_server: WeightsServer, tmp_path: Path
+) -> None:
     with pytest.raises(ModelError, match="404"):
-        build_tagger("yamnet", weights=f"{server.url}/gone.pth").identity()
-    with pytest.raises(ModelError, match="no weights for 'vggish'"):
-        build_tagger("vggish").identity()
+        build_tagger("yamnet", weights=f"{weights_server.url}/gone.pth").identity()
 
 
 def test_weights_that_were_removed_since_fail(tmp_path: Path) -> None:
@@ -188,20 +126,20 @@ def test_weights_that_were_removed_since_fail(tmp_path: Path) -> None:
         tagger.identity()
 
 
-def test_a_map_with_missing_weights_fails(server: WeightsServer) -> None:
+def test_a_map_with_missing_weights_fails(weights_server: WeightsServer) -> None:
     rows = Dataset.from_dict({"video": [None, "clip.mp4"]})
     with pytest.raises(ModelError, match="404"):
-        rows.map(build_tagger("yamnet", weights=f"{server.url}/gone.pth"))
+        rows.map(build_tagger("yamnet", weights=f"{weights_server.url}/gone.pth"))
 
 
-def test_secrets_in_a_url_are_shown_nowhere(server: WeightsServer) -> None:
-    server.files = {"/a.pth": b"one"}
-    tagger = build_tagger("yamnet", weights=f"{server.url}/a.pth?signature=secret", token="hf_secret")
+def test_secrets_in_a_url_are_shown_nowhere(weights_server: WeightsServer) -> None:
+    weights_server.files = {"/a.pth": fitting_weights()}
+    tagger = build_tagger("yamnet", weights=f"{weights_server.url}/a.pth?signature=secret", token="hf_secret")
     table = settings_table({"out": "scores"}, tagger, notes=())
     shown = [str(cell) for column in table.columns for cell in column.cells]
     told = json.dumps([repr(tagger.identity()), describe_settings(tagger), shown])
     assert "secret" not in told
-    assert f"{server.url}/a.pth" in told
+    assert f"{weights_server.url}/a.pth" in told
     with pytest.raises(SettingsError, match=r"weights.*password") as caught:
         build_tagger("yamnet", weights="https://user:s3cret@example.org/a.pth")
     assert "s3cret" not in str(caught.value)
@@ -210,78 +148,6 @@ def test_secrets_in_a_url_are_shown_nowhere(server: WeightsServer) -> None:
 def test_wrong_schemes_of_weights_are_refused_when_built() -> None:
     with pytest.raises(SettingsError, match=r"weights.*https"):
         build_tagger("yamnet", weights="s3://bucket/yamnet.pth")
-
-
-# --- downloads
-
-
-def test_a_download_that_trickles_ends(
-    server: WeightsServer, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(download, "PATIENCE_SECONDS", 0.2)
-    server.files, server.seconds_a_byte = {"/a.pth": b"x" * 3_000}, 0.01  # 30 s
-    started = time.monotonic()
-    with pytest.raises(ModelError, match="bytes a second"):
-        build_tagger("yamnet", weights=f"{server.url}/a.pth?key=secret").identity()
-    assert time.monotonic() - started < 20
-    assert list(cache.iterdir()) == []
-
-
-def test_headers_that_trickle_end(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No pause of the server is long, so that no timeout of a read is reached."""
-    monkeypatch.setattr(download, "PATIENCE_SECONDS", 0.2)
-    monkeypatch.setattr(download, "TIMEOUT_SECONDS", 0.5)
-    is_over = threading.Event()
-
-    def trickle(model: socket.socket) -> None:
-        connection, _ = model.accept()
-        with connection, suppress(OSError):
-            connection.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
-            while not is_over.wait(0.05):
-                connection.sendall(b"x")
-
-    with socket.create_server(("127.0.0.1", 0)) as model:
-        server = threading.Thread(target=trickle, args=(model,))
-        server.start()
-        try:
-            tagger = build_tagger("yamnet", weights=f"http://127.0.0.1:{model.getsockname()[1]}/a.pth")
-            with pytest.raises(ModelError, match="no answer within"):
-                tagger.identity()
-        finally:
-            is_over.set()
-            server.join()
-    assert list(cache.iterdir()) == []
-
-
-def test_a_download_without_an_end_ends(
-    server: WeightsServer, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(download, "LARGEST_BYTES", 1_000)
-    for tells_length in (True, False):
-        server.files, server.tells_length = {"/a.pth": b"x" * 5_000}, tells_length
-        with pytest.raises(ModelError, match="more than 1000 bytes"):
-            build_tagger("yamnet", weights=f"{server.url}/a.pth").identity()
-    assert list(cache.iterdir()) == []
-
-
-def test_a_download_that_breaks_off_leaves_nothing(server: WeightsServer, cache: Path) -> None:
-    server.files, server.missing_bytes = {"/a.pth": b"x" * 100}, 10
-    with pytest.raises(ModelError, match="only 100 bytes of 110"):
-        build_tagger("yamnet", weights=f"{server.url}/a.pth").identity()
-    assert list(cache.iterdir()) == []
-    server.missing_bytes = 0
-    assert build_tagger("yamnet", weights=f"{server.url}/a.pth").identity()
-
-
-def test_a_download_is_made_once_and_is_no_default(server: WeightsServer, cache: Path) -> None:
-    server.files = {"/yamnet.pth": b"one", "/other/yamnet.pth": b"two"}
-    for folder in ("", "/other"):
-        tagger = build_tagger("yamnet", weights=f"{server.url}{folder}/yamnet.pth")
-        assert tagger.identity() == tagger.identity()
-    assert server.asked == ["/yamnet.pth", "/other/yamnet.pth"]
-    assert sorted(file.read_bytes() for file in cache.iterdir()) == [b"one", b"two"]
-    with pytest.raises(ModelError, match="no weights for 'yamnet'"):
-        build_tagger("yamnet").identity()
 
 
 # --- dtype="auto"
@@ -316,6 +182,7 @@ def test_auto_is_the_dtype_that_it_computes_in(monkeypatch: pytest.MonkeyPatch) 
     assert hash_of("auto") == hash_of("auto", "cuda:0") == hash_of("float32")
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
     assert hash_of("auto", "cpu") == hash_of("bfloat16")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert hash_of("auto", "mps") == hash_of("float32")
     assert describe_settings(build_tagger("demo", dtype="auto", device="cpu"))["dtype"] == "bfloat16"
 

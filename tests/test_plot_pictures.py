@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from datasets import Dataset
 from matplotlib.patches import Polygon
 from picture_files import write_pictures
 
@@ -28,7 +29,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_scores_and_the_strongest_frames_are_drawn(clip: Path) -> None:
     measure = motion_score(sampling_fps=25)
-    figure = plot_motion({"video": str(clip)}, measure, frames=2)
+    figure = plot_motion({"video": str(clip)}, measure=measure, frames=2)
     scores, *frames = figure.axes
     [line] = scores.lines[:1]
     times, values = line.get_data()
@@ -54,7 +55,9 @@ def test_boxes_are_drawn_on_the_sampled_frames(clip: Path, monkeypatch: pytest.M
     boxes = TextBoxes([(10, 42, 20, 44)], [[(60, 10), (80, 20), (70, 40), (50, 30)]])
     fake = SimpleNamespace(check=lambda: None, find_text=lambda picture, languages: boxes)
     monkeypatch.setitem(text.DETECTORS, "ppocr", fake)
-    figure = plot_text(clip, text_area(frames=5), title="words")
+    figure = plot_text(
+        Dataset.from_dict({"videos": [[], [str(clip)]]}), 1, measure=text_area(frames=5), title="words"
+    )
     shown = figure.axes[:5]
     assert [axes.images[0].get_array().shape for axes in shown] == [(96, 128, 3)] * 5
     assert [axes.get_title()[:6] for axes in shown] == ["0.00 s", "0.52 s", "1.00 s", "1.52 s", "1.96 s"]
@@ -69,8 +72,6 @@ def test_boxes_are_drawn_on_the_sampled_frames(clip: Path, monkeypatch: pytest.M
 
 
 def test_what_cannot_be_drawn_is_an_error(clip: Path, tmp_path: Path) -> None:
-    from datasets import Dataset
-
     one = write_pictures(tmp_path / "one.mp4", 1)
     with pytest.raises(MediaError, match=r"one\.mp4: it has a single frame"):
         plot_motion(one)

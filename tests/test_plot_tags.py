@@ -8,7 +8,7 @@ from datasets import Dataset, DatasetDict, Features, IterableDataset, List, Valu
 from figures import COUNTS, FOREIGN, LONG_NAMES, TAGS, cut_texts, legend, overlaps, pixels
 from matplotlib.figure import Figure
 
-from hf_audio_tagger import ontology, roll_up
+from hf_audio_tagger import labels_over, ontology, roll_up
 from hf_audio_tagger.errors import ColumnError, SettingsError
 from hf_audio_tagger.plot import plot_tags
 
@@ -119,8 +119,59 @@ def test_rolled_up_levels() -> None:
         "Animal": 1,
         "Music": 1,
         "Sounds of things": 1,
+        "no audio stream (EMPTY)": 1,
         "could not be read (null)": 1,
     }
+
+
+def scored(**scores: float) -> list[dict[str, Any]]:
+    return [{"label": label, "score": score} for label, score in scores.items()]
+
+
+TOP = [[scored(Dog=0.9, Music=0.4)], [[]], [None], [scored(Music=0.3), scored(Dog=0.7, Siren=0.1)], [], [[]]]
+TOP_TAGS = [["Dog"], ["EMPTY"], [None], ["Music", "Dog"], [], ["Speech"]]
+GREY_TOP = {"no audio stream (EMPTY)": 1, "could not be read (null)": 1, "without a label ([])": 1}
+
+
+@pytest.mark.parametrize(
+    ("min_score", "counts"),
+    [
+        (None, {"Dog": 2, "Music": 2, "Siren": 1} | GREY_TOP),
+        (0.3, {"Dog": 2, "Music": 2} | GREY_TOP),  # 0.3 itself is stored as a float32
+        (0.7, {"Dog": 2} | GREY_TOP | {"without a label ([])": 2}),
+    ],
+)
+def test_scored_labels(min_score: float | None, counts: dict[str, int]) -> None:
+    """A bar counts clips, and EMPTY is told from a clip without a label by its tag."""
+    features = Features(
+        {
+            "video_audio_tags": List(Value("string")),
+            "video_audio_top": List(List({"label": Value("string"), "score": Value("float32")})),
+        }
+    )
+    ds = Dataset.from_dict({"video_audio_tags": TOP_TAGS, "video_audio_top": TOP}, features=features)
+    for given in (ds, ds.with_format("numpy"), ds.to_iterable_dataset()):
+        assert bars(plot_tags(given, "video_audio_top", min_score=min_score)) == counts
+    alone = counts | {"without a label ([])": counts["without a label ([])"] + 1}
+    del alone["no audio stream (EMPTY)"]
+    assert bars(plot_tags(TOP, "video_audio_top", min_score=min_score)) == alone
+
+
+def test_labels_and_classes() -> None:
+    ds = Dataset.from_dict({"sound_tags": TOP_TAGS, "sound_top": TOP})
+    ds = ds.map(labels_over(0.3, column="sound_top"))
+    assert bars(plot_tags(ds, "sound_labels")) == {"Dog": 2, "Music": 2} | GREY_TOP
+    ds = ds.map(roll_up({"Dog": "pet"}, column="sound_labels"))
+    assert bars(plot_tags(ds, "sound_labels_classes")) == {"Music": 2, "pet": 2} | GREY_TOP
+
+
+def test_the_others_are_clips() -> None:
+    """A clip with several other labels is one, and one with a shown label and another is counted too."""
+    rows = [[["Dog", "Cat"]]] * 3 + [[["Rain", "Wind", "Cat"]]] * 2 + [[["Dog"], ["Dog", "Rain"]]]
+    figure = plot_tags(rows, most=2)
+    assert bars(figure) == {"Cat": 5, "Dog": 5}
+    title = figure.axes[0].get_title(loc="left")
+    assert title == "The 2 most frequent of 4 tags (the others: 3 clips)"
 
 
 @pytest.mark.parametrize("tags", [[], [[]], [None], [["EMPTY"]]], ids=["none", "empty", "null", "EMPTY"])
@@ -141,7 +192,9 @@ def test_a_typed_column_without_rows() -> None:
         (DatasetDict({"train": Dataset.from_dict({"a": [1]})}), {}, SettingsError, r"ds\['train'\]"),
         (Dataset.from_dict({"a": [1], "b": [2]}), {}, ColumnError, "'video_audio_tags'.*'a', 'b'"),
         (Dataset.from_dict({"a": [1]}), {"column": "a"}, ColumnError, "'a' must hold a list of text.*int64"),
-        ([[[{"label": "Dog", "score": 0.5}]]], {}, ColumnError, "struct"),
+        ([[[{"start": 0.5}]]], {}, ColumnError, "struct"),
+        ([["Dog"]], {"min_score": 0.5}, ColumnError, "no scores, which min_score needs"),
+        ([["Dog"]], {"min_score": 30}, SettingsError, "min_score must be a score.*got 30"),
         ([["Dog"], "Dog"], {}, ColumnError, "Expected lists of tags"),
         ("Dog", {}, SettingsError, "not str"),
         ([["Dog"]], {"most": 0}, SettingsError, "most must be.*got 0"),

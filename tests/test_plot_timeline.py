@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset, Video
+from datasets import Audio, Dataset, DatasetDict, List, Video
 from figures import FOREIGN, LONG_NAMES, cut_texts, legend, overlaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -123,6 +123,48 @@ def test_draws_a_row_of_a_tagged_dataset(tagged: Dataset, timeline: Figure, feat
     assert list(of_row) == list(of_file)
     for label, spans in of_file.items():
         assert of_row[label] == [pytest.approx(span) for span in spans]
+
+
+@pytest.mark.parametrize("feature", [Video(decode=False), Video(), Audio()], ids=str)
+def test_draws_the_row_of_an_index_without_decoding_it(
+    tagged: Dataset, timeline: Figure, feature: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where `datasets` finds no FFmpeg: nothing asks for its decoders, whatever the format."""
+    for kind in (Video, Audio):
+        monkeypatch.setattr(kind, "decode_example", lambda *_, **__: pytest.fail("a row was decoded"))
+    ds = tagged.cast_column("video", feature)
+    drawn = lanes(timeline)
+    for form in (ds, ds.with_format("numpy"), ds.with_transform(lambda _: pytest.fail("it was read"))):
+        assert list(lanes(plot_timeline(form, 0))) == list(drawn)
+    without = ds.remove_columns("video_audio_segments")
+    assert lanes(plot_timeline(without, -1, build_tagger("demo"))) == drawn
+    two = Dataset.from_dict({"video": ["/no/such.mp4", "/no/either.mp4"]}).cast_column("video", feature)
+    with pytest.raises(MediaError, match="either"):
+        plot_timeline(two.select([1]), 0, build_tagger("demo"))
+
+
+def test_draws_bytes_of_the_row_of_an_index(pair: Path, timeline: Figure) -> None:
+    cell = {"path": None, "bytes": pair.read_bytes()}
+    ds = Dataset.from_dict({"sounds": [[cell, cell]]}).cast_column("sounds", List(Audio()))
+    for tagger in (build_tagger("demo", column="sounds"), build_tagger("demo")):  # found by its feature
+        assert lanes(plot_timeline(ds, 0, tagger, video=1)) == lanes(timeline)
+
+
+@pytest.mark.parametrize(
+    ("given", "index", "words"),
+    [
+        (Dataset.from_dict({"video": ["a"]}), 1, "index must be that of one of the dataset's 1 rows; got 1"),
+        (Dataset.from_dict({"video": ["a"]}), -2, "got -2"),
+        (Dataset.from_dict({"video": ["a"]}), True, "got True"),
+        (Dataset.from_dict({"video": ["a"]}), "0", "got '0'"),
+        (DatasetDict({"test": Dataset.from_dict({"video": ["a"]})}), 0, r"ds\['test'\]"),
+        (Dataset.from_dict({"video": ["a"]}).to_iterable_dataset(), 0, "decode"),
+        ({"video": "a"}, 0, "got dict|one split"),
+    ],
+)
+def test_an_index_that_names_no_row(given: Any, index: Any, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        plot_timeline(given, index)
 
 
 def test_draws_recorded_segments_without_a_model(pair: Path) -> None:
@@ -307,7 +349,7 @@ def test_clips_that_cannot_be_drawn(clips: dict[str, Path], pair: Path) -> None:
         plot_timeline({"video": str(pair), "video_audio_tags": ["Siren"]})
     with pytest.raises(SettingsError, match="video must be"):
         plot_timeline({"videos": [str(pair)] * 2}, demo, video=2)
-    with pytest.raises(SettingsError, match=r"ds\[0\]"):
+    with pytest.raises(SettingsError, match=r"plot_timeline\(ds, 0\)"):
         plot_timeline(Dataset.from_dict({"video": [str(pair)]}), demo)
     with pytest.raises(ColumnError, match="'film'"):
-        plot_timeline({"film": str(pair)}, demo)
+        plot_timeline({"film": str(pair.with_suffix(""))}, demo)

@@ -9,6 +9,7 @@ from urllib.request import urlopen
 import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset
+from packaged_weights import fitting_weights
 
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.provenance import (
@@ -111,7 +112,7 @@ def test_a_tagger_is_rebuilt_from_a_complete_record() -> None:
 
 def test_a_tagger_with_downloaded_weights_is_rebuilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_AUDIO_TAGGER_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "served.pth").write_bytes(b"weights")
+    (tmp_path / "served.pth").write_bytes(fitting_weights())
     monkeypatch.setattr(
         "urllib.request.urlopen", lambda *_, **__: urlopen((tmp_path / "served.pth").as_uri())
     )

@@ -100,7 +100,7 @@ def test_columns_that_are_called_like_the_parts_of_a_cell(clips: Clips) -> None:
 
 @pytest.mark.parametrize("name", [None, "numpy", "arrow"])
 def test_the_error_of_a_missing_column_lists_the_existing_ones(name: str | None) -> None:
-    rows = Dataset.from_dict({"clip": ["a.mp4"], "label": ["x"]}).with_format(name)
+    rows = Dataset.from_dict({"clip": ["a.txt"], "label": ["x"]}).with_format(name)
     with pytest.raises(ColumnError, match=r"no column 'video' or 'videos' or 'audio'.*'clip', 'label'"):
         rows.map(build_tagger("demo"))
 

@@ -16,6 +16,7 @@ from hf_audio_tagger.errors import RunError, SettingsError
 from hf_audio_tagger.executors.contract import JobProgress
 from hf_audio_tagger.runs import Watcher, shards, tag_dataset
 from hf_audio_tagger.runs.engine import FailureLimit, RunCounter
+from hf_audio_tagger.runs.progress import ProgressSum
 from hf_audio_tagger.sources import open_source
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread_everywhere")]
@@ -319,7 +320,8 @@ class Summing(dict[int, JobProgress]):
 def test_what_is_told_takes_as_long_for_many_jobs_as_for_few(clips: Path, tmp_path: Path) -> None:
     watcher = Seeing()
     tag_dataset(clips, tmp_path / "out", TAGGER, limit=1, watcher=watcher)
-    counter = RunCounter(watcher.plans[0], FailureLimit(), watcher, by_job=Summing())
+    counter = RunCounter(watcher.plans[0], FailureLimit(), watcher)
+    counter.sum = ProgressSum(0, 0, None, by_job=Summing())
     for index in range(100):
         counter.add(JobProgress(index, 1, 0))
         counter.add(JobProgress(index, 3, 1))

@@ -81,6 +81,7 @@ def test_an_error_shows_control_characters_of_a_name_escaped(
     assert ".mp4: it is no readable media file" in plain(done.stderr)
 
 
+@pytest.mark.usefixtures("_without_openvino")
 def test_a_table_shows_the_name(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     done = invoke(monkeypatch, "tag", folder, "--dry-run", "--model", "demo")
     assert done.exit_code == 0, done.output

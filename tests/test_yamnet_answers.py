@@ -1,8 +1,7 @@
 """YAMNet's known answers: from files to tags and scores, beside the plain YAMNet of `plain_yamnet`.
 
 The stand-in weights are random ones whose classifier is solved for, so that the answers to a few generated
-clips are known. With HF_AUDIO_TAGGER_MODELS and HF_AUDIO_TAGGER_MEDIA, Google's weights on real clips are
-compared as well.
+clips are known. With HF_AUDIO_TAGGER_MEDIA, the packaged weights on real clips are compared as well.
 """
 
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 import torch
 import torchaudio
 from datasets import Dataset
+from packaged_weights import PACKAGED, read_packaged
 from plain_yamnet import RATE_HZ, run_plain_yamnet
 from random_weights import patches_of, sigmoid, unprepared_yamnet
 from sound_files import H264, KINDS, write_sound
@@ -107,11 +107,7 @@ def test_known_sounds_get_their_tags_and_scores(folder: Path, weights: Path) -> 
         assert [one["score"] for one in top] == pytest.approx(expected, abs=0.02)
 
 
-@pytest.mark.real_models
 @pytest.mark.real_media
 @pytest.mark.parametrize("name", REAL_CLIPS)
-def test_scores_of_the_real_weights_are_the_plain_yamnets(
-    real_models: Path, real_media: Path, name: str
-) -> None:
-    weights = real_models / "yamnet.pth"
-    assert_plain_scores(real_media / name, weights, torch.load(weights, weights_only=True), atol=1e-3)
+def test_scores_of_the_packaged_weights_are_the_plain_yamnets(real_media: Path, name: str) -> None:
+    assert_plain_scores(real_media / name, PACKAGED, read_packaged(), atol=1e-3)

@@ -5,6 +5,7 @@ from .bench import Bench, Case
 from .flat import decode, leak, rows, startup, workers
 from .gpu import gpu
 from .patches import yamnet
+from .truth import evaluation, neighbors
 
 __all__ = ["CASES", "Bench", "Case"]
 
@@ -22,6 +23,8 @@ CASES = {
         Case("rows", "10,000 rows over 1,000, demo model, nothing remembered", rows),
         Case("workers", "processes and threads, AST-base, float32", workers),
         Case("yamnet", "YAMNet over the whole of an hour", yamnet),
+        Case("neighbors", "2,000 embeddings against 200,000, beside the bare matrix product", neighbors),
+        Case("evaluation", "AP, AUC and lwlrap of 20,371 x 527 scores, beside scikit-learn", evaluation),
         Case("gpu", "AST-base on a GPU", gpu),
     )
 }

@@ -7,8 +7,10 @@ import json
 import os
 import resource
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 Job = dict[str, Any]
@@ -59,3 +61,31 @@ def resident_mb() -> float:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
     except OSError:
         return peak_mb()
+
+
+def anonymous_mb() -> float:
+    """What is in memory now apart from files that are mapped; all of it where the system does not tell."""
+    try:
+        with open("/proc/self/status") as file:
+            lines = dict(line.split(":", 1) for line in file)
+        return float(lines["RssAnon"].split()[0]) / 1024
+    except (OSError, KeyError):
+        return resident_mb()
+
+
+@contextmanager
+def sample_peak(measure: Callable[[], float], every_seconds: float = 0.01) -> Iterator[list[float]]:
+    """The highest value of a measure while the block runs, in a list of one."""
+    peak, is_over = [measure()], threading.Event()
+
+    def sample() -> None:
+        while not is_over.wait(every_seconds):
+            peak[0] = max(peak[0], measure())
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    try:
+        yield peak
+    finally:
+        is_over.set()
+        sampler.join()

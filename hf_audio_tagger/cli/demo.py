@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
 Row = dict[str, list[str | None]]  # the columns that the tagger adds, of one row
 
+FIRST_CLIP = "hf-audio-tagger tag clip.mp4 --model yamnet"  # its weights are packaged
+
 NEXT_STEPS = """\
 from datasets import load_dataset; from hf_audio_tagger import build_tagger
 ds = load_dataset("videofolder", data_dir="my/videos", split="train")
-ds = ds.map(build_tagger(), num_proc=4)  # ds["video_audio_tags"][0] is then such as ["Music"]"""
+ds = ds.map(build_tagger(), batched=True)  # ds["video_audio_tags"][0] is then such as ["Music"]"""
 
 
 def demo(
@@ -64,7 +66,9 @@ def demo(
             style="red",
         )
         raise typer.Exit(1)
-    console.print(f"All {len(videos)} are as expected. With your own videos, and AudioSet's 527 classes:\n")
+    console.print(f"All {len(videos)} are as expected. A clip of your own, 521 classes, no network needed:\n")
+    print_text(FIRST_CLIP, console, "cyan")
+    console.print("\nA dataset, AudioSet's 527 classes:\n")
     print_text(NEXT_STEPS, console, "cyan")
 
 
@@ -78,6 +82,7 @@ def tag(videos: "list[DemoVideo]", num_proc: int | None) -> list[Row]:
     from ..tagger import build_tagger
 
     ds = Dataset.from_dict({"video": [str(video.path) for video in videos]}).cast_column("video", Video())
-    ds = ds.map(build_tagger("demo", on_error="record"), num_proc=num_proc, desc="Tagging")
+    tagger = build_tagger("demo", on_error="record")
+    ds = ds.map(tagger, batched=True, batch_size=64, num_proc=num_proc, desc="Tagging")
     rows: list[Row] = ds.remove_columns("video").to_list()
     return rows

@@ -26,8 +26,11 @@ def doctor(
     ] = None,
     revision: Annotated[str | None, typer.Option(help="Its branch, tag or commit on the Hub.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    skip_speed: Annotated[
+        bool, typer.Option("--skip-speed", help="Do not time the model's engines and dtypes.")
+    ] = False,
 ) -> None:
-    """Check this machine: libraries, decoders, devices, the model; a remedy for what is wrong.
+    """Check this machine: libraries, decoders, devices, the model, its speed; a remedy for what is wrong.
 
     Exits with 0 if tagging works here: the libraries load, PyAV decodes, the packaged model
     tags, and the model is in the cache or can be downloaded. Anything else may be missing.
@@ -36,7 +39,7 @@ def doctor(
     from ..doctor import examine
 
     console, findings = stdout(), []
-    for title, section in examine(model, revision):
+    for title, section in examine(model, revision, speed=not skip_speed):
         if not as_json:
             console.print(title, style="bold")
         for finding in section:  # shown as soon as it is known

@@ -9,7 +9,20 @@ from rich.console import Console
 from rich.table import Table
 
 from .console import print_text, stdout
-from .options import RUN, SOURCES, AsJson, FollowLinks, Processes, option, takes_tagger
+from .ending import describe_work, format_hours, show_reasons
+from .options import (
+    RUN,
+    SOURCES,
+    AsJson,
+    Files,
+    FollowLinks,
+    Processes,
+    Quiet,
+    Root,
+    Sample,
+    option,
+    takes_tagger,
+)
 from .report import count_table, finish, run_with_bar, settings_table
 
 if TYPE_CHECKING:
@@ -21,7 +34,7 @@ NO_COLUMNS = ("tag_column", "top_k", "threshold", "segments", "embeddings", "red
 WITHOUT = ("trust_remote_code", "token", "windows", *NO_COLUMNS)  # predictions hold all windows and scores
 
 
-@takes_tagger(*WITHOUT, model="yamnet", on_error="record")
+@takes_tagger(*WITHOUT, model="yamnet", windows="all", on_error="record")
 def label(
     folder: Annotated[
         str,
@@ -32,15 +45,19 @@ def label(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The folder for the scores.")],
     follow_links: FollowLinks = False,
+    root: Root = None,
+    files: Files = None,
     id_column: Annotated[
         str | None,
         option(SOURCES, help="The clips' names.", show_default="id, file_name, or their path"),
     ] = None,
+    sample: Sample = None,
     *,
     tagger: "Tagger",
     num_proc: Processes = None,
     overwrite: Annotated[bool, option(RUN, "--overwrite", help="Label all files anew.")] = False,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Label FOLDER: each file's scores in every class, patch by patch.
 
@@ -55,7 +72,7 @@ def label(
     from ..runs import export_predictions
     from ..sources import open_source
 
-    source = open_source(folder, follow_links=follow_links)
+    source = open_source(folder, follow_links=follow_links, root=root, files=files)
     summary = run_with_bar(
         out,
         lambda plan: describe_run(source, tagger, plan),
@@ -64,10 +81,14 @@ def label(
             out,
             tagger=tagger,
             id_column=id_column,
+            sample=sample,
             num_proc=num_proc or default_num_proc(tagger.device),
             overwrite=overwrite,
             watcher=bar,
         ),
+        quiet=quiet,
+        work="Labelling",
+        rows="files",
     )
     finish(asdict(summary), summary.failed, as_json, lambda: show_summary(summary, stdout()))
 
@@ -90,11 +111,12 @@ def show_summary(summary: "LabelSummary", console: Console) -> None:
         "labelled": f"{summary.labelled:,}",
         "without sound": f"{summary.without_sound:,}",
         "failed": f"{summary.failed:,}",
-        "hours of sound": f"{summary.sound_seconds / 3600:,.2f}",
+        "labelled sound": format_hours(summary.sound_seconds),
         "patches": f"{summary.patches:,}",
-        "seconds": f"{summary.seconds:,.1f}",
+        **describe_work(summary, "files"),
     }
     console.print(count_table(counts, summary.failed))
     print_text(f"\nThe scores are in {summary.folder}", console)
+    show_reasons(summary.common_reasons, summary.failures, console)
     if summary.failures is not None:
-        print_text(f"Failures are listed in {summary.failures}\nThe same command tries them again.", console)
+        print_text("The same command tries them again.", console)

@@ -1,89 +1,164 @@
-"""A bar for a whole run: rows done, rate of this run, time left, failures."""
+"""A bar for a whole run: what it is doing, rows done, speed, time left, failures.
 
+It is drawn twice a second by a thread of its own, whatever the run reports. In a file or a pipe it is a line
+a minute.
+"""
+
+import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, SpinnerColumn, TextColumn
+from rich.progress import Progress as Display
 
-from ..runs import Progress as RunProgress
-from ..runs import RunPlan, Watcher
+from ..activity import Activity
+from ..runs import Progress, RunPlan, Watcher
+from ..runs.progress import STARTING, count_down
+from .figures import format_duration, format_pace, format_realtime
 
-TEXTS = {"rows": "none", "rate": "none", "left": "cyan", "failed": "red"}  # beside the bar, with their styles
-LINE_SECONDS = 60  # between two lines if the output is not a terminal, as in a job's log
+DRAW_SECONDS = 0.5
+LINE_SECONDS = 60.0  # between two lines if the output is not a terminal, as in a job's log
+BAR_COLUMNS = range(8, 41)  # as the terminal's width allows
+SPINNER_COLUMNS = 2
 
 
-class Bar(Watcher):
-    """Shows the settings once the run is planned, then its progress."""
+class Notes(Watcher):
+    """Shows the notes of a run and nothing else."""
 
-    def __init__(self, console: Console, settings: Callable[[RunPlan], RenderableType]) -> None:
-        self.console, self.settings = console, settings
-        self.progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            *(TextColumn(f"{{task.fields[{name}]}}", style) for name, style in TEXTS.items()),
-            TimeElapsedColumn(),
-            console=console,
-        )
-        self.task: TaskID | None = None
-        self.last_line = time.monotonic()
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.latest: Progress | None = None
 
-    def close(self) -> None:
-        self.progress.stop()
+    def __enter__(self) -> "Notes":
+        return self
 
-    def planned(self, plan: RunPlan) -> None:
-        self.console.print(self.settings(plan))
-        self.task = self.progress.add_task(
-            "Tagging", total=plan.total_rows, rows="", rate="", left="", failed=""
-        )
-        self.progressed(RunProgress(plan.done_rows, plan.failed_rows, 0, plan.total_rows, 0.0))
-        self.progress.start()
+    def __exit__(self, *_: object) -> None: ...
 
     def noted(self, text: str) -> None:
-        self.progress.console.print(text, style="yellow", markup=False, soft_wrap=True)
+        self.console.print(text, style="yellow", markup=False, soft_wrap=True)
 
-    def progressed(self, progress: RunProgress) -> None:
-        texts: dict[str, Any] = format_progress(progress)
-        if self.task is not None:
-            self.progress.update(self.task, completed=progress.done_rows, **texts)
-        if not self.console.is_terminal and time.monotonic() - self.last_line > LINE_SECONDS:
-            self.last_line = time.monotonic()
-            self.console.print(" ".join(filter(None, texts.values())), markup=False)
+    def progressed(self, progress: Progress) -> None:
+        self.latest = progress
+
+
+class Bar(Notes):
+    """Shows the settings once the run is planned, then its progress.
+
+    Args:
+        work: what is done to the rows, such as "Tagging".
+        rows: what they are called.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        settings: Callable[[RunPlan], RenderableType],
+        work: str = "Tagging",
+        rows: str = "rows",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(console)
+        self.settings, self.work, self.rows, self.clock = settings, work, rows, clock
+        self.told = "Starting"  # in place of the stage
+        self.started = self.last_line = self.last_report = clock()
+        self.bar = BarColumn()
+        self.display = Display(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            self.bar,
+            TextColumn("{task.fields[text]}", markup=False),
+            console=console,
+            auto_refresh=False,
+            transient=True,  # until the run is planned
+        )
+        self.task = self.display.add_task(self.told, total=None, text="")
+        self.ending = threading.Event()
+        self.thread = threading.Thread(target=self.draw_until_ended, name="bar", daemon=True)
+
+    def __enter__(self) -> "Bar":
+        if self.console.is_terminal:
+            self.display.start()
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if not self.ending.is_set():
+            self.ending.set()
+            self.thread.join()
+            if self.told and self.latest is not None:
+                self.told = "Stopped"
+            if self.console.is_terminal:
+                self.draw()
+                self.display.stop()
+
+    def draw_until_ended(self) -> None:
+        while not self.ending.wait(DRAW_SECONDS):
+            if self.console.is_terminal:
+                self.draw()
+            elif self.clock() - self.last_line >= LINE_SECONDS:
+                self.last_line = self.clock()
+                self.console.print(self.describe(), markup=False, soft_wrap=True)
+
+    def draw(self) -> None:
+        texts = [self.stage, *self.list_figures(), format_duration(self.clock() - self.started)]
+        left = self.console.width - SPINNER_COLUMNS - len("  ".join(texts)) - 2
+        self.bar.bar_width = min(max(left, BAR_COLUMNS[0]), BAR_COLUMNS[-1])
+        done = None if self.latest is None else self.latest.done_rows + self.latest.rows_in_work
+        total = None if self.latest is None else self.latest.total_rows
+        self.display.update(
+            self.task,
+            description=self.stage,
+            total=total,
+            completed=done,
+            text="  ".join(texts[1:]),
+            refresh=True,
+        )
+
+    def describe(self) -> str:
+        """The progress in a line."""
+        return ", ".join([self.stage, *self.list_figures()])
+
+    @property
+    def stage(self) -> str:
+        return self.told or (self.latest.activity.stage if self.latest is not None else "") or self.work
+
+    def list_figures(self) -> list[str]:
+        """Rows, speed, time left and failures, as far as they are known."""
+        progress = self.latest
+        if progress is None:
+            return []
+        total = "" if progress.total_rows is None else f"/{progress.total_rows:,}"
+        left = count_down(progress, self.clock() - self.last_report)
+        figures = [
+            f"{progress.done_rows:,}{total} {self.rows}",
+            format_pace(progress.clips_per_second),
+            format_realtime(progress.times_realtime),
+            f"{format_duration(left)} left" if left and left >= 1 else "",
+            f"{progress.failed_rows:,} failed" if progress.failed_rows else "",
+        ]
+        return [one for one in figures if one]
+
+    def planned(self, plan: RunPlan) -> None:
+        self.told = ""
+        self.display.live.transient = False
+        self.console.print(self.settings(plan))
+        self.moved(
+            Progress(plan.done_rows, plan.failed_rows, 0, plan.total_rows, activity=Activity(STARTING))
+        )
+
+    def progressed(self, progress: Progress) -> None:
+        self.moved(progress)
+
+    def moved(self, progress: Progress) -> None:
+        self.latest, self.last_report = progress, self.clock()
 
     def stopping(self) -> None:
-        if self.task is not None:
-            what = "Stopping after the rows in progress. Ctrl-C stops at once"
-            self.progress.update(self.task, description=what)
+        self.told = f"Stopping; the {self.rows} in progress are finished. Ctrl-C again stops at once"
 
     def finishing(self, what: str) -> None:
         self.close()  # a push has bars of its own
         self.console.print(what, style="dim", markup=False, soft_wrap=True)
-
-
-def format_progress(progress: RunProgress) -> dict[str, str]:
-    """Rows, rate, time left and failures as text."""
-    total = "" if progress.total_rows is None else f"/{progress.total_rows:,}"
-    rate, rows_left = progress.rows_per_second, (progress.total_rows or 0) - progress.done_rows
-    left = f"{format_duration(rows_left / rate)} left" if rate > 0 and rows_left > 0 else ""
-    return {
-        "rows": f"{progress.done_rows:,}{total} rows",
-        "rate": f"{rate:,.1f} rows/s" if rate else "",
-        "left": left,
-        "failed": f"{progress.failed_rows:,} failed" if progress.failed_rows else "",
-    }
-
-
-def format_duration(seconds: float) -> str:
-    """A duration in its two largest units.
-
-    >>> format_duration(93_784)
-    '1d 2h'
-    """
-    minutes, whole_seconds = divmod(max(0, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (whole_seconds, "s")]
-    first = next((place for place, (count, _) in enumerate(parts) if count), len(parts) - 1)
-    return " ".join(f"{count}{unit}" for count, unit in parts[first : first + 2])

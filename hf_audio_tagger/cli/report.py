@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
@@ -14,6 +14,7 @@ from ..errors import ColumnError, SettingsError, TaggerError
 from ..settings import ABOUT
 from ..text import safe_json
 from .console import fail, note, stderr
+from .wording import find_options, use_options
 
 if TYPE_CHECKING:
     from ..runs import RunPlan, Watcher
@@ -43,25 +44,34 @@ def exit_codes(context: typer.Context, *others: type[Exception]) -> Iterator[Non
     except errors as error:
         if wants_traceback(context):
             raise
-        fail(str(error))
+        fail(use_options(str(error), find_options(context)))
         raise typer.Exit(STOPPED) from None
 
 
 def run_with_bar(
-    out: object, show: "Callable[[RunPlan], Table]", run: "Callable[[Watcher], Summary]"
+    out: object,
+    show: "Callable[[RunPlan], Table]",
+    run: "Callable[[Watcher], Summary]",
+    *,
+    quiet: bool = False,
+    work: str = "Tagging",
+    rows: str = "rows",
 ) -> Summary:
     """Show the settings, then a bar during the run. Ctrl-C and SIGTERM end it; what is done is kept.
 
     A scheduler sends SIGTERM before it kills a preempted process.
     """
-    from .progress import Bar
+    from .progress import Bar, Notes
 
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    bar = Notes(stderr()) if quiet else Bar(stderr(), show, work, rows)
     try:
-        with closing(Bar(stderr(), show)) as bar:
+        with bar:
             return run(bar)
     except KeyboardInterrupt:
-        note(f"Interrupted. What is done is kept in {out}; the same command continues from there.")
+        is_begun = bar.latest is not None and bar.latest.done_rows > 0
+        kept = f"What is done is kept in {out}; the same command continues from there."
+        note(f"Interrupted. {kept}" if is_begun else f"Interrupted before any of the {rows} were done.")
         raise typer.Exit(INTERRUPTED) from None
     finally:
         signal.signal(signal.SIGTERM, before)

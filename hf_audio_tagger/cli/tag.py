@@ -1,5 +1,6 @@
 """`hf-audio-tagger tag`: a long run from the shell."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,9 +10,26 @@ from rich.table import Table
 
 from ..errors import SettingsError
 from ..text import safe_text
-from .console import print_text, stderr, stdout
-from .options import HUB, RUN, SOURCES, AsJson, FollowLinks, Processes, option, takes_tagger
+from .clips import print_clips, read_sources
+from .console import print_text, stdout
+from .dry_run import show_dry_run
+from .ending import describe_work, show_reasons
+from .options import (
+    HUB,
+    RUN,
+    SOURCES,
+    AsJson,
+    Files,
+    FollowLinks,
+    Processes,
+    Quiet,
+    Root,
+    Sample,
+    option,
+    takes_tagger,
+)
 from .report import count_table, finish, run_with_bar, settings_table
+from .wording import SETTINGS, use_options
 
 if TYPE_CHECKING:
     from ..runs import RunPlan, Summary
@@ -19,17 +37,17 @@ if TYPE_CHECKING:
     from ..tagger import Tagger
 
 BAR_WIDTH = 30  # of the most frequent tag
-LONGEST_VALUE = 300  # characters of a cell in a dry run
 
 
 @takes_tagger(on_error="record")
 def tag(
     source: Annotated[
-        str,
+        list[str],
         typer.Argument(
             metavar="SOURCE",
-            help="A folder of media, a .jsonl, .json, .csv or .parquet file or a glob of them in quotes, "
-            "a folder written by save_to_disk, or a Hub dataset (user/name).",
+            help="Clips and folders of clips, or - for a list of them on standard input. Or one .jsonl, "
+            ".json, .csv or .parquet file or a glob of them in quotes, one index of AudioSet's clips (with "
+            "--root), one folder written by save_to_disk, or one dataset on the Hub (user/name).",
         ),
     ],
     out: Annotated[
@@ -39,6 +57,7 @@ def tag(
             "-o",
             metavar="DEST",
             help="A folder, a .jsonl or .parquet file, or hf://datasets/user/name.",
+            show_default="print the tags",
         ),
     ] = None,
     config: Annotated[str | None, option(SOURCES, help="Config (subset) of a Hub dataset.")] = None,
@@ -47,7 +66,10 @@ def tag(
         bool, option(SOURCES, "--streaming", help="Stream the rows, without a copy on this disk.")
     ] = False,
     follow_links: FollowLinks = False,
+    root: Root = None,
+    files: Files = None,
     limit: Annotated[int | None, option(SOURCES, min=1, metavar="N", help="Only the first N rows.")] = None,
+    sample: Sample = None,
     *,
     tagger: "Tagger",
     num_proc: Processes = None,
@@ -62,9 +84,15 @@ def tag(
         str | None, option(RUN, metavar="N|N%", help="Stop when more rows failed. What is done is kept.")
     ] = None,
     dry_run: Annotated[
-        bool, option(RUN, "--dry-run", help="Show settings, tag one row, write nothing.")
+        bool,
+        option(
+            RUN,
+            "--dry-run",
+            help="Say how long the run will take here, and how it is faster. Nothing is written.",
+        ),
     ] = False,
     as_json: AsJson = False,
+    quiet: Quiet = False,
     push: Annotated[
         str | None, option(HUB, metavar="USER/NAME", help="Push the result to this dataset, with a card.")
     ] = None,
@@ -72,7 +100,9 @@ def tag(
     push_revision: Annotated[str | None, option(HUB, help="The branch to push to.")] = None,
     only_tags: Annotated[bool, option(HUB, "--only-tags", help="Push keys and tags, not media.")] = False,
 ) -> None:
-    """Tag SOURCE into DEST. The same command continues a run that was interrupted.
+    """Print what SOURCE sounds like, a line a label: clip, label, score. Or tag it into DEST.
+
+    With --out DEST, the same command continues a run that was interrupted.
 
     Exit codes: 0 all well, 1 wrong use or settings, 2 the run could not
     continue, 3 done and some rows failed, 130 interrupted.
@@ -81,16 +111,35 @@ def tag(
     from ..runs import tag_dataset
     from ..sources import open_source
 
-    if out is None and not dry_run:
-        raise SettingsError("--out DEST is missing; only --dry-run works without it.")
+    if out is None:
+        needs_out = {
+            "--num-proc": num_proc,
+            "--shard-rows": shard_rows,
+            "--overwrite": overwrite,
+            "--retry-failed": retry_failed,
+            "--max-failures": max_failures,
+            "--push": push,
+        }
+        check_without_out({} if dry_run else needs_out)
     push_options = make_push_options(push, out, private, push_revision, only_tags)
     opened = open_source(
-        source, config=config, split=split, streaming=streaming, token=tagger.token, follow_links=follow_links
+        read_sources(source),
+        config=config,
+        split=split,
+        streaming=streaming,
+        token=tagger.token,
+        follow_links=follow_links,
+        root=root,
+        files=files,
     )
     if dry_run:
-        show_preview(opened, tagger, out, limit)
+        rows = limit if sample is None else sample
+        processes = num_proc or default_num_proc(tagger.device)
+        show_dry_run(opened, tagger, describe_run(opened, tagger, out), rows, processes, as_json)
         return
-    assert out is not None
+    if out is None:
+        print_clips(opened, tagger, limit, sample, as_json)
+        return
     processes = num_proc or (1 if opened.is_stream else default_num_proc(tagger.device))
     summary = run_with_bar(
         out,
@@ -102,14 +151,22 @@ def tag(
             num_proc=processes,
             shard_rows=shard_rows,
             limit=limit,
+            sample=sample,
             overwrite=overwrite,
             retry_failed=retry_failed,
             max_failures=max_failures,
             push=push_options,
             watcher=bar,
         ),
+        quiet=quiet,
     )
     finish(summary.as_dict(), summary.failed, as_json, lambda: show_summary(summary, stdout()))
+
+
+def check_without_out(given: Mapping[str, object]) -> None:
+    """Refuse options of a run where the tags are printed."""
+    if wrong := [name for name, value in given.items() if value]:
+        raise SettingsError(f"{', '.join(wrong)} and such are for a run; add --out DEST.")
 
 
 def make_push_options(
@@ -131,38 +188,20 @@ def describe_run(
     source: "Source", tagger: "Tagger", out: str | None, plan: "RunPlan | None" = None, num_proc: int = 1
 ) -> Table:
     """The resolved settings; a dry run has no plan."""
-    from ..rows import pick_column
+    from ..sources.columns import find_media_column
 
     facts = {"source": source.name, "rows": format_count(source.row_count)}
     facts |= {} if out is None else {"out": out}
     if plan is not None:
-        facts["limit"] = format_count(plan.record.limit, "none")
+        facts["sample" if plan.record.sampled else "limit"] = format_count(plan.record.limit, "none")
         facts |= {"shard_rows": f"{plan.record.shard_rows:,}", "num_proc": str(num_proc)}
         facts["done before"] = f"{plan.done_rows:,} rows"
-    column = pick_column(list(source.features), tagger.column)
+    column = find_media_column(source, tagger.column)
     return settings_table(facts, tagger, source.notes, column=column)
 
 
 def format_count(number: int | None, unknown: str = "not known before the end") -> str:
     return unknown if number is None else f"{number:,}"
-
-
-def show_preview(source: "Source", tagger: "Tagger", out: str | None, limit: int | None) -> None:
-    """Show the settings, the number of rows, and the first row tagged."""
-    from ..columns import find_prefix
-    from ..runs import preview
-
-    console = stdout()
-    console.print(describe_run(source, tagger, out))
-    with stderr().status("Tagging the first row"):
-        row = preview(source, tagger)
-    rows = source.row_count if limit is None or source.row_count is None else min(limit, source.row_count)
-    console.print(f"\n{format_count(rows)} rows would be tagged. The first:")
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for name, value in row.items():
-        style = "green" if name.startswith(find_prefix(tagger.tag_column)) else None
-        table.add_row(*(escape(safe_text(text)) for text in (name, str(value)[:LONGEST_VALUE])), style=style)
-    console.print(table)
 
 
 def show_summary(summary: "Summary", console: Console) -> None:
@@ -171,8 +210,7 @@ def show_summary(summary: "Summary", console: Console) -> None:
     counts |= {"EMPTY": summary.empty, "without videos": summary.without_videos, "failed": summary.failed}
     optional = ("without videos", "kept tags")
     shown = {name: f"{number:,}" for name, number in counts.items() if number or name not in optional}
-    shown |= {"seconds": f"{summary.seconds:,.1f}", "clips/s": f"{summary.clips_per_second:,.2f}"}
-    console.print(count_table(shown, summary.failed))
+    console.print(count_table(shown | describe_work(summary, "rows"), summary.failed))
     if summary.most_frequent:
         tags = Table(show_header=False, box=None, pad_edge=False)
         most = summary.most_frequent[0][1]
@@ -183,7 +221,9 @@ def show_summary(summary: "Summary", console: Console) -> None:
         console.print()
         console.print(tags)
     for line in summary.notes:
-        print_text(f"\n{line}", console)
+        print_text(f"\n{use_options(line, SETTINGS)}", console)
+    show_reasons(summary.common_reasons, summary.failures, console)
     if summary.failures is not None:
-        print_text(f"\nFailures are listed in {summary.failures}", console)
         print_text("The same command with --retry-failed tags these rows anew.", console)
+    if summary.url is not None:
+        print_text(f"\nPushed to {summary.url}", console)

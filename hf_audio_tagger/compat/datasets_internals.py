@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import pyarrow as pa
-from datasets import Dataset, DownloadConfig, IterableDataset
+from datasets import Dataset, DownloadConfig, Features, IterableDataset
 from datasets.features import features as feature_module
 from datasets.formatting.formatting import LazyBatch, LazyDict, LazyRow
 from datasets.iterable_dataset import _BaseExamplesIterable
@@ -44,6 +44,13 @@ def stored_column(rows: Mapping[str, Any], name: str) -> pa.ChunkedArray | None:
     """A column of a lazy row or batch, not decoded; None once a function has replaced its values."""
     assert isinstance(rows, LazyDict)
     return rows.pa_table[name] if name in rows.keys_to_format else None
+
+
+def stored_features(rows: Mapping[str, Any]) -> Features:
+    """The features of a lazy row's or batch's stored columns, without those that a function has replaced."""
+    assert isinstance(rows, LazyDict)
+    features = rows.formatter.features or Features.from_arrow_schema(rows.pa_table.schema)
+    return Features({name: one for name, one in features.items() if name in rows.keys_to_format})
 
 
 def is_decodable(feature: Any) -> bool:

@@ -9,13 +9,19 @@ from collections.abc import Iterator
 from .decoders import check_decoders
 from .devices import check_devices
 from .libraries import Finding, State, check_versions
+from .machine import check_machine
 from .models import check_models
+from .speed import check_speed
 
 __all__ = ["Finding", "State", "examine"]
 
 
-def examine(model: str | None = None, revision: str | None = None) -> Iterator[tuple[str, Iterator[Finding]]]:
+def examine(
+    model: str | None = None, revision: str | None = None, speed: bool = True
+) -> Iterator[tuple[str, Iterator[Finding]]]:
     """Every section with its findings. `model=None` checks the default model.
+
+    `speed=False` leaves out the timing, which loads the model once for each engine and dtype.
 
     >>> for title, findings in examine("demo"):  # doctest: +SKIP
     ...     print(title, [finding.state for finding in findings])
@@ -23,4 +29,7 @@ def examine(model: str | None = None, revision: str | None = None) -> Iterator[t
     yield "Versions", check_versions()
     yield "Decoders", check_decoders()
     yield "Devices", check_devices()
+    yield "Memory and disk", check_machine()
     yield "Models", check_models(model, revision)
+    if speed:
+        yield "Speed", check_speed(model, revision)

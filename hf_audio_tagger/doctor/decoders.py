@@ -8,6 +8,10 @@ from ..media.decoders import DECODERS
 from .libraries import Finding, State, find_import_error, find_version, install_command, shorten
 
 TONE_HZ, TONE_SECONDS, CLIP_RATE_HZ = 440.0, 0.5, 44_100
+ROWS_WITHOUT_TORCHCODEC = (
+    "Without torchcodec, datasets cannot decode a Video() or Audio() column for ds[0]; tagging, plots and "
+    'questions do not need that, and ds.cast_column("video", Video(decode=False))[0] shows path and bytes.'
+)
 TOLERANCE_HZ = 10.0  # AAC pads the clip, which widens its spectrum slightly
 
 
@@ -27,7 +31,10 @@ def check_decoder(name: str, clip: bytes) -> Finding:
     state: State = "error" if name == "pyav" else "warning"
     version = find_version(library)
     if version is None:
-        return Finding(name, "note", f"is not installed; {DECODERS[name].use}", install_command(library))
+        remedy = install_command(library)
+        if name == "torchcodec":
+            remedy = f"{remedy}. {ROWS_WITHOUT_TORCHCODEC}"
+        return Finding(name, "note", f"is not installed; {DECODERS[name].use}", remedy)
     if name == "torchcodec":
         try:
             import torchcodec
@@ -36,7 +43,8 @@ def check_decoder(name: str, clip: bytes) -> Finding:
             if getattr(torchcodec, "ffmpeg_major_version", "unknown") is None:
                 AudioDecoder(b"?")  # it can be imported without FFmpeg, and then fails at the first clip
         except Exception as error:
-            return Finding(name, state, *explain_torchcodec_error(version, str(error)))
+            detail, remedy = explain_torchcodec_error(version, str(error))
+            return Finding(name, state, detail, f"{remedy.rstrip('.')}. {ROWS_WITHOUT_TORCHCODEC}")
     if reason := find_import_error(library) or find_decoding_error(name, clip):
         return Finding(name, state, f"{version}: {reason}", install_command(library))
     return Finding(name, "ok", f"{version}, decodes with {describe_ffmpeg(name)}")
@@ -93,7 +101,8 @@ def explain_torchcodec_error(version: str, message: str) -> tuple[str, str]:
     which = f" of a supported version ({min(tried, key=int)} to {max(tried, key=int)})" if tried else ""
     return f"{version} finds no FFmpeg{which} on this system", (
         "apt-get install ffmpeg, brew install ffmpeg or conda install ffmpeg; or leave it: "
-        'decoder="auto" takes PyAV, which brings its own.'
+        'decoder="auto" takes PyAV, which brings its own, and decodes the beginning of a clip in 9 ms of '
+        "two threads where torchcodec takes 6."
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..activity import NOTHING, Activity
 from ..process import Worker
 
 
@@ -21,11 +22,14 @@ class Job:
 
 @dataclass(frozen=True)
 class JobProgress:
-    """A job's progress: the rows processed so far, and how many of them failed."""
+    """A job's progress: the rows processed so far, how many of them failed, and what is being done."""
 
     index: int
     rows: int
     failed: int
+    rows_in_work: float = 0.0  # beyond `rows`: the share of the next ones that is done
+    activity: Activity = NOTHING
+    has_ended: bool = False
 
 
 Report = Callable[[JobProgress], None]
@@ -33,6 +37,7 @@ IsStopped = Callable[[], bool]
 Work = Callable[[Job, Worker, Report, IsStopped], None]  # picklable; raises a StoppedError if it is stopped
 
 # Runs jobs in order on a number of workers, which log to a path, and returns when all jobs are done; an
-# exception stops the others. The first callback gets the work's reports, in this process. The second one is
-# called before workers are stopped, which may take a while. The job of a lost worker may be restarted.
+# exception stops the others. The first callback gets the work's reports, in this process; between two reports
+# of rows, where only `activity` has changed, they may come from another thread. The second callback is called
+# after Ctrl-C, before workers are stopped, which may take a while. The job of a lost worker may be restarted.
 Executor = Callable[[Sequence[Job], Work, Report, Callable[[], None], int, Path], None]

@@ -17,7 +17,6 @@ from datasets import Dataset, DatasetDict
 from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi
 
 from .._version import __version__
-from ..cells import COLUMNS
 from ..checks import invalid
 from ..columns import all_columns
 from ..errors import SettingsError
@@ -36,7 +35,7 @@ from ..settings import TAG_COLUMN
 from ..tagger import Tagger
 from .errors import HubError as HubError
 from .errors import explain_errors
-from .media_columns import Splits, cast_paths, holds_media, select_tags
+from .media_columns import Splits, cast_paths, find_media_column, holds_media, select_tags
 
 CARD_NAME, CARD_MESSAGE = "README.md", "Describe the audio tags"
 
@@ -103,8 +102,7 @@ def push(
     facts = {name: count_tags(one, tag_column) for name, one in splits.items()}
     first = next(iter(splits.values()))
     added = tuple(column.name for column in all_columns(tag_column) if column.name in first.column_names)
-    names = (tagger.column,) if tagger is not None and tagger.column is not None else COLUMNS
-    media_column = next((name for name in names if name in first.column_names), None)
+    media_column = find_media_column(first, tagger)
     if only_tags:
         splits = select_tags(splits, media_column, key_columns, added)
     elif embed_media:

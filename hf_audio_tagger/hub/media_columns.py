@@ -2,15 +2,25 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from datasets import Audio, Dataset, LargeList, List, Value, Video
 
 from ..compat.datasets_internals import is_decodable
 from ..errors import ColumnError, SettingsError
+from ..media_column import FILE_NAME_COLUMNS, pick_column
 from ..media_paths import read_paths
+from ..tagger import Tagger
 
 Splits = dict[str, Dataset]
+
+
+def find_media_column(dataset: Dataset, tagger: Tagger | None) -> str | None:
+    """The tagger's column, else the one that names and features tell; None if there is none, or several."""
+    with suppress(ColumnError):
+        return pick_column(dataset.column_names, tagger.column if tagger else None, lambda: dataset.features)
+    return None
 
 
 def holds_media(feature: Any) -> bool:
@@ -51,7 +61,12 @@ def select_tags(
 ) -> Splits:
     """The columns that identify rows, and the tags. A key column of media becomes the names of its files."""
     first = next(iter(splits.values()))
-    media = [name for name, feature in first.features.items() if name == media_column or holds_media(feature)]
+    names_rows = media_column in FILE_NAME_COLUMNS  # relative names, which identify rows
+    media = [
+        name
+        for name, feature in first.features.items()
+        if (name == media_column and not names_rows) or holds_media(feature)
+    ]
     others = [name for name in first.column_names if name not in media and name not in tag_columns]
     if key_columns is None and not others and not media:
         raise missing_keys("the dataset has only tags")

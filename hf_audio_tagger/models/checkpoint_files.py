@@ -7,8 +7,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..text import one_line
+from .downloads import call_with_deadline
 from .family import ModelFiles
-from .weights import call_with_deadline, digest_file
+from .weights import digest_file
 
 # The weights as save_pretrained names them, whole or in shards.
 WEIGHTS = r"(model(-\d+-of-\d+)?\.safetensors|pytorch_model(-\d+-of-\d+)?\.bin)(\.index\.json)?"
@@ -63,9 +64,10 @@ def examine_checkpoint(model: str, revision: str | None) -> ModelFiles:
             False,
             f"{cached}, and {explain_error(error)}",
             f"On a machine with network access run `{command}` and copy the model's cache folder to "
-            f"{constants.HF_HUB_CACHE} here; or use another model or a local folder.",
+            f'{constants.HF_HUB_CACHE} here; or name a local folder, or "yamnet", which is packaged and '
+            "knows 521 sounds.",
         )
-    return ModelFiles(True, f"{cached}; {hub_host()} has it, the first use downloads it")
+    return ModelFiles(True, f"{cached}; {hub_host()} has it, the first use downloads it", is_remote=True)
 
 
 def hub_host() -> str:

@@ -62,6 +62,11 @@ class ModelFiles:
     is_ready: bool
     detail: str
     remedy: str | None = None
+    is_remote: bool = False  # to be downloaded on first use
+
+    @property
+    def is_local(self) -> bool:
+        return self.is_ready and not self.is_remote
 
 
 class Family(ABC):
@@ -77,12 +82,20 @@ class Family(ABC):
 
     name: str  # the value of `build_tagger(model=...)`, unless `recognizes` accepts others
     release: Release | None = None  # the published weights; None: `weights=` is not supported
+    default_windows: str | None = None  # those of its `AudioModel`s, where they all have the same
     engines: tuple[str, ...] = ENGINES
     dtypes: tuple[str, ...] = DTYPES
 
     def recognizes(self, model: str) -> bool:
         """Whether this family loads the model with this name."""
         return model == self.name
+
+    def list_engines(self, spec: ModelSpec) -> tuple[str, ...]:
+        """The engines that run this model."""
+        return self.engines
+
+    def check(self, spec: ModelSpec) -> None:  # noqa: B027
+        """Raise `SettingsError` for a name that no model has. Called when a tagger is built: be quick."""
 
     @abstractmethod
     def load(self, spec: ModelSpec, device: "torch.device") -> AudioModel:

@@ -7,8 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..activity import add_windows
 from ..errors import ModelError
 from ..process import on_every_core
+from .engines.openvino import OpenvinoNetwork
 from .family import ModelOutput
 from .front_ends.logmel import FRAME_SAMPLES, MEL_BANDS, PATCH_FRAMES, RATE_HZ, WINDOW_SAMPLES, log_mel
 
@@ -62,4 +64,6 @@ class PatchModel:
         # The logarithm of a quiet sound needs float32, whatever the network's dtype.
         patches = log_mel(sound, self.log_offset).to(self.dtype)
         outputs = [output[: len(windows)].float().cpu().numpy() for output in self.network(patches)]
+        if not isinstance(self.network, OpenvinoNetwork):  # which counts its own requests
+            add_windows(len(windows))
         return ModelOutput(embeddings=outputs[0], logits=outputs[1])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..activity import add_windows
 from ..audioset.ontology import labels_are_audioset
 from ..process import on_every_core
 from .engines.openvino import OpenvinoNetwork
@@ -80,6 +81,7 @@ class TransformersModel:
     def forward(self, inputs: dict[str, torch.Tensor]) -> ModelOutput:
         self.latest.pooled = None
         logits = self.model(**inputs).logits.float().cpu().numpy()
+        add_windows(len(logits))
         pooled, self.latest.pooled = self.latest.pooled, None
         is_pooled = pooled is not None and pooled.ndim == 2
         return ModelOutput(logits, pooled.float().cpu().numpy() if is_pooled else None)

@@ -1,4 +1,4 @@
-"""The clip that a plot draws: of a row, or given as media."""
+"""The clip that a plot draws: of a dataset's row, or given as media."""
 
 import os
 from collections.abc import Mapping
@@ -7,19 +7,20 @@ from typing import Any
 from ..cells import Media, is_list_cell, parse_value
 from ..checks import invalid
 from ..errors import SettingsError
-from ..rows import is_cell_struct, pick_column
+from ..media_column import pick_column
+from ..rows import find_row_column, is_cell_struct, read_stored_row
 
 
-def find_media(clip: Any, video: int, column: str | None) -> Media:
-    """The video with an index in a row's cell, or in a value that a cell may hold."""
-    if hasattr(clip, "select_columns"):
-        raise SettingsError(
-            "It draws one clip, not a dataset: pass a row of it, as in ds[0], or in "
-            "ds.cast_column('video', Video(decode=False))[0] for a Video() column."
-        )
-    is_row = isinstance(clip, Mapping) and not is_cell_struct(clip)
-    cell = clip[pick_column(list(clip), column)] if is_row else clip
-    values = cell if is_list_cell(cell) else [cell]
+def find_media(clip: Any, index: int | None, video: int, column: str | None) -> Media:
+    """The video with an index in a row's cell: of a dataset with the row's index, of a row, or of a value."""
+    if index is not None:
+        row, features = read_stored_row(clip, index), clip.features
+        clip = row[pick_column(list(row), column, lambda: features, lambda name: [row[name]])]
+    elif hasattr(clip, "select_columns"):
+        raise SettingsError("It draws one clip, not a dataset: pass its row's index too, as in (ds, 0).")
+    elif isinstance(clip, Mapping) and not is_cell_struct(clip):
+        clip = clip[find_row_column(clip, column)]
+    values = clip if is_list_cell(clip) else [clip]
     if not 0 <= video < len(values):
         raise invalid("video", video, f"an index of the row's {len(values)} videos, counted from 0")
     return parse_value(values[video])

@@ -25,7 +25,7 @@ LINE, FLOW = "#332288", "#CC6677"
 
 @dataclass(frozen=True, order=True)
 class Moving:
-    """A pair of sampled frames: its score, the first frame, and the flow to the second."""
+    """A pair of sampled frames: its score, the time of the second, the first, and the flow from it."""
 
     score: float
     seconds: float
@@ -35,24 +35,25 @@ class Moving:
 
 def plot_motion(
     clip: Any,
+    index: int | None = None,
+    *,
     measure: MotionScore | None = None,
     video: int = 0,
-    *,
     frames: int = 3,
     column: str | None = None,
     title: str | None = None,
 ) -> Figure:
     """The motion score over time, and the frames with the highest scores, with arrows for what moves in them.
 
-    `clip` is a row of a dataset, or a path, URL or bytes. `measure` has the settings, by default those of
-    `motion_score()`. `video` is the index of the video in a row with several.
+    `clip` is a dataset, with the index of the row to draw; or a row; or a path, URL or bytes. `measure` has
+    the settings, by default those of `motion_score()`. `video` is the index of the video in a row with several.
 
     >>> plot_motion("clip.mp4").savefig("motion.png")  # doctest: +SKIP
     """
     if not is_count(frames):
         raise invalid("frames", frames, COUNT)
     measure = measure or motion_score()
-    media = find_media(clip, video, column)
+    media = find_media(clip, index, video, column)
     times, scores, strongest = read_motion(media, measure, frames)
     figure = Picture(figsize=(WIDTH_INCHES, SCORE_INCHES + FRAME_INCHES), layout="constrained")
     grid = figure.add_gridspec(2, len(strongest), height_ratios=[SCORE_INCHES, FRAME_INCHES])
@@ -70,7 +71,7 @@ def read_motion(media: Any, measure: MotionScore, most: int) -> tuple[list[float
 
     def compare(before: Sample, after: Sample) -> Moving:
         flow = compute_flow(before, after)
-        return Moving(measure_flow(flow, measure.relative), before.seconds, before.grey, flow)
+        return Moving(measure_flow(flow, measure.relative), after.seconds, before.grey, flow)
 
     times, scores, strongest = [], [], list[Moving]()
     with open_pictures(media, measure.max_seconds) as pictures:

@@ -1,40 +1,63 @@
 """`plot_tags`: how often each tag occurs."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+import pyarrow as pa
 from datasets import Dataset, IterableDataset
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..checks import COUNT, invalid, is_count
+from ..checks import COUNT, invalid, is_count, is_number
+from ..columns import find_prefix
 from ..errors import SettingsError
-from ..results.facts import TagFacts, count_lists, count_tags, missing_column
-from ..scores import EMPTY
+from ..results.facts import ROWS_AT_ONCE, missing_column
+from ..results.labels import LabelFacts, build_tables, count_labels
 from ..text import safe_text
 from .look import GREY, Picture, draw_legend, find_colour, measure_rows, wrap_label
 
-WITHOUT_TAG = {EMPTY: "no audio stream (EMPTY)", None: "could not be read (null)"}
+EMPTY_NAME, FAILED_NAME, BARE_NAME = (
+    "no audio stream (EMPTY)",
+    "could not be read (null)",
+    "without a label ([])",
+)
+ROLLED_UP = re.compile(r"_(?:level\d+|classes)$")
+SEVERAL = ("_top", "_labels", "_segments")  # columns with a list for each video
 GAP_ROWS = 0.6  # between the tags and the videos without one
 
 
-def plot_tags(ds: Any, column: str = "video_audio_tags", most: int = 20, title: str | None = None) -> Figure:
+def plot_tags(
+    ds: Any,
+    column: str = "video_audio_tags",
+    most: int = 20,
+    title: str | None = None,
+    *,
+    min_score: float | None = None,
+) -> Figure:
     """Bars of the most frequent tags, coloured by AudioSet's top categories.
 
-    `ds` is a `Dataset`, of which only the column of tags is read, or a list with the tags of each row. Clips
-    without an audio stream ("EMPTY") and clips that failed (null) have grey bars below the others. Columns
-    that `roll_up` added can be drawn too.
+    `ds` is a `Dataset`, of which no media are read, or a list with the tags of each row. Clips without an
+    audio stream ("EMPTY") and clips that failed (null) have grey bars below the others.
+
+    `column` may also have several labels for each clip: "video_audio_top", of which those with at least
+    `min_score` count (all that are listed, if that is left out), "video_audio_labels" of `labels_over`, or a
+    column of `roll_up`. A bar is then the number of clips with that label, and a clip is counted in each bar
+    that it belongs to. A clip without any label is told from an EMPTY one by the column of tags beside it.
 
     >>> figure = plot_tags([["Music"], ["Siren", "Music"], ["EMPTY"], [None]])
     >>> figure.savefig("tags.png")  # doctest: +SKIP
+    >>> plot_tags(ds, "video_audio_top", min_score=0.3)  # doctest: +SKIP
     """
     if not is_count(most):
         raise invalid("most", most, COUNT)
-    facts = read_facts(ds, column)
-    ranked = facts.most_frequent()
-    shown = ranked[:most]
-    bars = [(tag, count, find_colour(tag)) for tag, count in shown]
-    bars += [(name, facts.tags[tag], GREY) for tag, name in WITHOUT_TAG.items() if facts.tags[tag]]
+    if min_score is not None and not (is_number(min_score) and 0 <= min_score <= 1):
+        raise invalid("min_score", min_score, "a score from 0 to 1")
+    facts = read_labels(ds, column, min_score)
+    shown = list(facts.counts.items())[:most]
+    bars = [(name, count, find_colour(name)) for name, count in shown]
+    without = {EMPTY_NAME: facts.empty_videos, FAILED_NAME: facts.failed_videos, BARE_NAME: facts.bare_videos}
+    bars += [(name, count, GREY) for name, count in without.items() if count]
     gap = GAP_ROWS if shown else 0
     places = [place + (gap if place >= len(shown) else 0) for place in range(len(bars))]
     names, counts, colours = zip(*bars, strict=True) if bars else ((), (), ())
@@ -51,33 +74,56 @@ def plot_tags(ds: Any, column: str = "video_audio_tags", most: int = 20, title: 
     axes.set_xlabel("clips")
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right"]].set_visible(False)
-    title = safe_text(title or describe_tags(ranked, len(shown)), keep="\n")
+    title = safe_text(title or describe_tags(facts, [name for name, _ in shown]), keep="\n")
     axes.set_title(title, loc="left", parse_math=False)
     draw_legend(figure, colours)
     return figure
 
 
-def read_facts(ds: Any, column: str) -> TagFacts:
-    """The facts of a dataset's tags, or of lists of tags. No other column of a dataset is read."""
+def read_labels(ds: Any, column: str, min_score: float | None) -> LabelFacts:
+    """The labels of a dataset's clips, or of lists of tags. No media of a dataset are read."""
     if isinstance(ds, Mapping):
         splits = " or ".join(f"ds[{name!r}]" for name in ds)
         raise SettingsError(f"plot_tags draws one split, not a DatasetDict: pass {splits or 'a Dataset'}.")
-    if isinstance(ds, Dataset):
-        return count_tags(ds, column)
-    if isinstance(ds, IterableDataset):
-        if column not in (ds.column_names or [column]):
-            raise missing_column(column, ds.column_names)
-        return count_lists((row[column] for row in ds.select_columns([column])), column)
+    if isinstance(ds, Dataset | IterableDataset):
+        existing = ds.column_names or [column]
+        if column not in existing:
+            raise missing_column(column, ds.column_names or [])
+        tag_column = find_tag_column(column, existing)
+        names = [column] if tag_column is None else [column, tag_column]
+        return count_labels(read_tables(ds, names), column, tag_column, min_score)
     if isinstance(ds, str | bytes) or not isinstance(ds, Iterable):
         raise SettingsError(f"plot_tags draws a Dataset or a list of tag lists, not {type(ds).__name__}.")
-    return count_lists(ds, column)
+    return count_labels(build_tables(ds, column), column, None, min_score)
 
 
-def describe_tags(tags: list[tuple[str, int]], shown: int) -> str:
-    """The title, with the number of tags and of those not shown."""
-    plural = "" if len(tags) == 1 else "s"
-    if shown == len(tags):
-        return f"{len(tags):,} tag{plural}" if tags else "No tags"
-    others = sum(count for _, count in tags[shown:])
+def read_tables(ds: Dataset | IterableDataset, names: list[str]) -> Iterable[pa.Table]:
+    """Some columns of a dataset, in batches as Arrow stores them."""
+    chosen = ds.select_columns(names)
+    if isinstance(chosen, Dataset):
+        return chosen.with_format("arrow").iter(ROWS_AT_ONCE)
+    batches = chosen.iter(ROWS_AT_ONCE)
+    return (pa.table({name: pa.array(batch[name]) for name in names}) for batch in batches)
+
+
+def find_tag_column(column: str, existing: Collection[str]) -> str | None:
+    """The column of tags beside a column with a list for each clip, which tells which clips are EMPTY.
+
+    >>> find_tag_column("video_audio_labels_level1", ["video_audio_tags", "video_audio_labels_level1"])
+    'video_audio_tags'
+    """
+    source = ROLLED_UP.sub("", column)
+    prefix = next((source.removesuffix(end) for end in SEVERAL if source.endswith(end)), find_prefix(source))
+    beside = (name for name in (f"{prefix}_tags", prefix) if name in existing and name != column)
+    return next(beside, None)
+
+
+def describe_tags(facts: LabelFacts, shown: Collection[str]) -> str:
+    """The title, with the number of tags, and of clips with another than those that are shown."""
+    tags = len(facts.counts)
+    plural = "" if tags == 1 else "s"
+    if len(shown) == tags:
+        return f"{tags:,} tag{plural}" if tags else "No tags"
+    others = facts.count_with_others(shown)
     clips = "1 clip" if others == 1 else f"{others:,} clips"
-    return f"The {shown} most frequent of {len(tags):,} tag{plural} (the others: {clips})"
+    return f"The {len(shown)} most frequent of {tags:,} tag{plural} (the others: {clips})"

@@ -20,21 +20,22 @@ BOX = "#CC6677"
 
 def plot_text(
     clip: Any,
+    index: int | None = None,
+    *,
     measure: TextArea | None = None,
     video: int = 0,
-    *,
     column: str | None = None,
     title: str | None = None,
 ) -> Figure:
     """The sampled frames with boxes around their text, and each frame's ratio of text.
 
-    `clip` is a row of a dataset, or a path, URL or bytes. `measure` has the settings, by default those of
-    `text_area()`. `video` is the index of the video in a row with several.
+    `clip` is a dataset, with the index of the row to draw; or a row; or a path, URL or bytes. `measure` has
+    the settings, by default those of `text_area()`. `video` is the index of the video in a row with several.
 
-    >>> plot_text("clip.mp4", text_area(frames=4)).savefig("text.png")  # doctest: +SKIP
+    >>> plot_text("clip.mp4", measure=text_area(frames=4)).savefig("text.png")  # doctest: +SKIP
     """
     measure = measure or text_area()
-    media = find_media(clip, video, column)
+    media = find_media(clip, index, video, column)
     with open_pictures(media, measure.max_seconds) as pictures:
         frames = list(measure.find_text(pictures))
     columns = min(MOST_COLUMNS, len(frames))

@@ -3,9 +3,10 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
+from datasets import Dataset
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -15,7 +16,8 @@ from ..cells import is_list_cell, parse_value
 from ..checks import invalid
 from ..columns import Column
 from ..errors import MediaError, SettingsError
-from ..rows import is_cell_struct, pick_column
+from ..media_column import pick_column
+from ..rows import find_row_column, is_cell_struct, read_stored_row
 from ..tagger import Tagger
 from ..text import safe_text
 from .look import GREY, Picture, draw_legend, find_colour, measure_rows, wrap_label
@@ -42,35 +44,69 @@ WHOLE_TICK_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7
 MOST_TICKS = 12
 
 
+@overload
+def plot_timeline(
+    tagged: Dataset,
+    index: int,
+    tagger: Tagger | None = None,
+    *,
+    video: int = 0,
+    column: str | None = None,
+    tag_column: str | None = None,
+    title: str | None = None,
+) -> Figure: ...
+
+
+@overload
 def plot_timeline(
     tagged: Any,
     tagger: Tagger | None = None,
-    video: int = 0,
     *,
+    video: int = 0,
+    column: str | None = None,
+    tag_column: str | None = None,
+    title: str | None = None,
+) -> Figure: ...
+
+
+def plot_timeline(  # type: ignore[misc]  # a tagger may be given in the place of the index
+    tagged: Any,
+    index: int | Tagger | None = None,
+    tagger: Tagger | None = None,
+    *,
+    video: int = 0,
     column: str | None = None,
     tag_column: str | None = None,
     title: str | None = None,
 ) -> Figure:
     """Waveform, log-mel and labels of one clip over one axis of time.
 
-    `tagged` is a row of a dataset that was mapped with `segments=True`; or any row or media (path, URL,
-    bytes, samples) together with a `tagger`, which then classifies the whole clip, or the windows in its
-    settings. `video` is the index of the video in a row with several. Columns are named as in
-    `build_tagger`. A clip of any length takes little memory.
+    `tagged` is a dataset that was mapped with `segments=True`, with the index of the row to draw; or such a
+    row; or any of these, or media (path, URL, bytes, samples), together with a `tagger`, which then
+    classifies the whole clip, or the windows in its settings. `video` is the index of the video in a row with
+    several. Columns are named as in `build_tagger`. A clip of any length takes little memory.
 
-    `ds[0]` makes `datasets` decode a `Video()` or `Audio()` column, which needs FFmpeg's libraries on the
-    system. Without decoding, the row holds the file's path or bytes, and that is enough here:
+    >>> plot_timeline(ds, 0).savefig("timeline.png")  # doctest: +SKIP
+    >>> plot_timeline(ds, 0, build_tagger("yamnet"))  # doctest: +SKIP
+    >>> plot_timeline("clip.mp4", build_tagger("yamnet"))  # doctest: +SKIP
 
-    >>> undecoded = ds.cast_column("video", Video(decode=False))  # doctest: +SKIP
-    >>> plot_timeline(undecoded[0]).savefig("timeline.png")  # doctest: +SKIP
-    >>> plot_timeline("clip.mp4", build_tagger("demo"))  # doctest: +SKIP
+    With an index, the file's path or bytes are read from Arrow. `ds[0]` makes `datasets` decode a `Video()`
+    or `Audio()` column instead, which needs FFmpeg's libraries on the system; a row of
+    `ds.cast_column("video", Video(decode=False))` needs none.
     """
     from ..media.audio import open_sound
     from .overview import read_overview
 
+    if isinstance(index, Tagger):
+        index, tagger = None, index
     settings = tagger or Tagger  # the class has the defaults
+    column = column or settings.column
+    if index is not None:
+        row, features = read_stored_row(tagged, index), tagged.features
+        column = pick_column(list(row), column, lambda: features, lambda name: [row[name]])
+        tagged = row
     recorded = Column("segments", tag_column or settings.tag_column)
-    value, segments = find_clip(tagged, video, column or settings.column, recorded.name)
+    value, segments = find_clip(tagged, video, column, recorded.name)
     media = parse_value(value)
     if title is None:
         title = "" if media.name.startswith("<") else os.path.basename(media.name)  # "<...>": not a file
@@ -104,11 +140,10 @@ def find_clip(tagged: Any, video: int, column: str | None, segments_name: str) -
     """The video's value in its cell, and its recorded segments or None."""
     if hasattr(tagged, "select_columns"):
         raise SettingsError(
-            "plot_timeline draws one clip, not a dataset: pass a row of it, as in ds[0], or in "
-            "ds.cast_column('video', Video(decode=False))[0] for a Video() column."
+            "plot_timeline draws one clip, not a dataset: pass its row's index too, plot_timeline(ds, 0)."
         )
     is_row = isinstance(tagged, Mapping) and not is_cell_struct(tagged)
-    cell = tagged[pick_column(list(tagged), column)] if is_row else tagged
+    cell = tagged[find_row_column(tagged, column)] if is_row else tagged
     recorded = tagged.get(segments_name) if is_row else None
     values = cell if is_list_cell(cell) else [cell]
     if not 0 <= video < len(values):

@@ -78,8 +78,6 @@ def drop_samples(operator: Filter, samples: Dataset) -> Dataset:
 def find_kept(operator: Filter, samples: Dataset) -> list[int]:
     """The places of the samples that a filter keeps."""
     columns = [name for name in (STATS, META) if name in samples.column_names]
-    if not columns:  # an operator that adds nothing and reads what an earlier one adds
-        return list(range(len(samples)))
     rows = samples.select_columns(columns)
     return [
         place for place, row in enumerate(rows) if operator.keeps(row.get(STATS) or {}, row.get(META) or {})
@@ -91,8 +89,9 @@ def process_batch(operator: Operator, batch: Batch) -> dict[str, Any]:
     column = operator.column
     existing = [fields or {} for fields in batch.get(column, [None] * len(batch[NUMBER]))]
     results = operator.process(batch, existing)
+    merged = [{**fields, **result.fields} for fields, result in zip(existing, results, strict=True)]
     return {
-        column: [{**fields, **result.fields} for fields, result in zip(existing, results, strict=True)],
+        **({column: merged} if operator.features else {}),
         OUTCOMES: [list(result.outcomes) for result in results],
         FAILURES: [[{"media": media, "reason": why} for media, why in result.failures] for result in results],
     }
@@ -104,6 +103,8 @@ def merge_features(features: Features, operator: Operator) -> Features:
     New STATS are JSON, as Data-Juicer stores them: this writes numbers with ten decimals, and with these
     they are compared and exported.
     """
+    if not operator.features:
+        return Features({**features, **RESULT_FEATURES})
     struct = features.get(operator.column, Value("null"))
     if struct == Value("null"):
         struct = Json() if operator.column == STATS else operator.features

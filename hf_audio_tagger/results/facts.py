@@ -1,12 +1,11 @@
-"""Statistics of a column of tags, for the summary, the card and the plots.
+"""Statistics of a column of tags, for the summary and the card.
 
 They are counted in batches of Arrow rows. Only the columns of tags and errors are read.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from datasets import Dataset
 from ..columns import error_column
 from ..errors import ColumnError
 from ..scores import EMPTY
+from .reasons import FailureReason
 
 ROWS_AT_ONCE = 10_000
 
@@ -73,11 +73,15 @@ class Summary:
     failed: int
     processed_now: int  # rows of this run; the others were done before
     seconds: float  # of this run
-    clips_per_second: float  # in this run, from its first row to its last
+    clips_per_second: float  # in this run, without loading the model
     most_frequent: tuple[tuple[str, int], ...]  # tags of videos, without EMPTY
     failures: str | None  # the file that lists them
     kept: int = 0  # rows, also counted above, whose existing tags are kept
     notes: tuple[str, ...] = ()  # for the user, one line each
+    sound_seconds_now: float = 0.0  # of sound that this run scored
+    times_realtime: float = 0.0  # seconds of sound scored in a second, in this run
+    common_reasons: tuple[FailureReason, ...] = ()  # of the failures, with a file each
+    url: str | None = None  # of the dataset that the result was pushed to
 
     def as_dict(self) -> dict[str, Any]:
         """For `json.dumps`."""
@@ -95,18 +99,6 @@ def count_tags(ds: Dataset, column: str) -> TagFacts:
     names = [name for name in (column, error_column(column).name) if name in ds.column_names]
     tables = ds.select_columns(names).with_format("arrow").iter(ROWS_AT_ONCE)
     return sum((count_table(table, column) for table in tables), TagFacts())
-
-
-def count_lists(rows: Iterable[Any], column: str) -> TagFacts:
-    """The facts of Python lists of tags, one per row. The column's name is used in errors."""
-    rows, facts = iter(rows), TagFacts()
-    while part := list(islice(rows, ROWS_AT_ONCE)):
-        try:
-            cells = pa.array(part)
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise ColumnError(f"Expected lists of tags, such as [['Music'], []]: {error}.") from error
-        facts += count_table(pa.table({column: cells}), column)
-    return facts
 
 
 def count_table(table: pa.Table, column: str) -> TagFacts:

@@ -1,6 +1,6 @@
 """Long runs over many clips, which can be resumed.
 
-    summary = tag_dataset("clips/", "tagged/", build_tagger(on_error="record"), num_proc=4)
+    summary = tag_dataset("clips/", "tagged/", build_tagger(on_error="record"))
     load_dataset("tagged/")
 
 One engine runs all tasks: it locks the folder, calls the task's `plan`, runs the remaining jobs with an
@@ -14,11 +14,13 @@ shards. The labelling task writes a file and a journal line for each clip.
 """
 
 from ..results.facts import Summary as Summary
-from .engine import Progress as Progress
 from .engine import RunPlan as RunPlan
 from .engine import Watcher as Watcher
+from .estimate import Estimate as Estimate
+from .estimate import estimate_run as estimate_run
 from .labelling import LabelSummary as LabelSummary
 from .labelling import export_predictions as export_predictions
+from .progress import Progress as Progress
 from .tagging import load_result as load_result
 from .tagging import preview as preview
 from .tagging import tag_dataset as tag_dataset

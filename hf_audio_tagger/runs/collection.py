@@ -17,7 +17,7 @@ from ..digests import digest_values
 from ..errors import ColumnError, SettingsError
 from ..media_paths import read_paths
 from ..predictions.writing import make_file_names
-from ..rows import pick_column
+from ..sources.columns import find_media_column
 from ..sources.source import Source
 from ..tagger import Tagger
 
@@ -36,7 +36,7 @@ class Collection:
         if not isinstance(source.dataset, Dataset):
             raise SettingsError(f"{source.name}: a stream cannot be labelled; load it without streaming.")
         self.source, self.dataset = source, source.dataset
-        self.column = pick_column(self.dataset.column_names, tagger.column)
+        self.column = find_media_column(source, tagger.column)
         self.id_column = self.find_column(id_column, ID_COLUMNS)
         self.meta_column = self.find_column(meta_column, (META_COLUMN,))
         self.ids = self.read_ids()
@@ -69,7 +69,7 @@ class Collection:
             if seen.setdefault(str(id), row) != row:
                 raise ColumnError(
                     f"Rows {seen[str(id)]} and {row} have the same id {id!r} in {column!r}; name a column "
-                    "of unique ids: id_column= (--id-column)."
+                    "of unique ids: id_column=."
                 )
         return ids
 

@@ -2,18 +2,21 @@
 
 import errno
 import json
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from ..atomic_files import write_file
 from ..checks import invalid
+from ..disk import describe_fullest
 from ..errors import RunError
 from ..executors import pick_executor
 from ..executors.contract import Job, JobProgress, Work
+from .progress import Progress, ProgressSum
 from .record import Record
 from .run_folder import RunFolder, locked
 
@@ -36,23 +39,17 @@ class RunPlan:
     notes: Sequence[str] = ()  # for the user, a line each
 
 
-@dataclass(frozen=True)
-class Progress:
-    """The progress of the whole run."""
-
-    done_rows: int
-    failed_rows: int
-    processed_now: int
-    total_rows: int | None
-    rows_per_second: float  # of this run
-
-
 class Watcher:
-    """Callbacks for the events of a run. Subclass it to show them; by default nothing is shown."""
+    """Callbacks for the events of a run. Subclass it to show them; by default nothing is shown.
+
+    `progressed` is called when rows are done, and `moved` a few times a second in between, when windows are
+    scored or a stage begins: from any thread, and its errors are dropped.
+    """
 
     def planned(self, plan: RunPlan) -> None: ...
     def noted(self, text: str) -> None: ...
     def progressed(self, progress: Progress) -> None: ...
+    def moved(self, progress: Progress) -> None: ...
     def stopping(self) -> None: ...
     def finishing(self, what: str) -> None: ...
 
@@ -101,42 +98,30 @@ def parse_failure_limit(value: int | str | None) -> FailureLimit:
     raise invalid("max_failures", value, "a number of rows or a share such as '5%'")
 
 
-@dataclass
 class RunCounter:
-    """Sums the progress of all jobs; a restarted job counts from zero."""
+    """Passes the progress of all jobs on to the watcher, and checks how many rows failed."""
 
-    plan: RunPlan
-    failure_limit: FailureLimit
-    watcher: Watcher
-    by_job: dict[int, JobProgress] = field(default_factory=dict)
-    processed_now: int = 0
-    failed_now: int = 0
-    first: tuple[float, int] | None = None  # when the first batch was done, and its rows
-    last_seconds: float = 0.0
-    started: float = field(default_factory=time.monotonic)
+    def __init__(self, plan: RunPlan, failure_limit: FailureLimit, watcher: Watcher) -> None:
+        self.failure_limit, self.watcher = failure_limit, watcher
+        self.sum = ProgressSum(plan.done_rows, plan.failed_rows, plan.total_rows)
+        self.started = time.monotonic()
 
     def add(self, progress: JobProgress) -> None:
-        before = self.by_job.get(progress.index, JobProgress(progress.index, 0, 0))
-        self.by_job[progress.index] = progress
-        self.processed_now += progress.rows - before.rows
-        self.failed_now += progress.failed - before.failed
-        self.last_seconds = time.monotonic()
-        self.first = self.first or (self.last_seconds, self.processed_now)
-        failed = self.plan.failed_rows + self.failed_now
-        done = self.plan.done_rows + self.processed_now
-        total = self.plan.total_rows
-        self.watcher.progressed(Progress(done, failed, self.processed_now, total, self.rate))
-        self.failure_limit.check(failed, done, total)
+        if not self.sum.add(progress):
+            with suppress(Exception):
+                self.watcher.moved(self.progress)
+            return
+        now = self.progress
+        self.watcher.progressed(now)
+        self.failure_limit.check(now.failed_rows, now.done_rows, now.total_rows)
 
     @property
-    def rate(self) -> float:
-        """Rows per second. Unless it is the only one, the first batch, which loads the model, is left out."""
-        if self.first is None:
-            return 0.0
-        seconds, rows = self.last_seconds - self.first[0], self.processed_now - self.first[1]
-        if rows <= 0 or seconds <= 0:
-            seconds, rows = self.last_seconds - self.started, self.processed_now
-        return rows / seconds if seconds > 0 else 0.0
+    def progress(self) -> Progress:
+        return self.sum.read()
+
+    @property
+    def processed_now(self) -> int:
+        return self.progress.processed_now
 
     @property
     def seconds(self) -> float:
@@ -168,8 +153,9 @@ def run_task(
     failure_limit = parse_failure_limit(max_failures)
     watcher = watcher or Watcher()
     folder = task.folder
-    with disk_errors(folder), locked(folder):
+    with disk_errors(folder) as beginning, locked(folder):
         plan = task.plan()
+        beginning.is_over = True
         watcher.planned(plan)
         for text in plan.notes:
             watcher.noted(text)
@@ -184,19 +170,28 @@ def run_task(
         return task.finish(plan, counter, watcher)
 
 
+@dataclass
+class Beginning:
+    """Whether a run is planned, so that there may be results to keep."""
+
+    is_over: bool = False
+
+
 @contextmanager
-def disk_errors(folder: RunFolder) -> Iterator[None]:
+def disk_errors(folder: RunFolder) -> Iterator[Beginning]:
     """Turn disk errors into a RunError that explains how to resume."""
+    beginning = Beginning()
     try:
-        yield
+        yield beginning
     except OSError as error:
-        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        what = "The disk is full" if is_full else "Reading or writing failed"
         place = f": {error.filename}" if error.filename else ""
-        raise RunError(
-            f"{what} ({error.strerror or error}{place}). What is done is kept in {folder.dest}; the same "
-            "command resumes the run."
-        ) from error
+        what = f"Reading or writing failed ({error.strerror or error}{place})."
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            places = (folder.state, folder.file or folder.shards, tempfile.gettempdir())
+            disk = describe_fullest([error.filename] if error.filename else places)
+            what = f"The disk is full ({error.strerror or error}): {disk}."
+        after = f"What is done is kept in {folder.dest}; the same command resumes the run."
+        raise RunError(f"{what} {after if beginning.is_over else 'The run has not begun.'}") from error
 
 
 def write_failures(path: Path, failures: Iterable[Mapping[str, Any]]) -> str | None:

@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset
 
+from ..activity import expect_clips
 from ..atomic_files import append_line, remove_leftovers, write_file
 from ..cells import Media
 from ..checks import check_counts, read_as
 from ..errors import ModelError, SettingsError
-from ..executors.contract import IsStopped, Job, JobProgress, Report, StoppedError
+from ..executors.contract import IsStopped, Job, Report, StoppedError
+from ..executors.reporting import JobReporter, reporting
 from ..predictions.writing import (
     ARRAYS_NAME,
     INDEX_NAME,
@@ -35,7 +37,9 @@ from ..predictions.writing import (
     write_index,
 )
 from ..process import Worker
+from ..results.reasons import FailureReason, find_common_reasons
 from ..sources import open_source
+from ..sources.sampling import take_sample
 from ..sources.source import Source
 from ..tagger import Tagger, build_tagger
 from .collection import Collection, identify_content, is_local_file
@@ -70,15 +74,20 @@ class LabelSummary:
     processed_now: int  # clips of this run
     seconds: float  # of this run
     failures: str | None  # the file that lists them
+    clips_per_second: float = 0.0  # in this run, without loading the model
+    sound_seconds_now: float = 0.0  # of sound that this run scored
+    times_realtime: float = 0.0  # seconds of sound scored in a second, in this run
+    common_reasons: tuple[FailureReason, ...] = ()  # of the failures, with a file each
 
 
 def export_predictions(
-    ds: str | os.PathLike[str] | Dataset | Source,
+    ds: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Dataset | Source,
     folder: str | os.PathLike[str],
     *,
     tagger: Tagger | None = None,
     id_column: str | None = None,
     meta_column: str | None = None,
+    sample: int | None = None,
     num_proc: int | None = None,
     overwrite: bool = False,
     watcher: Watcher | None = None,
@@ -98,6 +107,7 @@ def export_predictions(
             `build_tagger("yamnet", on_error="record")`.
         id_column: the clips' names, which must differ. Default: "id", "file_name", or the file's path.
         meta_column: copied to the predictions as it is. Default: "meta" where the rows have it.
+        sample: only so many clips, drawn from all over; always the same ones.
         num_proc: worker processes. Default: none, only this process.
         overwrite: label all clips again, and allow other settings than before.
         watcher: gets the progress.
@@ -106,8 +116,10 @@ def export_predictions(
     1234
     """
     tagger = build_tagger("yamnet", on_error="record") if tagger is None else tagger
-    check_counts(num_proc=num_proc)
+    tagger.check_machine()
+    check_counts(num_proc=num_proc, sample=sample)
     source = ds if isinstance(ds, Source) else open_source(ds, token=tagger.token)
+    source = source if sample is None else take_sample(source, sample)
     collection = Collection(source, tagger, id_column, meta_column)
     place = folder_for(folder)
     if place.file is not None or place.repo_id is not None:
@@ -178,24 +190,32 @@ class LabellingTask:
         )
 
     def label_clips(self, job: Job, worker: Worker, report: Report, is_stopped: IsStopped) -> None:
+        assert isinstance(job, ClipsJob)
+        with reporting(job.index, report) as reporter:
+            reporter.expect_rows(len(job.rows))
+            self.label_rows(job.rows, worker, reporter, is_stopped)
+
+    def label_rows(
+        self, rows: tuple[int, ...], worker: Worker, reporter: JobReporter, is_stopped: IsStopped
+    ) -> None:
         from ..models import get_model
         from ..pipeline import run_pipeline
 
-        assert isinstance(job, ClipsJob)
         model = get_model(self.tagger.spec, self.tagger.device or worker.device, worker.rank)
         plan = self.tagger.pipeline_options(model)
         step_seconds = plan.hop_samples / model.rate_hz
         patch_seconds = model.window_samples / model.rate_hz
         started: deque[Entry] = deque()
-        done = failed = 0
-        with closing(run_pipeline(self.read_media(job.rows, started), model, plan)) as events:
+        done = 0
+        expect_clips(len(rows))
+        with closing(run_pipeline(self.read_media(rows, started), model, plan)) as events:
             for event in events:
                 entry = self.label(started.popleft(), chain([event], events), model.multi_label, is_stopped)
                 entry = replace(entry, step_seconds=step_seconds, patch_seconds=patch_seconds)
                 append_line(self.journal, asdict(entry))
-                done, failed = done + 1, failed + (entry.error is not None)
-                report(JobProgress(job.index, done, failed))
-        report(JobProgress(job.index, len(job.rows), failed))  # rows without a clip are done, too
+                done += 1
+                reporter.finish_rows(1, int(entry.error is not None))
+        reporter.finish_rows(len(rows) - done, 0)  # rows without a clip are done, too
 
     def read_media(self, rows: tuple[int, ...], started: deque[Entry]) -> Iterator[Media]:
         """Yield the clips on demand, and append an entry for each to `started`."""
@@ -253,6 +273,8 @@ class LabellingTask:
         )
         write_index(self.home, self.tagger.model, self.classes, without_sound, predictions)
         labelled = [entry for entry in entries if entry is not None and entry.patches]
+        failed = [entry for entry in entries if entry is not None and entry.error is not None]
+        now = counter.progress
         return LabelSummary(
             folder=str(self.home),
             clips=len(self.collection),
@@ -261,9 +283,13 @@ class LabellingTask:
             failed=len(entries) - len(labelled) - len(without_sound),
             patches=sum(entry.patches for entry in labelled),
             sound_seconds=round(sum(entry.end_seconds for entry in labelled), 3),
-            processed_now=counter.processed_now,
+            processed_now=now.processed_now,
             seconds=round(counter.seconds, 3),
             failures=self.list_failures(plan, counter),
+            clips_per_second=round(now.clips_per_second, 3),
+            sound_seconds_now=round(now.activity.sound_seconds, 3),
+            times_realtime=round(now.times_realtime, 3),
+            common_reasons=find_common_reasons((one.id, str(one.error)) for one in failed),
         )
 
     def prepare_folder(self, wanted: Record) -> None:

@@ -7,7 +7,7 @@ from datasets import IterableDataset
 
 from ..columns import error_column
 from ..errors import SettingsError
-from ..rows import pick_column
+from ..media_column import pick_column
 from ..sources.source import Source
 from .engine import RunPlan
 from .record import Record

@@ -16,10 +16,11 @@ from datasets import Features
 
 from .. import memo
 from ..columns import all_columns, error_column
-from ..executors.contract import IsStopped, Job, JobProgress, Report, StoppedError
+from ..executors.contract import IsStopped, Job, Report, StoppedError
+from ..executors.reporting import JobReporter, reporting
+from ..media_column import pick_column
 from ..process import Worker, pick_device
 from ..provenance import Provenance, add_schema_provenance
-from ..rows import pick_column
 from ..sources.source import Source, State, Stream
 from ..tagger import Tagger
 from .output import plain_features, plain_table
@@ -70,12 +71,13 @@ class ShardTagger:
         # Batches are small on a CPU, so that progress is reported often.
         is_on_cpu = pick_device(self.tagger.device or worker.device, worker.rank) == "cpu"
         batch_rows = self.tagger.batch_size * (1 if is_on_cpu else GPU_MICRO_BATCHES)
-        processed = failed = 0
-        with closing(self.write_shards(job, batch_rows)) as counts:
-            for batch_processed, batch_failed in counts:
-                if batch_processed:
-                    processed, failed = processed + batch_processed, failed + batch_failed
-                    report(JobProgress(job.index, processed, failed))
+        with (
+            reporting(job.index, report) as reporter,
+            closing(self.write_shards(job, batch_rows, reporter)) as counts,
+        ):
+            for processed, failed in counts:
+                if processed:
+                    reporter.finish_rows(processed, failed)
                 if is_stopped():
                     raise StoppedError
 
@@ -91,7 +93,9 @@ class ShardTagger:
     def read_footer(self, index: int) -> Footer | None:
         return read_footer(self.find_shard(index), self.record.fingerprint)
 
-    def write_shards(self, job: ShardJob, batch_rows: int) -> Generator[tuple[int, int], None, None]:
+    def write_shards(
+        self, job: ShardJob, batch_rows: int, reporter: JobReporter
+    ) -> Generator[tuple[int, int], None, None]:
         """Write a shard, or a stream's until it ends or the limit is reached.
 
         Yields, after each batch, how many of its rows were processed and how many of these failed.
@@ -99,7 +103,7 @@ class ShardTagger:
         footer = self.read_footer(job.index)
         if job.stop is not None:
             assert footer is not None or not self.source.is_stream
-            yield from self.write(job, job.stop - job.start, footer, None, batch_rows)
+            yield from self.write(job, job.stop - job.start, footer, None, batch_rows, reporter)
             return
         last = footer or (self.read_footer(job.index - 1) if job.index else None)
         stream = self.source.stream(last.state if last else None)
@@ -107,11 +111,17 @@ class ShardTagger:
         while not stream.ended and (limit is None or job.start < limit):
             stop = job.start + self.record.shard_rows
             rows = (stop if limit is None else min(stop, limit)) - job.start
-            yield from self.write(job, rows, footer, stream, batch_rows)
+            yield from self.write(job, rows, footer, stream, batch_rows, reporter)
             job, footer = make_job(job.index + 1, stop, None), None
 
     def write(
-        self, job: ShardJob, rows: int, footer: Footer | None, stream: Stream | None, batch_rows: int
+        self,
+        job: ShardJob,
+        rows: int,
+        footer: Footer | None,
+        stream: Stream | None,
+        batch_rows: int,
+        reporter: JobReporter,
     ) -> Iterator[tuple[int, int]]:
         """Write one shard, batch by batch."""
         path = self.find_shard(job.index)
@@ -124,6 +134,7 @@ class ShardTagger:
                 chosen: Sequence[int] = range(count)
                 if batch.known is not None:
                     chosen = [row - first for row in job.redo_rows if first <= row < first + count]
+                reporter.expect_rows(len(chosen))
                 table, stamps = self.tag(batch, chosen, job.start + first)
                 failed = find_failed(table, errors)
                 if batch.known is None:

@@ -1,8 +1,8 @@
 """The tagging task: write a source's rows to Parquet shards, and these to DEST."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from datasets import Dataset, IterableDataset
@@ -11,10 +11,13 @@ from ..atomic_files import remove_leftovers
 from ..checks import check_counts
 from ..columns import error_column
 from ..errors import SettingsError
+from ..media_column import pick_column
 from ..provenance import Provenance, add_provenance, read_file_provenance, update_provenance
 from ..results.facts import Summary, TagFacts, count_table, find_failures
-from ..rows import pick_column
+from ..results.reasons import find_common_reasons
 from ..sources import open_source
+from ..sources.columns import with_media_column
+from ..sources.sampling import limit_rows
 from ..sources.source import Source
 from ..tagger import Tagger, build_tagger
 from .engine import RunCounter, RunPlan, Watcher, run_task, write_failures
@@ -30,13 +33,14 @@ MOST_TAGS = 10  # in a summary
 
 
 def tag_dataset(
-    source: str | os.PathLike[str] | Dataset | IterableDataset | Source,
+    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Dataset | IterableDataset | Source,
     dest: str | os.PathLike[str],
     tagger: Tagger | None = None,
     *,
     num_proc: int | None = None,
     shard_rows: int | None = None,
     limit: int | None = None,
+    sample: int | None = None,
     overwrite: bool = False,
     retry_failed: bool = False,
     max_failures: int | str | None = None,
@@ -55,6 +59,7 @@ def tag_dataset(
         num_proc: worker processes. Default: none, only this process.
         shard_rows: rows in a shard, 1,000 by default. A resumed run keeps its own.
         limit: only the first rows. A later run may have a larger one, or none.
+        sample: only so many rows, drawn from all over, always the same ones. A later run may have more.
         overwrite: remove what an earlier run has written to DEST.
         retry_failed: process failed rows again, but no other rows that are done.
         max_failures: stop when more rows failed, a number or a share such as "5%".
@@ -65,14 +70,16 @@ def tag_dataset(
     0
     """
     tagger = build_tagger(on_error="record") if tagger is None else tagger
+    tagger.check_machine()
     opened = source if isinstance(source, Source) else open_source(source, token=tagger.token)
-    check_counts(num_proc=num_proc, shard_rows=shard_rows, limit=limit)
+    check_counts(num_proc=num_proc, shard_rows=shard_rows, limit=limit, sample=sample)
+    opened, limit = limit_rows(opened, limit, sample)
     folder = folder_for(dest)
     if opened.row_count == 0:
         raise SettingsError(f"{opened.name} holds no rows.")
     if opened.is_stream and num_proc is not None and num_proc > 1:
-        raise SettingsError("A stream is read in sequence, by one process: leave out num_proc= (--num-proc).")
-    pick_column(list(opened.features), tagger.column)
+        raise SettingsError("A stream is read in sequence, by one process: leave out num_proc=.")
+    tagger = with_media_column(opened, tagger)
     provenance = update_provenance(opened.provenance, opened.features, tagger)
     task = TaggingTask(
         folder, opened, tagger, provenance, shard_rows or SHARD_ROWS, limit, overwrite, retry_failed, push
@@ -106,7 +113,7 @@ class TaggingTask:
         join_shards(self.folder, watcher)
         summary = self.summarize(plan, counter)
         if self.push is not None or self.folder.repo_id is not None:
-            self.push_result(watcher)
+            summary = replace(summary, url=self.push_result(watcher))
         return summary
 
     def summarize(self, plan: RunPlan, counter: RunCounter) -> Summary:
@@ -125,7 +132,8 @@ class TaggingTask:
             footer = read_footer(path, plan.record.fingerprint)
             kept += footer.kept_rows if footer else 0
         if kept and None in self.provenance[column]:
-            notes = [f"{kept:,} rows came with tags of unknown origin and were kept (redo tags them)."]
+            notes = [f"{kept:,} rows came with tags of unknown origin and were kept (redo=True tags them)."]
+        now = counter.progress
         return Summary(
             dest=self.folder.dest,
             rows=facts.rows,
@@ -133,16 +141,20 @@ class TaggingTask:
             empty=facts.empty_rows,
             without_videos=facts.rows_without_videos,
             failed=facts.failed_rows,
-            processed_now=counter.processed_now - (kept - plan.kept_rows),
+            processed_now=now.processed_now - (kept - plan.kept_rows),
             seconds=round(counter.seconds, 3),
-            clips_per_second=round(counter.rate, 3),
+            clips_per_second=round(now.clips_per_second, 3),
             most_frequent=tuple(facts.most_frequent(MOST_TAGS)),
             failures=write_failures(self.folder.failures, failures),
             kept=kept,
             notes=tuple(notes),
+            sound_seconds_now=round(now.activity.sound_seconds, 3),
+            times_realtime=round(now.times_realtime, 3),
+            common_reasons=find_common_reasons((one["path"], one["error"]) for one in failures),
         )
 
-    def push_result(self, watcher: Watcher) -> None:
+    def push_result(self, watcher: Watcher) -> str:
+        """Push the result; returns the dataset's address."""
         from ..hub import push
 
         options = dict(self.push or {})
@@ -151,7 +163,7 @@ class TaggingTask:
             options["revision"] = self.folder.revision or options.get("revision")
         watcher.finishing(f"Pushing to {options['repo_id']}")
         result, repo_id = load_result(self.folder.dest), options.pop("repo_id")
-        push(result, repo_id, tagger=self.tagger, token=self.tagger.token, **options)
+        return push(result, repo_id, tagger=self.tagger, token=self.tagger.token, **options)
 
 
 def preview(source: Source, tagger: Tagger) -> dict[str, Any]:
@@ -163,6 +175,7 @@ def preview(source: Source, tagger: Tagger) -> dict[str, Any]:
     row = source.stream().take(1) if source.is_stream else source.rows(0, 1)
     if not len(row):
         raise SettingsError(f"{source.name} holds no rows.")
+    tagger = with_media_column(source, tagger)
     update_provenance(source.provenance, source.features, tagger)
     features = plain_features(tagger.features(source.features))
     values: dict[str, Any] = plain_table(tag_rows(source, tagger, row, 0), features).to_pylist()[0]

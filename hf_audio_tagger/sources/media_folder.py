@@ -13,14 +13,11 @@ from datasets import Audio, Dataset, List, Value, Video
 
 from ..cells import UnreadableMedia, is_url
 from ..digests import digest_file, digest_values
+from ..media_paths import VIDEO_SUFFIXES, get_suffix, has_media_suffix
 from ..text import as_utf8, is_utf8, safe_text
 from .data_files import BUILDERS, KINDS, concatenate, load_files
 from .source import NOT_UTF8, Source, SourceError, SourceRequest, check_utf8_names, make_absolute
 
-VIDEO_NAMES = "mp4 m4v mov mkv webm avi mpeg mpg flv wmv asf 3gp 3g2 ogv mts m2ts mxf nut vob"
-AUDIO_NAMES = "wav flac mp3 m4a aac ogg oga opus aiff aif caf au w64 wma amr mka ac3 ape wv tta"
-VIDEO_SUFFIXES = frozenset(f".{name}" for name in VIDEO_NAMES.split())
-AUDIO_SUFFIXES = frozenset(f".{name}" for name in AUDIO_NAMES.split())
 METADATA_FILES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 MAX_SHOWN = 5  # folders in a note
 FOLLOW = "--follow-links (follow_links=True)"
@@ -130,7 +127,7 @@ def open_media_folder(request: SourceRequest) -> Source | None:
     request.check_options("a folder of media", "follow_links")
     check_utf8_names(folder)
     files = list_files(folder, request.follow_links)
-    media = [file for file in files.paths if get_suffix(file) in VIDEO_SUFFIXES | AUDIO_SUFFIXES]
+    media = [file for file in files.paths if has_media_suffix(file)]
     metadata = [file for file in files.paths if posixpath.basename(file) in METADATA_FILES]
     notes = files.notes
     if not media and not metadata:
@@ -149,11 +146,7 @@ def open_media_folder(request: SourceRequest) -> Source | None:
     else:
         rows, digests = Dataset.from_dict({"file_name": media}), media
     rows, refused = add_media_column(rows, folder, files)
-    return Source(name, rows, digest_values(*digests), notes=notes, refused=refused)
-
-
-def get_suffix(file: str) -> str:
-    return Path(file).suffix.lower()
+    return Source(name, rows, digest_values(*digests), notes=notes, refused=refused, shown_folder=name)
 
 
 def read_metadata(folder: Path, file: str, files: FolderFiles) -> Dataset:

@@ -7,7 +7,7 @@ is compiled on first use.
 
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ...activity import COMPILING, add_windows, in_stage, window_counter
 from ...errors import ModelError, ProcessError, SettingsError
 from ...process import core_share, inherits_openvino, note_openvino
 
@@ -58,16 +59,19 @@ class OpenvinoNetwork:
         shared = len(inputs) // (self.cores * size) * self.cores * size if self.cores > 1 else 0
         with self.lock:
             parts = self.run_on_each_core([inputs[start : start + size] for start in range(0, shared, size)])
-            if shared < len(inputs):
-                outputs = self.request.infer([inputs[shared:]], share_inputs=True)
+            rest = size if self.cores == 1 else max(1, len(inputs) - shared)
+            for start in range(shared, len(inputs), rest):  # one core takes as long for all at once
+                outputs = self.request.infer([inputs[start : start + rest]], share_inputs=True)
                 parts.append([np.array(output, np.float32) for output in outputs.values()])
+                add_windows(len(parts[-1][0]))
         return [torch.from_numpy(np.concatenate(outputs)) for outputs in zip(*parts, strict=True)]
 
     def run_on_each_core(self, parts: Sequence[np.ndarray]) -> list[Sequence[np.ndarray]]:
         results: list[Any] = [None] * len(parts)
+        count = window_counter()
         try:
             for index, part in enumerate(parts):
-                self.queue.start_async([part], (results, index), share_inputs=True)
+                self.queue.start_async([part], (results, index, count), share_inputs=True)
         finally:
             if parts:
                 self.queue.wait_all()  # also after an interrupt: running requests read our memory
@@ -88,14 +92,16 @@ class OpenvinoNetwork:
 
     def compile(self, **streams: int) -> Any:
         settings = {"INFERENCE_PRECISION_HINT": self.precision, "INFERENCE_NUM_THREADS": self.cores}
-        return self.openvino.Core().compile_model(self.converted, "CPU", {**settings, **streams})
+        with in_stage(COMPILING):
+            return self.openvino.Core().compile_model(self.converted, "CPU", {**settings, **streams})
 
 
-def keep_result(request: Any, target: tuple[list[Any], int]) -> None:
+def keep_result(request: Any, target: tuple[list[Any], int, Callable[[int], None]]) -> None:
     """Runs in OpenVINO's threads, where an exception would end the process, so it becomes the result."""
-    results, index = target
+    results, index, count = target
     try:
         results[index] = [np.array(output.data, np.float32) for output in request.output_tensors]
+        count(len(results[index][0]))
     except Exception as error:
         results[index] = error
 

@@ -2,17 +2,32 @@
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from http.client import HTTPException
 from importlib import import_module
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ...audioset.ontology import Category
 from ...errors import ModelError
+from ...text import one_line
+from ..downloads import ask_size, without_secrets
 from ..family import AudioModel, Family, ModelFiles
 from ..spec import ModelSpec
-from ..weights import Release, digest_file, find_weights
+from ..weights import (
+    Release,
+    advise,
+    cache_folder,
+    digest_file,
+    find_weights,
+    is_here,
+    refuse_offline,
+)
 
 if TYPE_CHECKING:
     import torch
+
+
+SERVER_SECONDS = 3.0  # to tell a file's size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +40,7 @@ class PatchFamily(Family):
     hop_samples: int
     embedding_size: int
     list_classes: Callable[[], tuple[Category, ...]]  # if the network has a classifier
+    default_windows = "all"
 
     def load(self, spec: ModelSpec, device: "torch.device") -> AudioModel:
         import torch
@@ -33,8 +49,7 @@ class PatchFamily(Family):
         from ..patch_model import OPENVINO_PATCHES, PATCH_SHAPE, PatchModel
 
         dtype = spec.loading_dtype(device)
-        module = import_module(f"..networks.{self.name}", __package__)
-        network = module.read_network(find_weights(spec.weights, self.release))
+        network = self.read_network(self.find_weights(spec))
         has_classifier = network.classifier is not None
         # Depthwise convolutions take 50 % longer with channels first.
         network = network.to(device, dtype).to(memory_format=torch.channels_last)
@@ -51,13 +66,35 @@ class PatchFamily(Family):
         return tuple(category.name for category in self.list_classes()) if has_classifier else ()
 
     def identify(self, spec: ModelSpec) -> tuple[Hashable, ...]:
-        """Weights given by URL are downloaded for this if needed."""
-        digest = digest_file(str(find_weights(spec.weights, self.release)))
-        return spec.model, spec.revision, spec.trust_remote_code, digest
+        """Weights that are not on disk are downloaded for this."""
+        return spec.model, spec.revision, spec.trust_remote_code, digest_file(str(self.find_weights(spec)))
+
+    def find_weights(self, spec: ModelSpec) -> Path:
+        return find_weights(spec.weights, self.release, self.read_network)
+
+    def read_network(self, path: Path) -> Any:
+        return import_module(f"..networks.{self.name}", __package__).read_network(path)
 
     def find_files(self, spec: ModelSpec) -> ModelFiles:
+        if not is_here(spec.weights, self.release):
+            return self.ask_server(spec.weights or self.release.urls[0])
         try:
-            path = find_weights(spec.weights, self.release)
-        except ModelError as error:  # it says where to get them and where to put them
+            path = self.find_weights(spec)
+        except ModelError as error:
             return ModelFiles(False, str(error))
+        if path == self.release.packaged:
+            return ModelFiles(True, f"{self.name} is packaged, with its weights in int8")
         return ModelFiles(True, f"{self.name}: weights in {path}")
+
+    def ask_server(self, url: str) -> ModelFiles:
+        """Whether weights that are not on disk can be downloaded."""
+        shown, missing = without_secrets(url), f"{self.name}: its weights are not in {cache_folder()}"
+        try:
+            refuse_offline(shown)
+            size = ask_size(url, SERVER_SECONDS)
+        except (ModelError, OSError, HTTPException) as error:
+            return ModelFiles(
+                False, f"{missing}, and {shown} cannot be read: {one_line(error)}", advise(self.release)
+            )
+        length = "" if size is None else f" ({size / 1e6:.0f} MB)"
+        return ModelFiles(True, f"{missing}; the first use downloads {shown}{length}")

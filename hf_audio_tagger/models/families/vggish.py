@@ -6,7 +6,7 @@ only: no labels, and logits with zero columns.
 
 from ...audioset.ontology import ontology
 from ..spec import ModelSpec
-from ..weights import Release, find_weights
+from ..weights import Release
 from .patch_family import PatchFamily
 
 
@@ -14,7 +14,7 @@ class VggishFamily(PatchFamily):
     def read_labels(self, spec: ModelSpec) -> tuple[str, ...]:
         from ..networks.vggish import has_classifier, read_state_dict
 
-        return self.name_classes(has_classifier(read_state_dict(find_weights(spec.weights, self.release))))
+        return self.name_classes(has_classifier(read_state_dict(self.find_weights(spec))))
 
 
 VGGISH = VggishFamily(
@@ -22,9 +22,9 @@ VGGISH = VggishFamily(
     release=Release(
         model="vggish",
         files=("vggish_with_classifier.pth", "vggish_orig.pth"),
-        sources=(
+        urls=(
             "https://github.com/w-hc/vggish/releases/download/v0.1/vggish_with_classifier.pth",
-            "https://github.com/w-hc/vggish/releases/download/v0.1/vggish_orig.pth (no tags)",
+            "https://github.com/w-hc/vggish/releases/download/v0.1/vggish_orig.pth",  # has no classifier
         ),
     ),
     log_offset=0.01,

@@ -1,4 +1,9 @@
-"""YAMNet: MobileNet v1 over log-mel patches, 3.7 million parameters, 521 classes of AudioSet."""
+"""YAMNet: MobileNet v1 over log-mel patches, 3.7 million parameters, 521 classes of AudioSet.
+
+Its weights are packaged in int8, 3.8 MB; `packaged/NOTICE` says where they come from.
+"""
+
+from pathlib import Path
 
 from ...audioset.ontology import ontology
 from ..weights import Release
@@ -9,10 +14,11 @@ YAMNET = PatchFamily(
     release=Release(
         model="yamnet",
         files=("yamnet.pth", "yamnet.h5"),
-        sources=(
-            "https://github.com/w-hc/torch_audioset/releases/download/v0.1/yamnet.pth (PyTorch)",
-            "https://storage.googleapis.com/audioset/yamnet.h5 (Keras)",
+        urls=(
+            "https://github.com/w-hc/torch_audioset/releases/download/v0.1/yamnet.pth",
+            "https://storage.googleapis.com/audioset/yamnet.h5",
         ),
+        packaged=Path(__file__).parents[1] / "packaged" / "yamnet-int8.safetensors",
     ),
     log_offset=0.001,
     hop_samples=7_680,  # 0.48 s: half a patch, as in the original inference code

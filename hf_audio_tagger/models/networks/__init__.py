@@ -24,6 +24,23 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     return state
 
 
+def read_quantized(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file, in which NAME.scale are the scales of a tensor NAME of int8."""
+    from safetensors.torch import load_file
+
+    try:
+        stored = load_file(path)
+        scales = {name: stored.pop(f"{name}.scale") for name in [*stored] if f"{name}.scale" in stored}
+        return {name: scale_channels(tensor, scales.get(name)) for name, tensor in stored.items()}
+    except Exception as error:  # damaged files raise many kinds of errors
+        raise ModelError(f"{path} is refused: it is damaged, or no safetensors file of weights") from error
+
+
+def scale_channels(tensor: Tensor, scale: Tensor | None) -> Tensor:
+    """A quantized tensor in float32; with a scale for each output channel, or one for all."""
+    return tensor if scale is None else tensor.float() * scale.view(-1, *[1] * (tensor.ndim - 1))
+
+
 def build_network(build: Callable[[], nn.Module], state: Mapping[str, Tensor], path: Path) -> nn.Module:
     """Build the network and load `state` into it, in float32 and ready for inference.
 

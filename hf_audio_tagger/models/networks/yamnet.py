@@ -1,6 +1,7 @@
-"""YAMNet's network, and its weights as PyTorch and Keras store them."""
+"""YAMNet's network, and its weights as PyTorch, Keras and the packaged file store them."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -9,7 +10,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ...errors import ModelError
-from . import build_network, read_state_dict
+from . import build_network, read_quantized, read_state_dict
 
 CLASSES = 521
 BATCH_NORM_EPSILON = 1e-4
@@ -24,11 +25,29 @@ SEPARABLE = ((1, 64), (2, 128), (1, 128), (2, 256), (1, 256), (2, 512), *[(1, 51
 
 
 def read_network(path: Path) -> nn.Module:
-    """The network with the weights of `yamnet.pth` or of Keras' `yamnet.h5`, in float32."""
+    """The network with the weights of `yamnet.pth`, Keras' `yamnet.h5` or the packaged file, in float32."""
     with path.open("rb") as file:
-        is_h5 = file.read(len(H5_SIGNATURE)) == H5_SIGNATURE
-    state = read_h5(path) if is_h5 else read_state_dict(path)
+        start = file.read(len(H5_SIGNATURE) + 1)
+    if start.startswith(H5_SIGNATURE):
+        state = read_h5(path)
+    elif start.endswith(b"{"):  # safetensors: the header's length in 8 bytes, then JSON
+        state = complete_batch_norms(read_quantized(path))
+    else:
+        state = read_state_dict(path)
     return fuse_and_mirror(build_network(Yamnet, state, path))
+
+
+def complete_batch_norms(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state with batch norms that add their bias alone, where it has no other tensors of them."""
+    added = {}
+    for name in state:
+        layer, _, leaf = name.rpartition(".bn.")
+        if leaf == "bias":
+            ones = torch.ones_like(state[name])
+            added[f"{layer}.bn.weight"] = ones
+            added[f"{layer}.bn.running_mean"] = torch.zeros_like(ones)
+            added[f"{layer}.bn.running_var"] = ones - BATCH_NORM_EPSILON
+    return {**added, **state}
 
 
 class Yamnet(nn.Module):

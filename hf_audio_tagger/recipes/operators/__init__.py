@@ -4,6 +4,7 @@ from ..operator import Operator
 from .audio_duration_filter import AudioDurationFilter
 from .audio_size_filter import AudioSizeFilter
 from .video_aspect_ratio_filter import VideoAspectRatioFilter
+from .video_audio_tags_filter import VideoAudioTagsFilter
 from .video_duration_filter import VideoDurationFilter
 from .video_motion_score_filter import VideoMotionScoreFilter
 from .video_ocr_area_ratio_filter import VideoOcrAreaRatioFilter
@@ -14,6 +15,7 @@ CLASSES: tuple[type[Operator], ...] = (
     AudioDurationFilter,
     AudioSizeFilter,
     VideoAspectRatioFilter,
+    VideoAudioTagsFilter,
     VideoDurationFilter,
     VideoMotionScoreFilter,
     VideoOcrAreaRatioFilter,

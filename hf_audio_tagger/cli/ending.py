@@ -1,0 +1,49 @@
+"""What a run's end says of its work and its failures, for all commands."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from ..text import safe_text
+from .console import print_text
+from .figures import format_duration, format_pace, format_realtime
+
+if TYPE_CHECKING:
+    from ..results.reasons import FailureReason
+    from ..runs import LabelSummary, Summary
+
+
+def describe_work(summary: "Summary | LabelSummary", rows: str) -> dict[str, str]:
+    """What this run did: rows, sound, time, speed."""
+    if not summary.processed_now:
+        return {"in this run": "nothing to do"}
+    texts = {
+        "in this run": f"{summary.processed_now:,} {rows} in {format_duration(summary.seconds)}",
+        "sound": f"{format_hours(summary.sound_seconds_now)} in this run"
+        if summary.sound_seconds_now
+        else "",
+        "speed": ", ".join(
+            filter(None, (format_pace(summary.clips_per_second), format_realtime(summary.times_realtime)))
+        ),
+    }
+    return {name: text for name, text in texts.items() if text}
+
+
+def format_hours(seconds: float) -> str:
+    """A length of sound; in hours from half an hour on.
+
+    >>> format_hours(72.4), format_hours(8_280)
+    ('1min 12s', '2.3 hours')
+    """
+    return f"{seconds / 3600:,.1f} hours" if seconds >= 1800 else format_duration(seconds)
+
+
+def show_reasons(reasons: "Sequence[FailureReason]", failures: str | None, console: Console) -> None:
+    """The commonest reasons, each with a file, and where all failures are listed."""
+    if reasons:
+        print_text("\nWhy clips failed:", console)
+    for one in reasons:
+        print_text(f"  {one.count:,} x {safe_text(one.reason)} ({safe_text(one.example)})", console)
+    if failures is not None:
+        print_text(f"\nFailures are listed in {failures}", console)

@@ -1,0 +1,38 @@
+"""`hf-audio-tagger index`: rows as an index of AudioSet's clips."""
+
+from typing import Annotated
+
+import typer
+
+from .console import print_text, quiet_libraries
+from .options import SOURCES, option
+
+
+def index(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Another index, or any SOURCE of `tag`.")],
+    out: Annotated[str, typer.Option("--out", "-o", metavar="FILE", help="The index to write.")],
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="The column that becomes the labels, as mids: video_audio_tags, video_audio_top, ...",
+            show_default="labels, as they are",
+        ),
+    ] = None,
+    split: Annotated[str | None, option(SOURCES, help="Needed where there are several.")] = None,
+) -> None:
+    """Write SOURCE as an index: JSON Lines, as vipant and audioset-dl read them.
+
+    SOURCE may be a tagged dataset, AudioSet's list of segments, AudioCaps' csv
+    or AST's json.
+    """
+    quiet_libraries()
+    from datasets import Dataset
+
+    from ..index.writing import write_index
+    from ..sources import open_source
+
+    rows = open_source(source, split=split).dataset
+    assert isinstance(rows, Dataset)  # streaming is not asked for
+    write_index(rows, out, labels)
+    print_text(f"{len(rows):,} rows are written to {out}")
