@@ -46,7 +46,8 @@ def plot_motion(
     """The motion score over time, and the frames with the highest scores, with arrows for what moves in them.
 
     `clip` is a dataset, with the index of the row to draw; or a row; or a path, URL or bytes. `measure` has
-    the settings, by default those of `motion_score()`. `video` is the index of the video in a row with several.
+    the settings, by default those of `motion_score()`. `video` is the index of the video in a row with
+    several.
 
     >>> plot_motion("clip.mp4").savefig("motion.png")  # doctest: +SKIP
     """
