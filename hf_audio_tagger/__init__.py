@@ -33,18 +33,28 @@ if TYPE_CHECKING:
     from .evaluation.evaluate import evaluate as evaluate
     from .hub import HubError as HubError
     from .hub import push as push
+    from .index.checking import check_index as check_index
     from .index.reading import read_index as read_index
     from .index.sample_weights import read_weights as read_weights
     from .index.sample_weights import sample_weights as sample_weights
     from .index.sample_weights import write_weights as write_weights
     from .index.writing import write_index as write_index
     from .measures.base import Measure as Measure
+    from .measures.headers import video_aspect_ratio as video_aspect_ratio
+    from .measures.headers import video_duration as video_duration
+    from .measures.headers import video_resolution as video_resolution
     from .measures.motion import motion_score as motion_score
+    from .measures.sound_files import audio_duration as audio_duration
+    from .measures.sound_files import audio_size as audio_size
+    from .measures.text import text_area as text_area
+    from .neighbors.balance import at_most_per_class as at_most_per_class
     from .neighbors.files import read_neighbors as read_neighbors
     from .neighbors.files import write_neighbors as write_neighbors
     from .neighbors.nearest import nearest as nearest
     from .predictions.loading import load_predictions as load_predictions
     from .predictions.moments import top_moments as top_moments
+    from .recipes import analyze_recipe as analyze_recipe
+    from .recipes import run_recipe as run_recipe
     from .runs import export_predictions as export_predictions
     from .runs import tag_dataset as tag_dataset
     from .scores import ClipResult as ClipResult
@@ -66,18 +76,24 @@ _NAMES_BY_MODULE = {
     "audioset.grouping": "roll_up",
     "measures.base": "Measure",
     "measures.motion": "motion_score",
+    "measures.text": "text_area",
     "runs": "tag_dataset export_predictions",
     "index.reading": "read_index",
+    "index.checking": "check_index",
     "index.writing": "write_index",
     "index.sample_weights": "sample_weights write_weights read_weights",
     "predictions.loading": "load_predictions",
     "predictions.moments": "top_moments",
     "evaluation.evaluate": "evaluate Evaluation",
     "thresholds": "read_thresholds write_thresholds",
+    "neighbors.balance": "at_most_per_class",
     "neighbors.nearest": "nearest",
     "neighbors.files": "read_neighbors write_neighbors",
     "hub": "push HubError",
     "speed": "fastest_settings",
+    "measures.headers": "video_duration video_resolution video_aspect_ratio",
+    "measures.sound_files": "audio_duration audio_size",
+    "recipes": "run_recipe analyze_recipe",
     "errors": "TaggerError SettingsError ColumnError ModelError MediaError ProcessError RunError "
     "ResourceError",
 }

@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 import pyarrow as pa
@@ -12,15 +12,18 @@ from datasets import Features
 from . import memo, models
 from .activity import expect_clips
 from .cells import Media, is_list_cell, parse_cell, parse_cells, parse_single
+from .checks import find_near
 from .columns import Column, all_columns, error_column
 from .compat.datasets_internals import set_hash_key
-from .errors import ModelError, transportable
+from .compat.other_libraries import called_by_pool
+from .errors import ModelError, SettingsError, transportable
+from .media.decoders import check_decoder
 from .models import ModelSpec
 from .models.registry import check_spec, find_family
 from .process import check_rank, core_share, pick_device
 from .rows import Rows, read_rows
 from .scores import EMPTY, ClipResult, ScoreSum
-from .settings import ABOUT, DEFAULT_MODEL, Settings, takes_settings
+from .settings import ABOUT, DEFAULT_MODEL, Settings, public_name, takes_settings
 from .thresholds import pick_thresholds, read_thresholds
 
 if TYPE_CHECKING:
@@ -31,6 +34,10 @@ if TYPE_CHECKING:
 ALGORITHMS_VERSION = 1
 
 MOST_DECODE_THREADS = 16
+
+_unusable: "dict[Tagger, Exception]" = {}  # the last tagger of a fingerprint, and why it cannot be used here
+
+CALLED_BY_USERS = ("classify", "features", "labels", "tag")
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,57 @@ class Tagger(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_spec(self.spec)
+        self._check_hop()
+
+    def _check_hop(self) -> None:
+        windows = self.windows or find_family(self.model).default_windows
+        if self.hop_seconds is not None and windows == "first":
+            which = (
+                "windows='first'"
+                if self.windows
+                else f"the default windows of {self.model!r}, the first alone"
+            )
+            raise SettingsError(
+                f'hop_seconds= is the step from window to window and needs windows="all"; with {which}, it '
+                "would have no effect."
+            )
+
+    def __repr__(self) -> str:
+        """The settings that differ from their defaults, without secrets.
+
+        >>> build_tagger("demo", top_k=3, token="hf_secret")
+        Tagger(model='demo', top_k=3)
+        """
+        shown = []
+        for name, about in ABOUT.items():
+            value = getattr(self, name)
+            if value != getattr(Settings, name) and not about.is_secret:
+                value = (
+                    public_name(value, folders=True) if about.is_path and isinstance(value, str) else value
+                )
+                shown.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        """Refuse to go to a map's workers if `check_machine` has failed: each of them would fail likewise."""
+        if self in _unusable and called_by_pool():
+            raise _unusable[self]
+        return super().__reduce_ex__(protocol)
+
+    def __dir__(self) -> list[str]:
+        """What is called by users, for completion."""
+        return [*CALLED_BY_USERS]
+
+    def check_machine(self) -> None:
+        """Raise an error if this machine lacks what the settings name: a device, a library, a model's files.
+
+        Maps and runs do so before they start workers.
+
+        >>> build_tagger("demo", device="cpu", decoder="pyav").check_machine()
+        """
+        check_decoder(self.decoder)
+        models.check_machine(self.spec, self.device)
+        self.identity()
 
     def __call__(self, rows: Any, rank: int | None = None) -> Any:
         """Tag a row or a batch, as `map` passes them; returns the new columns."""
@@ -276,7 +334,21 @@ class Tagger(Settings):
         )
 
 
-set_hash_key(Tagger, Tagger.identity)  # a map's fingerprint depends only on what can change its output
+def make_hash_key(tagger: Tagger) -> tuple[Hashable, ...]:
+    """What a map's fingerprint depends on: only what can change its output.
+
+    `map` asks for it before it starts workers, and ignores errors; they are kept for `__reduce_ex__`.
+    """
+    _unusable.clear()
+    try:
+        tagger.check_machine()
+        return tagger.identity()
+    except Exception as error:
+        _unusable[tagger] = error
+        raise
+
+
+set_hash_key(Tagger, make_hash_key)
 
 
 @takes_settings(Settings)
@@ -291,4 +363,9 @@ def build_tagger(*model: Any, **settings: Any) -> Tagger:
     One process with `batched=True` uses all cores of a CPU, or one GPU. `num_proc=N` pays with several GPUs,
     and where decoding or downloading is the larger part.
     """
+    for name in settings:
+        if name not in ABOUT:
+            near = find_near(name, ABOUT)
+            suggestion = f" Did you mean {near!r}?" if near else ""
+            raise TypeError(f"build_tagger has no argument {name!r}.{suggestion}")
     return Tagger(*model, **settings)

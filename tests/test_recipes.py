@@ -164,7 +164,10 @@ def test_unknown_operators_are_named_with_the_known_ones(folder: Path) -> None:
     steps = [{"nsfw_filter": {}}, {OPERATOR: None}, {"text_fixer": None}]
     done = invoke(write_recipe(folder, dataset_path="x", process=steps))
     assert done.exit_code == 1
-    assert done.stderr == f"Unknown operators: nsfw_filter, text_fixer. Known: {', '.join(OPERATORS)}.\n"
+    unknown = f"Unknown operators: nsfw_filter, text_fixer. Known: {', '.join(sorted(OPERATORS))}. "
+    assert done.stderr == (
+        f"{unknown}Those of an installed py-data-juicer run with --data-juicer PYTHON (data_juicer=...).\n"
+    )
     assert OPERATOR in OPERATORS
 
 

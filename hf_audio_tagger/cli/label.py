@@ -34,7 +34,7 @@ NO_COLUMNS = ("tag_column", "top_k", "threshold", "segments", "embeddings", "red
 WITHOUT = ("trust_remote_code", "token", "windows", *NO_COLUMNS)  # predictions hold all windows and scores
 
 
-@takes_tagger(*WITHOUT, model="yamnet", on_error="record")
+@takes_tagger(*WITHOUT, model="yamnet", windows="all", on_error="record")
 def label(
     folder: Annotated[
         str,

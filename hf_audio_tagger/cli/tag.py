@@ -133,7 +133,8 @@ def tag(
         files=files,
     )
     if dry_run:
-        rows, processes = limit if sample is None else sample, num_proc or default_num_proc(tagger.device)
+        rows = limit if sample is None else sample
+        processes = num_proc or default_num_proc(tagger.device)
         show_dry_run(opened, tagger, describe_run(opened, tagger, out), rows, processes, as_json)
         return
     if out is None:

@@ -10,7 +10,7 @@ import av
 import pyarrow as pa
 
 from ..cells import BytesMedia, FileMedia, Media
-from ..checks import invalid
+from ..checks import invalid, is_whole_number
 from ..errors import MediaError
 from ..media.audio import open_source, raise_read_failures
 from ..media.container import open_container
@@ -30,7 +30,7 @@ class VideoDuration(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.decimals not in (None, *range(16)):
+        if self.decimals is not None and not (is_whole_number(self.decimals) and 0 <= self.decimals <= 15):
             raise invalid("decimals", self.decimals, "None or a whole number from 0 to 15")
 
     def measure(self, media: Media) -> float:

@@ -11,6 +11,7 @@ from datasets import Dataset, Features, Json, List, Value
 from ..errors import ColumnError
 from .export import Failure
 from .operator import META, STATS, Batch, Filter, Operator
+from .progress import following, reporting_batch
 
 BATCH_SAMPLES = 64
 
@@ -55,15 +56,16 @@ def compute_results(operator: Operator, samples: Dataset, np: int, tally: Tally)
     if len(samples) == 0:
         return samples
     processes = min(np, os.cpu_count() or 1, len(samples))
-    samples = samples.map(
-        partial(process_batch, operator),
-        batched=True,
-        batch_size=BATCH_SAMPLES,
-        num_proc=processes if processes > 1 else None,
-        features=merge_features(samples.features, operator),
-        load_from_cache_file=False,  # videos may have changed, and failed ones may have been repaired
-        desc=operator.name,
-    )
+    with following(operator.name, len(samples)):
+        samples = samples.map(
+            partial(process_batch, operator),
+            batched=True,
+            batch_size=BATCH_SAMPLES,
+            num_proc=processes if processes > 1 else None,
+            features=merge_features(samples.features, operator),
+            load_from_cache_file=False,  # videos may have changed, and failed ones may have been repaired
+            desc=operator.name,
+        )
     for row in samples.select_columns([NUMBER, *RESULT_FEATURES]):
         tally.counts.update(row[OUTCOMES])
         tally.failures += [Failure(row[NUMBER], **failure) for failure in row[FAILURES]]
@@ -78,8 +80,6 @@ def drop_samples(operator: Filter, samples: Dataset) -> Dataset:
 def find_kept(operator: Filter, samples: Dataset) -> list[int]:
     """The places of the samples that a filter keeps."""
     columns = [name for name in (STATS, META) if name in samples.column_names]
-    if not columns:  # an operator that adds nothing and reads what an earlier one adds
-        return list(range(len(samples)))
     rows = samples.select_columns(columns)
     return [
         place for place, row in enumerate(rows) if operator.keeps(row.get(STATS) or {}, row.get(META) or {})
@@ -90,9 +90,11 @@ def process_batch(operator: Operator, batch: Batch) -> dict[str, Any]:
     """The batch's META or STATS with an operator's fields, and the outcomes and failures."""
     column = operator.column
     existing = [fields or {} for fields in batch.get(column, [None] * len(batch[NUMBER]))]
-    results = operator.process(batch, existing)
+    with reporting_batch(len(existing)):
+        results = operator.process(batch, existing)
+    merged = [{**fields, **result.fields} for fields, result in zip(existing, results, strict=True)]
     return {
-        column: [{**fields, **result.fields} for fields, result in zip(existing, results, strict=True)],
+        **({column: merged} if operator.features else {}),
         OUTCOMES: [list(result.outcomes) for result in results],
         FAILURES: [[{"media": media, "reason": why} for media, why in result.failures] for result in results],
     }
@@ -104,6 +106,8 @@ def merge_features(features: Features, operator: Operator) -> Features:
     New STATS are JSON, as Data-Juicer stores them: this writes numbers with ten decimals, and with these
     they are compared and exported.
     """
+    if not operator.features:
+        return Features({**features, **RESULT_FEATURES})
     struct = features.get(operator.column, Value("null"))
     if struct == Value("null"):
         struct = Json() if operator.column == STATS else operator.features

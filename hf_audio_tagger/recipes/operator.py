@@ -5,7 +5,7 @@ lists the failures, and drops the samples that a filter does not keep.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -54,6 +54,13 @@ class Operator(ABC):
     @abstractmethod
     def process(self, batch: Batch, existing: Fields) -> list[SampleResult]:
         """One result per sample of a batch. `existing` has their values of META or STATS."""
+
+    def find_missing(self, meta: Collection[str]) -> str | None:
+        """What this operator reads and the samples lack, for an error before anything runs.
+
+        `meta` has the fields of META that the samples have, or get from the operators before this one.
+        """
+        return None
 
     @classmethod
     def from_options(cls, given: Mapping[str, Any], recipe: Recipe, note: Note) -> Self:

@@ -116,6 +116,7 @@ def export_predictions(
     1234
     """
     tagger = build_tagger("yamnet", on_error="record") if tagger is None else tagger
+    tagger.check_machine()
     check_counts(num_proc=num_proc, sample=sample)
     source = ds if isinstance(ds, Source) else open_source(ds, token=tagger.token)
     source = source if sample is None else take_sample(source, sample)

@@ -70,6 +70,7 @@ def tag_dataset(
     0
     """
     tagger = build_tagger(on_error="record") if tagger is None else tagger
+    tagger.check_machine()
     opened = source if isinstance(source, Source) else open_source(source, token=tagger.token)
     check_counts(num_proc=num_proc, shard_rows=shard_rows, limit=limit, sample=sample)
     opened, limit = limit_rows(opened, limit, sample)

@@ -67,14 +67,15 @@ def open_source(
     if isinstance(source, IterableDataset):
         stream = ensure_features(source)
         return Source("<stream>", stream, fingerprint_stream(stream), provenance=read_provenance(source))
-    top = None if root is None else os.fspath(root)
-    options = (config, split, streaming, token, follow_links, top, files)
+    folder = None if root is None else os.fspath(root)
+    options = (config, split, streaming, token, follow_links, folder, files)
     if isinstance(source, str | os.PathLike):
         return open_named(SourceRequest(os.fspath(source), *options))
     if not source:
         raise SourceError("The list of clips is empty.")
     more = f" and {len(source) - 1:,} more" if len(source) > 1 else ""
-    return open_many(source, SourceRequest(as_utf8(os.fspath(source[0])) + more, *options))
+    name = as_utf8(os.fspath(source[0])) + more
+    return open_many(source, SourceRequest(name, *options))
 
 
 def open_named(request: SourceRequest) -> Source:
