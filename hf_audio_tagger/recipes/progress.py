@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -87,7 +88,10 @@ def reporting_batch(samples: int) -> Iterator[None]:
         return
     path = os.path.join(folder, f"{os.getpid()}.json")
     if _reporter is None or _reporter[0] != path:
-        _reporter = path, JobReporter(os.getpid(), lambda progress: write_report(Path(path), progress))
+        _reporter = (
+            path,
+            JobReporter(os.getpid(), os.getpid(), lambda progress: write_report(Path(path), progress)),
+        )
     reporter = _reporter[1]
     reporter.expect_rows(samples)
     with measured_by(reporter.meter):
