@@ -14,7 +14,7 @@ from ..checks import check_counts
 from ..errors import ColumnError
 from ..media_column import pick_column
 from ..media_paths import select_paths
-from .clip_paths import ClipFolders, check_template, find_clip_paths, make_audio
+from .clip_paths import NEEDED, ClipFolders, check_template, find_clip_paths, make_audio
 from .decoding import Decoded, decode_clips
 from .reading import find_root
 
@@ -115,7 +115,8 @@ def check_index(
 
 def make_cells(ds: Dataset, root: str, files: str | None) -> pa.ChunkedArray:
     template = None if files is None else check_template(files)
-    table = ds.with_format("arrow")[:]
+    needed = [name for name in NEEDED if name in ds.column_names]
+    table = ds.select_columns(needed).with_format("arrow")[:]
     return make_audio(find_clip_paths(table, root, template, ClipFolders(root)), root)
 
 
