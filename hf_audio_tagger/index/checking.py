@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, Features, Value, concatenate_datasets
 
+from ..audioset.labels import check_dataset
 from ..cells import FileMedia, Media, UnreadableMedia, is_url, parse_cells, read_cells
 from ..checks import check_counts
 from ..errors import ColumnError
@@ -104,6 +105,7 @@ def check_index(
     >>> checked = check_index(read_index("src.csv", root="clips"), decode=True)  # doctest: +SKIP
     >>> checked.filter(lambda status: status == "ok", input_columns="status")  # doctest: +SKIP
     """
+    check_dataset(ds)
     check_counts(num_proc=num_proc)
     if root is None:
         name = pick_column(ds.column_names, column, lambda: ds.features)
