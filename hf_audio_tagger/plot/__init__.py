@@ -1,4 +1,4 @@
-"""Plots of a tagged dataset: most frequent tags, one clip over time, a stat's distribution, how true scores are.
+"""Plots of a tagged dataset: frequent tags, one clip over time, a stat's distribution, how true scores are.
 
     from hf_audio_tagger.plot import plot_evaluation, plot_stat, plot_tags, plot_timeline
 
