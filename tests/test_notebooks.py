@@ -146,6 +146,16 @@ def test_the_others_show_what_is_stored(tmp_path: Path, name: str) -> None:
     assert describe_outputs(notebook) == describe_outputs(read(name))
 
 
+def test_audioset_goes_from_an_index_to_neighbours() -> None:
+    stored = read("audioset")
+    assert "'missing': 1, 'unreadable': 1, 'short': 1" in shown(stored, "Counter(checked")["text/plain"]
+    [found] = re.findall(r"(\d+) of (\d+) neighbours share", shown(stored, "neighbours share")["text/plain"])
+    assert int(found[0]) > 0.8 * int(found[1])
+    [found] = re.findall(r"(\d+) of (\d+) labels are found", shown(stored, "labels are found")["text/plain"])
+    assert int(found[0]) > 0.8 * int(found[1])
+    assert picture_size(shown(stored, "plot_evaluation(result)"))[0] > 650
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_stored_with_outputs_and_nothing_of_the_machine(name: str) -> None:
     """As `python -m tools.run_notebooks` writes it."""
