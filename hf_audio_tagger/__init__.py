@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .audioset.ontology import ontology as ontology
     from .audioset.queries import has_sound as has_sound
     from .audioset.queries import lacks_sound as lacks_sound
+    from .clips import ClassifiedClip as ClassifiedClip
+    from .clips import classify_clips as classify_clips
     from .errors import ColumnError as ColumnError
     from .errors import MediaError as MediaError
     from .errors import ModelError as ModelError
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from .evaluation.evaluate import evaluate as evaluate
     from .hub import HubError as HubError
     from .hub import push as push
+    from .index.checking import check_index as check_index
     from .index.reading import read_index as read_index
     from .index.sample_weights import read_weights as read_weights
     from .index.sample_weights import sample_weights as sample_weights
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
     from .measures.motion import motion_score as motion_score
     from .measures.sound_files import audio_duration as audio_duration
     from .measures.sound_files import audio_size as audio_size
+    from .measures.text import text_area as text_area
+    from .neighbors.balance import at_most_per_class as at_most_per_class
     from .neighbors.files import read_neighbors as read_neighbors
     from .neighbors.files import write_neighbors as write_neighbors
     from .neighbors.nearest import nearest as nearest
@@ -64,27 +69,31 @@ if TYPE_CHECKING:
 _NAMES_BY_MODULE = {
     "tagger": "build_tagger Tagger",
     "scores": "ClipResult Segment",
+    "clips": "classify_clips ClassifiedClip",
     "audioset.ontology": "ontology",
     "audioset.queries": "has_sound lacks_sound",
     "audioset.label_lists": "labels_over",
     "audioset.grouping": "roll_up",
     "measures.base": "Measure",
     "measures.motion": "motion_score",
+    "measures.text": "text_area",
     "runs": "tag_dataset export_predictions",
     "index.reading": "read_index",
+    "index.checking": "check_index",
     "index.writing": "write_index",
     "index.sample_weights": "sample_weights write_weights read_weights",
     "predictions.loading": "load_predictions",
     "predictions.moments": "top_moments",
     "evaluation.evaluate": "evaluate Evaluation",
     "thresholds": "read_thresholds write_thresholds",
+    "neighbors.balance": "at_most_per_class",
     "neighbors.nearest": "nearest",
     "neighbors.files": "read_neighbors write_neighbors",
     "hub": "push HubError",
+    "speed": "fastest_settings",
     "measures.headers": "video_duration video_resolution video_aspect_ratio",
     "measures.sound_files": "audio_duration audio_size",
     "recipes": "run_recipe analyze_recipe",
-    "speed": "fastest_settings",
     "errors": "TaggerError SettingsError ColumnError ModelError MediaError ProcessError RunError "
     "ResourceError",
 }

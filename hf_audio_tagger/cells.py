@@ -189,6 +189,14 @@ def parse_value(value: Any) -> Media:
     )
 
 
+def parse_single(value: Any) -> Media:
+    """One video or sound; a value that is neither is an unreadable one."""
+    try:
+        return parse_value(value)
+    except ColumnError as error:
+        return wrong_value(str(error))
+
+
 def wrong_value(reason: str, name: str = CELL_NAME) -> UnreadableMedia:
     return UnreadableMedia(name, reason, ColumnError)
 

@@ -1,25 +1,55 @@
 """Checks that several modules share: of arguments, with a common form of errors, and of stored JSON."""
 
 import json
+import re
 import types
+from collections.abc import Iterable
+from difflib import get_close_matches
 from functools import cache
 from numbers import Real
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from .choices import OTHER_NAMES
 from .errors import SettingsError
 
 T = TypeVar("T")
 
 COUNT = "a whole number of at least 1"
+HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")  # "user/name", or "name" alone
+MOST_COMPARED = 100  # characters of a wrong value
 
 
-def invalid(name: str, value: Any, expected: str) -> SettingsError:
-    """The error for an argument with an invalid value.
+def invalid(name: str, value: Any, expected: str, choices: Iterable[str] = ()) -> SettingsError:
+    """The error for an argument with an invalid value; with the choice that may be meant, if there is one.
 
     >>> print(invalid("windows", "some", "one of 'first', 'all'"))
     windows must be one of 'first', 'all'; got 'some'.
     """
-    return SettingsError(f"{name} must be {expected}; got {value!r:.200}.")
+    near = find_near(value, choices)
+    suggestion = f" Did you mean {near!r}?" if near else ""
+    return SettingsError(f"{name} must be {expected}; got {value!r:.200}.{suggestion}")
+
+
+def find_near(value: Any, choices: Iterable[str]) -> str | None:
+    """The choice that a wrong value may mean: another name of it, another spelling, or a mistyped one.
+
+    >>> find_near("bf16", ["float16", "bfloat16"]), find_near("vgg-ish", ["yamnet", "vggish"])
+    ('bfloat16', 'vggish')
+    >>> find_near("vlc", ["pyav", "decord"])
+    """
+    text = str(value).casefold().removeprefix("torch.")[:MOST_COMPARED]
+    plain = reduce_name(text)
+    spellings = {spelling: one for one in choices for spelling in (one.casefold(), reduce_name(one))}
+    for one in dict.fromkeys(spellings.values()):
+        if text in OTHER_NAMES.get(one, ()) or plain in (reduce_name(one), one):
+            return one
+    near = get_close_matches(text, spellings, 1, cutoff=0.75)
+    return spellings[near[0]] if near else None
+
+
+def reduce_name(name: str) -> str:
+    """A name's letters and digits alone, in lower case."""
+    return "".join(filter(str.isalnum, name.casefold()))
 
 
 def is_count(value: Any) -> bool:

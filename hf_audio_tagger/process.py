@@ -248,7 +248,9 @@ def pick_device(device: str | None, rank: int | None = None) -> str:
     """The requested device, else the worker's, else a CUDA device by its rank, else the CPU."""
     import torch
 
-    if device is None and rank is None:
+    if device is not None:
+        check_device(device)
+    elif rank is None:
         device = current_worker().device
     if device is not None and not device.startswith("cuda"):
         return device
@@ -263,7 +265,26 @@ def pick_device(device: str | None, rank: int | None = None) -> str:
         return f"cuda:{(current_worker().rank if rank is None else rank) % count}" if count else "cpu"
     if not count:
         raise SettingsError(f"device={device!r}: torch {torch.__version__} finds no CUDA device.")
+    refuse_index(device, count)
     return device
+
+
+def check_device(device: str) -> None:
+    """Raise an error if torch finds no such device. `pick_device` checks CUDA's."""
+    import torch
+
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise SettingsError(f"device='mps': torch {torch.__version__} finds no such device.")
+    if device.startswith("xpu"):
+        refuse_index(device, torch.xpu.device_count())
+
+
+def refuse_index(device: str, count: int) -> None:
+    """Raise an error if a device such as "cuda:1" is not one of `count`."""
+    kind, _, index = device.partition(":")
+    if int(index or 0) >= count:
+        there = ", ".join(f"{kind}:{number}" for number in range(count)) or "none"
+        raise SettingsError(f"device={device!r} is not there; of {kind} devices torch finds {there}.")
 
 
 if hasattr(os, "register_at_fork"):

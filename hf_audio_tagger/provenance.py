@@ -108,8 +108,7 @@ def check_same_tagger(name: str, existing: Iterable[TaggerRecord | None], record
         if other.digest != record.digest:
             raise SettingsError(
                 f"The tags in {name!r} were made by another tagger: {describe_differences(other, record)}. "
-                "To tag all rows anew, pass redo=True (--redo); to have both, name another column: "
-                "tag_column= (--tag-column)."
+                "To tag all rows anew, pass redo=True; to have both, name another column with tag_column=."
             )
 
 

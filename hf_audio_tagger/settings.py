@@ -6,6 +6,8 @@ use it. The module imports no heavy libraries, because `--help` needs it; dtypes
 model's family and are checked by `models.registry.check_spec`.
 """
 
+# ruff: noqa: RUF009 (the calls in the class make fields)
+
 import inspect
 import os
 import re
@@ -14,9 +16,10 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field, fields
 from functools import partial
 from pathlib import PurePath
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar, get_args
 
-from .checks import COUNT, invalid, is_count, is_number
+from .checks import COUNT, HUB_ID, invalid, is_count, is_number
+from .choices import DEFAULT_MODEL, Channels, Decoder, Dtype, Engine, OnError, Windows
 from .errors import SettingsError
 from .media.decoders import DECODER_NAMES
 from .thresholds import read_thresholds
@@ -24,10 +27,9 @@ from .thresholds import read_thresholds
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
-DEFAULT_MODEL = "MIT/ast-finetuned-audioset-10-10-0.4593"
 TAG_COLUMN = "video_audio_tags"
-HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")  # "user/name", or "name" alone
 DEVICE = re.compile(r"cpu|mps|(cuda|xpu)(:\d+)?")
+DEVICES = ("cpu", "cuda", "cuda:0", "cuda:1", "cuda:2", "cuda:3", "mps", "xpu")  # to suggest
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,17 @@ class Check:
 
     expected: str
     is_valid: Callable[[Any], bool]
+    choices: tuple[str, ...] = ()  # that a wrong value is compared with
 
 
-def one_of(*choices: str) -> Check:
-    return Check("one of " + ", ".join(map(repr, choices)), lambda value: value in choices)
+def one_of(choices: Any) -> Check:
+    """One of a `Literal`'s values."""
+    values = get_args(choices)
+    return Check("one of " + ", ".join(map(repr, values)), lambda value: value in values, values)
+
+
+def is_windows(value: Any) -> bool:
+    return value in get_args(Windows) or is_count(value)
 
 
 IS_NAME = Check("a name", lambda value: isinstance(value, str) and value != "")
@@ -76,10 +85,10 @@ column_setting = partial(setting, panel="Columns", changes="columns")
 class Settings:
     """All settings of a tagger, checked."""
 
-    model: str | os.PathLike[str] = model_setting(  # noqa: RUF009
+    model: str | os.PathLike[str] = model_setting(
         DEFAULT_MODEL,
-        'a Hub id or local folder of any audio classification model of transformers, "yamnet", "vggish", or '
-        '"demo" (packaged, works offline, not for real data).',
+        'a Hub id or local folder of any audio classification model of transformers, "yamnet" (packaged, '
+        'works offline), "vggish", or "demo" (packaged, not for real data).',
         IS_NAME,
         is_path=True,
     )
@@ -93,8 +102,11 @@ class Settings:
         changes="nothing",
         is_secret=True,
     )
-    weights: str | os.PathLike[str] | None = model_setting(  # noqa: RUF009
-        None, 'file or URL of the weights of "yamnet" or "vggish".', none="the model's own", is_path=True
+    weights: str | os.PathLike[str] | None = model_setting(
+        None,
+        'file or URL of the weights of "yamnet" or "vggish".',
+        none="the model's own: packaged, or downloaded once",
+        is_path=True,
     )
     column: str | None = column_setting(
         None, "the column with the videos.", none="found by its name, type or first values"
@@ -102,10 +114,10 @@ class Settings:
     tag_column: str = column_setting(
         TAG_COLUMN, "the column to add; the other columns get its prefix.", IS_NAME
     )
-    windows: str | int | None = sound_setting(
+    windows: Windows | int | None = sound_setting(
         None,
         'which parts of a clip: the "first" window, "all" windows, or a number of them spread evenly.',
-        Check(f"'first', 'all' or {COUNT}", lambda value: value in ("first", "all") or is_count(value)),
+        Check(f"'first', 'all' or {COUNT}", is_windows, get_args(Windows)),
         none="the model's own",
     )
     hop_seconds: float | None = sound_setting(
@@ -115,7 +127,7 @@ class Settings:
         none="the model's own",
     )
     top_k: int | None = column_setting(None, "add the k best labels with their scores.", IS_COUNT, none="off")
-    threshold: float | str | os.PathLike[str] | None = column_setting(  # noqa: RUF009
+    threshold: float | str | os.PathLike[str] | None = column_setting(
         None,
         "keep only labels of at least this score in the top_k column, or a file of a score for each class.",
         Check("a score, or a file of scores", lambda value: is_number(value) or isinstance(value, str)),
@@ -125,19 +137,19 @@ class Settings:
     )
     segments: bool = column_setting(False, "add the label that leads in each part, with start and end.")
     embeddings: bool = column_setting(False, "add the pooled state before the classifier.")
-    channels: str = sound_setting("mean", '"mean" of all channels, or the "first".', one_of("mean", "first"))
-    decoder: str = sound_setting("auto", f"one of {', '.join(DECODER_NAMES)}.", one_of(*DECODER_NAMES))
+    channels: Channels = sound_setting("mean", '"mean" of all channels, or the "first".', one_of(Channels))
+    decoder: Decoder = sound_setting("auto", f"one of {', '.join(DECODER_NAMES)}.", one_of(Decoder))
     device: str | None = model_setting(
         None,
         'such as "cpu" or "cuda:1".',
-        Check("such as 'cpu', 'cuda:1', 'mps'", lambda value: bool(DEVICE.fullmatch(str(value)))),
+        Check("such as 'cpu', 'cuda:1', 'mps'", lambda value: bool(DEVICE.fullmatch(str(value))), DEVICES),
         none="a CUDA device by the worker's rank, else the CPU",
         changes="nothing",
     )
-    dtype: str = model_setting(
+    dtype: Dtype = model_setting(
         "float32", '"float32", "bfloat16", "float16", or "auto" (bfloat16 where the hardware has it).'
     )
-    engine: str = model_setting("torch", '"torch", or "openvino" for CPUs.')
+    engine: Engine = model_setting("torch", '"torch", or "openvino" for CPUs.')
     batch_size: int = model_setting(
         16, "windows of about ten seconds that the model processes at once.", IS_COUNT, changes="nothing"
     )
@@ -148,8 +160,8 @@ class Settings:
         none="detected",
         changes="nothing",
     )
-    on_error: str = column_setting(
-        "raise", '"raise", or "record" the reason in a column and continue.', one_of("raise", "record")
+    on_error: OnError = column_setting(
+        "raise", '"raise", or "record" the reason in a column and continue.', one_of(OnError)
     )
     redo: bool = column_setting(False, "tag rows again that have tags, and replace all their columns.")
 
@@ -158,18 +170,26 @@ class Settings:
             value, check = getattr(self, one.name), ABOUT[one.name].check
             if ABOUT[one.name].is_path and isinstance(value, os.PathLike):
                 value = os.fspath(value)
+                if one.name == "model" and not os.path.exists(os.path.expanduser(value)):
+                    raise SettingsError(f"model={value!r}: there is no such folder.")
                 object.__setattr__(self, one.name, value)
             is_optional = one.default is None
             if check is not None and not (is_optional and value is None) and not check.is_valid(value):
-                raise invalid(one.name, value, "None or " * is_optional + check.expected)
-            if "float" in str(one.type) and is_number(value):  # 2 and 2.0 are the same setting
+                raise invalid(one.name, value, "None or " * is_optional + check.expected, check.choices)
+            if float in get_args(one.type) and is_number(value):  # 2 and 2.0 are the same setting
                 object.__setattr__(self, one.name, float(value))
         if isinstance(self.threshold, str):
             read_thresholds(self.threshold)
         if self.threshold is not None and self.top_k is None:
             raise SettingsError("threshold= trims the column that top_k= adds; pass top_k too.")
-        if self.hop_seconds is not None and self.windows == "first":
-            raise SettingsError('hop_seconds= is the step from window to window; it needs windows="all".')
+        if self.engine == "openvino":
+            self.check_openvino()
+
+    def check_openvino(self) -> None:
+        if self.device not in (None, "cpu"):
+            raise SettingsError(f"engine='openvino' computes on the CPU, not on device={self.device!r}.")
+        if self.dtype == "float16":
+            raise SettingsError("engine='openvino' computes in float32 or bfloat16, not in float16.")
 
 
 ABOUT: dict[str, About] = {one.name: one.metadata["about"] for one in fields(Settings)}

@@ -1,9 +1,9 @@
 """`build_tagger` and `Tagger`: rows in, columns out."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, overload
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 import pyarrow as pa
@@ -11,16 +11,19 @@ from datasets import Features
 
 from . import memo, models
 from .activity import expect_clips
-from .cells import Media, is_list_cell, parse_cell, parse_cells
+from .cells import Media, is_list_cell, parse_cell, parse_cells, parse_single
+from .checks import find_near
 from .columns import Column, all_columns, error_column
 from .compat.datasets_internals import set_hash_key
-from .errors import ModelError, transportable
+from .compat.other_libraries import called_by_pool
+from .errors import ModelError, SettingsError, transportable
+from .media.decoders import check_decoder
 from .models import ModelSpec
 from .models.registry import check_spec, find_family
-from .process import check_rank, core_share
+from .process import check_rank, core_share, pick_device
 from .rows import Rows, read_rows
 from .scores import EMPTY, ClipResult, ScoreSum
-from .settings import ABOUT, DEFAULT_MODEL, Settings, takes_settings
+from .settings import ABOUT, DEFAULT_MODEL, Settings, public_name, takes_settings
 from .thresholds import pick_thresholds, read_thresholds
 
 if TYPE_CHECKING:
@@ -31,6 +34,10 @@ if TYPE_CHECKING:
 ALGORITHMS_VERSION = 1
 
 MOST_DECODE_THREADS = 16
+
+_unusable: "dict[Tagger, Exception]" = {}  # the last tagger of a fingerprint, and why it cannot be used here
+
+CALLED_BY_USERS = ("classify", "features", "labels", "tag")
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,57 @@ class Tagger(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_spec(self.spec)
+        self._check_hop()
+
+    def _check_hop(self) -> None:
+        windows = self.windows or find_family(self.model).default_windows
+        if self.hop_seconds is not None and windows == "first":
+            which = (
+                "windows='first'"
+                if self.windows
+                else f"the default windows of {self.model!r}, the first alone"
+            )
+            raise SettingsError(
+                f'hop_seconds= is the step from window to window and needs windows="all"; with {which}, it '
+                "would have no effect."
+            )
+
+    def __repr__(self) -> str:
+        """The settings that differ from their defaults, without secrets.
+
+        >>> build_tagger("demo", top_k=3, token="hf_secret")
+        Tagger(model='demo', top_k=3)
+        """
+        shown = []
+        for name, about in ABOUT.items():
+            value = getattr(self, name)
+            if value != getattr(Settings, name) and not about.is_secret:
+                value = (
+                    public_name(value, folders=True) if about.is_path and isinstance(value, str) else value
+                )
+                shown.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        """Refuse to go to a map's workers if `check_machine` has failed: each of them would fail likewise."""
+        if self in _unusable and called_by_pool():
+            raise _unusable[self]
+        return super().__reduce_ex__(protocol)
+
+    def __dir__(self) -> list[str]:
+        """What is called by users, for completion."""
+        return [*CALLED_BY_USERS]
+
+    def check_machine(self) -> None:
+        """Raise an error if this machine lacks what the settings name: a device, a library, a model's files.
+
+        Maps and runs do so before they start workers.
+
+        >>> build_tagger("demo", device="cpu", decoder="pyav").check_machine()
+        """
+        check_decoder(self.decoder)
+        models.check_machine(self.spec, self.device)
+        self.identity()
 
     def __call__(self, rows: Any, rank: int | None = None) -> Any:
         """Tag a row or a batch, as `map` passes them; returns the new columns."""
@@ -82,6 +140,18 @@ class Tagger(Settings):
         (('Siren', 0.98), ('Chirp tone', 0.04))
         """
         return self._classify(parse_cell(video), None)
+
+    def classify_each(self, videos: Iterable[Any]) -> Iterator[ClipResult]:
+        """The results of any number of videos, in order, each as soon as it is ready.
+
+        The next videos are taken and decoded while the model works. Results of earlier calls are not reused.
+
+        >>> for result in build_tagger("demo").classify_each(["a.mp4", "b.mp4"]):  # doctest: +SKIP
+        ...     print(result.tag)
+        Siren
+        EMPTY
+        """
+        return self._classify_stream(map(parse_single, videos), None, prompt=True)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -201,9 +271,16 @@ class Tagger(Settings):
         return [known[clip] for clip in clips]
 
     def _classify_new(self, media: list[Media], rank: int | None) -> list[ClipResult]:
-        """Run the pipeline over clips and pool the scores of each clip's windows into a result."""
-        if not media:
-            return []
+        expect_clips(len(media))
+        return list(self._classify_stream(media, rank)) if media else []
+
+    def _classify_stream(
+        self, media: Iterable[Media], rank: int | None, prompt: bool = False
+    ) -> Iterator[ClipResult]:
+        """Run the pipeline over clips and pool the scores of each clip's windows into a result.
+
+        `prompt`: on a CPU, wait for no more windows than are computed at a time.
+        """
         from .pipeline import ClipEnd, run_pipeline
 
         model = models.get_model(self.spec, self.device, rank)
@@ -214,11 +291,12 @@ class Tagger(Settings):
                 f"The weights of {self.model!r} have no classifier, so they name no sounds. Pass "
                 "embeddings=True alone (the tags are then null), or weights with a classifier."
             )
-        expect_clips(len(media))
-        results: list[ClipResult] = []
+        options = self.pipeline_options(model)
+        if prompt and pick_device(self.device, rank) == "cpu":
+            options = replace(options, batch_size=min(options.batch_size, core_share()))
         threshold = self._read_threshold(model.labels)
         scores = ScoreSum(model.labels, model.multi_label, self.segments)
-        with closing(run_pipeline(media, model, self.pipeline_options(model))) as events:
+        with closing(run_pipeline(media, model, options)) as events:
             for event in events:
                 if not isinstance(event, ClipEnd):
                     embeddings = event.output.embeddings if self.embeddings else None
@@ -227,14 +305,13 @@ class Tagger(Settings):
                 if event.error is not None and self.on_error == "raise":
                     raise event.error
                 if event.error is not None:
-                    results.append(ClipResult(None, error=str(event.error)))
+                    yield ClipResult(None, error=str(event.error))
                 elif event.has_sound:
-                    results.append(scores.result(self.top_k, threshold))
+                    yield scores.result(self.top_k, threshold)
                 else:
                     top, segments = None if self.top_k is None else (), () if self.segments else None
-                    results.append(ClipResult(EMPTY, top, segments))
+                    yield ClipResult(EMPTY, top, segments)
                 scores = ScoreSum(model.labels, model.multi_label, self.segments)
-        return results
 
     def _read_threshold(self, labels: Sequence[str]) -> "float | np.ndarray | None":
         """The least score in the column of top labels: one for all, or of a file one for each label."""
@@ -257,7 +334,21 @@ class Tagger(Settings):
         )
 
 
-set_hash_key(Tagger, Tagger.identity)  # a map's fingerprint depends only on what can change its output
+def make_hash_key(tagger: Tagger) -> tuple[Hashable, ...]:
+    """What a map's fingerprint depends on: only what can change its output.
+
+    `map` asks for it before it starts workers, and ignores errors; they are kept for `__reduce_ex__`.
+    """
+    _unusable.clear()
+    try:
+        tagger.check_machine()
+        return tagger.identity()
+    except Exception as error:
+        _unusable[tagger] = error
+        raise
+
+
+set_hash_key(Tagger, make_hash_key)
 
 
 @takes_settings(Settings)
@@ -272,4 +363,9 @@ def build_tagger(*model: Any, **settings: Any) -> Tagger:
     One process with `batched=True` uses all cores of a CPU, or one GPU. `num_proc=N` pays with several GPUs,
     and where decoding or downloading is the larger part.
     """
+    for name in settings:
+        if name not in ABOUT:
+            near = find_near(name, ABOUT)
+            suggestion = f" Did you mean {near!r}?" if near else ""
+            raise TypeError(f"build_tagger has no argument {name!r}.{suggestion}")
     return Tagger(*model, **settings)

@@ -1,13 +1,15 @@
 """Thresholds: for each class the least score that counts, as a file of JSON, `{"Speech": 0.41, "Dog": 0.2}`.
 
-null is a class that no score suffices for. A file may be written by hand.
+null is a class that no score suffices for, and so is a class that is left out. A file may be written by hand.
 """
 
 import json
 import math
 import os
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +18,12 @@ from .checks import invalid, is_number
 from .errors import SettingsError
 
 NEVER = math.inf  # no score suffices
+Thresholds = (
+    float | tuple[tuple[str, float], ...]
+)  # of all labels, or by label; labels without one never count
+SCORES = (
+    "a score from 0 to 1, or one for each label that is wanted, such as {'Speech': 0.2}, or a file of these"
+)
 EXPECTED = 'a file of JSON, {"CLASS": score, ...}, with scores between 0 and 1, or null for never'
 
 
@@ -50,24 +58,49 @@ def read_thresholds(path: str | os.PathLike[str]) -> dict[str, float]:
     if not isinstance(values, dict) or not values:
         raise SettingsError(f"thresholds: {path} must be {EXPECTED}; got {str(values)[:80]!r}.")
     for label, score in values.items():
-        if score is not None and not (is_number(score) and 0 <= score <= 1):
+        if score is not None and not is_score(score):
             raise invalid(
                 f"thresholds: {path}: the score of {label!r}", score, "between 0 and 1, or null for never"
             )
     return {label: NEVER if score is None else float(score) for label, score in values.items()}
 
 
-def pick_thresholds(thresholds: Mapping[str, float], labels: Sequence[str], name: str) -> np.ndarray:
-    """The thresholds of labels, in their order. `name` is the file's, for errors.
+def freeze_thresholds(min_score: Any, name: str = "min_score") -> Thresholds:
+    """Check a score, a mapping or a file of them, and give it a form that hashes. `name` is the argument's.
 
-    >>> pick_thresholds({"Speech": 0.4, "Dog": 0.2}, ["Dog", "Speech"], "t.json").tolist()
-    [0.2, 0.4]
+    >>> freeze_thresholds(1), freeze_thresholds({"Speech": 0.2, "Dog": 1})
+    (1.0, (('Dog', 1.0), ('Speech', 0.2)))
     """
-    missing = [label for label in labels if label not in thresholds]
-    if missing:
-        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise SettingsError(
-            f"{name} has no threshold for {missing[0]!r}{others}; it needs one for each of the {len(labels)} "
-            "classes."
-        )
-    return np.array([thresholds[label] for label in labels])
+    if isinstance(min_score, os.PathLike) or (isinstance(min_score, str) and os.path.exists(min_score)):
+        min_score = read_thresholds(min_score)
+    if isinstance(min_score, Mapping):
+        if not min_score or not all(
+            isinstance(label, str) and is_least(one) for label, one in min_score.items()
+        ):
+            raise invalid(name, dict(min_score), SCORES)
+        return tuple(sorted((label, float(one)) for label, one in min_score.items()))
+    if not is_score(min_score):
+        raise invalid(name, min_score, SCORES)
+    return float(min_score)
+
+
+def is_score(value: Any) -> bool:
+    return is_number(value) and 0 <= value <= 1
+
+
+def is_least(value: Any) -> bool:
+    return is_score(value) or value == NEVER
+
+
+def pick_thresholds(thresholds: Mapping[str, float], labels: Sequence[str], name: str) -> np.ndarray:
+    """The thresholds of labels, in their order; `NEVER` for those without. `name` is the file's, for errors.
+
+    >>> pick_thresholds({"Speech": 0.4}, ["Dog", "Speech"], "t.json").tolist()
+    [inf, 0.4]
+    """
+    unknown = [label for label in thresholds if label not in labels]
+    if unknown:
+        near = get_close_matches(unknown[0], labels, 1)
+        hint = f": did you mean {near[0]!r}?" if near else ". It was written for another model."
+        raise SettingsError(f"thresholds: {name} has {unknown[0]!r}, which is no class of the model{hint}")
+    return np.array([thresholds.get(label, NEVER) for label in labels])

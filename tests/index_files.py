@@ -1,9 +1,12 @@
 """Indexes in all published forms, a few made-up rows each."""
 
 import json
+import wave
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 ROWS: list[dict[str, Any]] = [
     {
@@ -63,6 +66,16 @@ def dump_lines(rows: Iterable[Any]) -> str:
 def write_rows(path: Path, rows: Iterable[Any] = ROWS) -> Path:
     path.write_text(dump_lines(rows), "utf-8")
     return path
+
+
+def write_noise(path: Path, seconds: float, rate_hz: int = 8_000) -> None:
+    """A clip of noise, in WAV whatever its name."""
+    noise = np.random.default_rng(0).integers(-3_000, 3_000, round(seconds * rate_hz), dtype=np.int16)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate_hz)
+        file.writeframes(noise.tobytes())
 
 
 def row(**changes: Any) -> dict[str, Any]:

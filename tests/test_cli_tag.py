@@ -165,6 +165,7 @@ def test_to_the_hub_and_from_there(few: Path, tmp_path: Path) -> None:
 
         pushed = run(few, "--out", "hf://datasets/user/tagged", "--private")
         assert (pushed["rows"], pushed["tagged"], pushed["empty"]) == (3, 2, 1)
+        assert pushed["url"] == f"{hub.url}/datasets/user/tagged"
         words = ("--streaming", "--tag-column", "again_tags")
         assert run("user/tagged", "--out", tmp_path / "again.jsonl", *words)["processed_now"] == 3
     lines = [json.loads(line) for line in (tmp_path / "again.jsonl").read_text().splitlines()]
@@ -217,25 +218,28 @@ def test_dry_run_as_json_says_how_long_each_choice_takes(few: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (["--out", "{tmp}/out", "--decoder", "vlc"], 1, "decoder must be one of"),
+        (["--out", "{tmp}/out", "--decoder", "vlc"], 1, "--decoder must be one of"),
         (["--out", "{tmp}/out", "--no-such-option"], 1, "No such option"),
         (["--out", "{tmp}/out", "--batch-size", "0"], 1, "Invalid value"),
         (["--out", "{tmp}/out", "--column", "sound"], 1, "no column 'sound'"),
         (
             ["--out", "{tmp}/out", "--max-failures", "x%"],
             1,
-            "max_failures must be a number of rows or a share",
+            "--max-failures must be a number of rows or a share",
         ),
         (["--out", "{tmp}/out", "--private"], 1, "go with --push"),
         (["--out", "hf://datasets/a/b", "--push", "a/c"], 1, "two places"),
-        ([], 1, "--out DEST"),
-        (["--out", "{tmp}/out", "--model", "{tmp}/none"], 2, "none"),
-        (["--out", "/proc/no/such/place"], 2, "Reading or writing failed"),
+        (["--num-proc", "2"], 1, "--num-proc and such are for a run; add --out DEST."),
+        (["--out", "{tmp}/out", "--model", "{tmp}/none"], 1, "there is no such folder"),
+        (["--out", "{tmp}/file/out"], 2, ".hf_audio_tagger). The run has not begun."),
+        (["--out", "/dev/full"], 1, "/dev/full is in /dev, where the system shows its devices"),
+        (["--out", "/proc/no/such/place.jsonl"], 1, "no results can be kept there"),
         (["--out", "{tmp}/out", "--max-failures", "0", "--batch-size", "1"], 2, "more than the 0 allowed"),
     ],
 )
 def test_exit_codes(clips: Path, tmp_path: Path, words: list[str], code: int, told: str) -> None:
     given = [word.format(tmp=tmp_path) for word in words]
+    (tmp_path / "file").write_text("no folder")
     result = invoke(clips, *([] if "--model" in given else ["--model", "demo"]), *given)
     assert result.exit_code == code, result.output
     assert told in " ".join(result.stderr.replace("│", " ").split())
@@ -246,7 +250,7 @@ def test_other_settings_on_the_same_place(few: Path, tmp_path: Path) -> None:
     assert invoke(few, "--out", tmp_path / "out", *SETTINGS).exit_code == 0
     result = invoke(few, "--out", tmp_path / "out", "--model", "demo", "--top-k", 5)
     assert result.exit_code == 1
-    assert "top_k was 3, now 5. --overwrite starts over" in result.stderr
+    assert "--top-k was 3, now 5. --overwrite starts over" in result.stderr
     assert (
         invoke(few, "--out", tmp_path / "out", "--model", "demo", "--top-k", 5, "--overwrite").exit_code == 0
     )

@@ -270,7 +270,7 @@ def test_other_settings_are_refused_until_overwritten(small: Path, tmp_path: Pat
     export_predictions(small, out, tagger=tagger)
     before = contents(out)
     other = build_tagger("yamnet", weights=tagger.weights, hop_seconds=0.96)
-    with pytest.raises(SettingsError, match=r"hop_seconds was None, now 0\.96.*--overwrite"):
+    with pytest.raises(SettingsError, match=r"hop_seconds was None, now 0\.96.*overwrite=True"):
         export_predictions(small, out, tagger=other)
     assert contents(out) == before
     same = build_tagger("yamnet", weights=tagger.weights, top_k=3, segments=True, tag_column="t")

@@ -196,7 +196,8 @@ def test_a_decoder_that_is_missing_is_reported_with_the_remedy(
     path = write_sound(folder / "missing.wav", tones(0.1, 16_000), rate_hz=16_000, kind=WAV)
     for name in (decoder, f"{decoder}.decoders"):
         monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.setattr("hf_audio_tagger.media.audio.unavailable_reason", unavailable_reason.__wrapped__)
+    for module in ("hf_audio_tagger.media.audio", "hf_audio_tagger.media.decoders"):
+        monkeypatch.setattr(f"{module}.unavailable_reason", unavailable_reason.__wrapped__)
     with pytest.raises(SettingsError) as caught:
         decode(path, decoder)
     assert str(caught.value) == (

@@ -283,6 +283,7 @@ def test_vggish_that_cannot_be_downloaded_fails_in_the_parent(
     ds = Dataset.from_dict({"video": ["a.mp4", "b.mp4"]})
     with pytest.raises(ModelError, match=r"^no weights for 'vggish'") as caught:
         ds.map(build_tagger("vggish", on_error="record"), num_proc=2)
+    assert "RemoteTraceback" not in repr(caught.value.__cause__)  # the parent's error
     told = str(caught.value)
     for part in (cause, str(weights_cache), "vggish_orig.pth", 'build_tagger("yamnet")', "--model yamnet"):
         assert part in told

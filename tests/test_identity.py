@@ -182,6 +182,7 @@ def test_auto_is_the_dtype_that_it_computes_in(monkeypatch: pytest.MonkeyPatch) 
     assert hash_of("auto") == hash_of("auto", "cuda:0") == hash_of("float32")
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
     assert hash_of("auto", "cpu") == hash_of("bfloat16")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert hash_of("auto", "mps") == hash_of("float32")
     assert describe_settings(build_tagger("demo", dtype="auto", device="cpu"))["dtype"] == "bfloat16"
 

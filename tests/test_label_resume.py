@@ -95,7 +95,7 @@ def test_damaged_settings_are_told_and_overwritten(
     settings = tmp_path / "out" / ".hf_audio_tagger" / "label.json"
     whole = settings.read_bytes()
     settings.write_text(text)
-    with pytest.raises(SettingsError, match=r"holds predictions of unknown settings\. --overwrite"):
+    with pytest.raises(SettingsError, match=r"holds predictions of unknown settings\. overwrite=True"):
         export_predictions(sounds, tmp_path / "out", tagger=tagger)
     assert settings.read_text() == text
     assert export_predictions(sounds, tmp_path / "out", tagger=tagger, overwrite=True).processed_now == 4

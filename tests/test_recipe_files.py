@@ -149,7 +149,7 @@ def test_an_export_that_is_there_is_kept_unless_asked_otherwise(folder: Path) ->
     (folder / "out").mkdir()
     for name in ("res.jsonl", "res_stats.jsonl", "res_failed.jsonl"):
         (folder / "out" / name).write_text("mine")
-        with pytest.raises(SettingsError, match=rf"{name} exists.*--overwrite"):
+        with pytest.raises(SettingsError, match=rf"{name} exists.*overwrite=True"):
             run_recipe(recipe)
         assert (folder / "out" / name).read_text() == "mine"
         (folder / "out" / name).unlink()

@@ -120,7 +120,7 @@ def test_shards_whose_record_is_gone_are_refused_and_stay(tmp_path: Path) -> Non
     dest = tmp_path / "out"
     tag_dataset(MISSING, dest, TAGGER, shard_rows=2)
     (dest / ".hf_audio_tagger" / "run.json").unlink()
-    with pytest.raises(SettingsError, match=r"whose record is missing.*--overwrite"):
+    with pytest.raises(SettingsError, match=r"whose record is missing.*overwrite=True"):
         tag_dataset(MISSING, dest, TAGGER)
     assert len(shard_names(dest)) == 3
 
@@ -131,7 +131,7 @@ def test_a_record_of_another_form_is_told(tmp_path: Path, change: dict[str, Any]
     tag_dataset(MISSING, dest, TAGGER, shard_rows=2)
     record = dest / ".hf_audio_tagger" / "run.json"
     record.write_text(json.dumps({**json.loads(record.read_text()), **change}))
-    with pytest.raises(RunError, match=r"run\.json is damaged.*--overwrite"):
+    with pytest.raises(RunError, match=r"run\.json is damaged.*overwrite=True"):
         tag_dataset(MISSING, dest, TAGGER)
 
 
@@ -139,7 +139,7 @@ def test_a_limit_is_remembered_as_it_was_asked_for_last(tmp_path: Path) -> None:
     dest = tmp_path / "out"
     tag_dataset(MISSING, dest, TAGGER, shard_rows=2, limit=1)
     tag_dataset(MISSING, dest, TAGGER, limit=3)
-    with pytest.raises(SettingsError, match="started with --limit 3; a smaller one would remove rows"):
+    with pytest.raises(SettingsError, match="started with limit=3; a smaller one would remove rows"):
         tag_dataset(MISSING, dest, TAGGER, limit=2)
     assert tag_dataset(MISSING, dest, TAGGER, limit=3).processed_now == 0
     assert tag_dataset(MISSING, dest, TAGGER).rows == 5

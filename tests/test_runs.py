@@ -70,7 +70,7 @@ def test_other_settings_and_other_sources_are_refused(clips: Path, tmp_path: Pat
     dest = tmp_path / "out"
     tag_dataset(clips, dest, TAGGER, limit=2)
     other = build_tagger("demo", top_k=5, embeddings=True, on_error="record")
-    with pytest.raises(SettingsError, match=r"top_k was 3, now 5\. --overwrite starts over"):
+    with pytest.raises(SettingsError, match=r"top_k was 3, now 5\. overwrite=True starts over"):
         tag_dataset(clips, dest, other, limit=2)
     fewer = tmp_path / "fewer"
     fewer.mkdir()
@@ -95,7 +95,7 @@ def test_settings_that_never_worked_do_not_hold_a_place(clips: Path, tmp_path: P
 def test_a_limit_can_grow_and_not_shrink(clips: Path, whole: list[dict[str, Any]], tmp_path: Path) -> None:
     dest = tmp_path / "out"
     assert tag_dataset(clips, dest, TAGGER, shard_rows=SHARD, limit=9).processed_now == 9
-    with pytest.raises(SettingsError, match="started with --limit 9"):
+    with pytest.raises(SettingsError, match="started with limit=9"):
         tag_dataset(clips, dest, TAGGER, limit=5)
     assert tag_dataset(clips, dest, TAGGER, limit=12).processed_now == 3
     assert tag_dataset(clips, dest, TAGGER).processed_now == 18

@@ -269,7 +269,7 @@ def test_a_damaged_record_is_told(embedded: Path, dest: Path, content: bytes | N
     record = dest / ".hf_audio_tagger" / "run.json"
     wrong = json.dumps({**json.loads(record.read_bytes()), "settings": 5}).encode()
     record.write_bytes(wrong if content is None else content)
-    with pytest.raises(RunError, match=r"run\.json is damaged.*--overwrite"):
+    with pytest.raises(RunError, match=r"run\.json is damaged.*overwrite=True"):
         tag_dataset(embedded, dest, TAGGER)
 
 

@@ -40,7 +40,7 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
 RIGHT: list[dict[str, Any]] = [
     {"batch_size": 1, "top_k": 1, "threshold": 0, "windows": 1},
     {"windows": "all", "hop_seconds": 0.01},
-    {"hop_seconds": 2},
+    {"windows": "all", "hop_seconds": 2},
     {"hop_seconds": 0.5, "windows": 3},
     *({"device": device} for device in ("cpu", "mps", "cuda", "cuda:0", "cuda:12", "xpu", "xpu:1")),
     *({"batched": batched} for batched in (None, True, False)),
@@ -104,6 +104,7 @@ def test_paths_are_kept_as_text(tmp_path: Path) -> None:
 
 
 def test_shown_settings_hold_no_secret_and_public_ones_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
     tagger = build_tagger(tmp_path / "mine", token="hf_x", device="cpu", top_k=2)
     shown = shown_settings(tagger)
     assert (shown["model"], shown["top_k"]) == (str(tmp_path / "mine"), 2)
@@ -115,16 +116,38 @@ def test_shown_settings_hold_no_secret_and_public_ones_no_folder(tmp_path: Path)
 
 TYPED = """
 from pathlib import Path
-from hf_audio_tagger import build_tagger
-tagger = build_tagger(Path("folder"), weights=Path("a.pth"), windows=3)
-one: str | None = tagger.tag("a.mp4")
-several: list[str | None] = tagger.tag(["a.mp4"])
+from typing import assert_type
+from hf_audio_tagger import ClipResult, build_tagger
+tagger = build_tagger(Path("folder"), weights=Path("a.pth"), windows=3, dtype="bfloat16", engine="openvino")
+assert_type(tagger.tag("a.mp4"), str | None)
+assert_type(tagger.tag({"path": "a.mp4", "bytes": None}), str | None)
+assert_type(tagger.tag(["a.mp4"]), list[str | None])
+assert_type(tagger.tag(("a.mp4", b"")), list[str | None])
+assert_type(tagger.classify("a.mp4"), list[ClipResult])
+assert_type(tagger.classify(["a.mp4"]), list[ClipResult])
+assert_type(tagger.labels, tuple[str, ...])
 texts: list[str] = [tagger.model, *tagger.labels]
 build_tagger(windos=1)
-build_tagger(windows=1.5)
 build_tagger("demo", "main")
+build_tagger(windows=1.5)
+build_tagger(windows="last")
+build_tagger(dtype="bf16")
+build_tagger(engine="ov")
+build_tagger(decoder="ffmpeg")
+build_tagger(channels="left")
+build_tagger(on_error="skip")
 """
-MISTAKES = ['Unexpected keyword argument "windos"', 'Argument "windows"', "Too many positional arguments"]
+MISTAKES = [
+    'Unexpected keyword argument "windos"',
+    "Too many positional arguments",
+    'Argument "windows"',
+    'Argument "windows"',
+    'Argument "dtype"',
+    'Argument "engine"',
+    'Argument "decoder"',
+    'Argument "channels"',
+    'Argument "on_error"',
+]
 
 
 def test_a_type_checker_knows_the_settings(tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import Audio, Dataset, DatasetDict, List, Value, Video
+from huggingface_hub import HfApi
 
 from hf_audio_tagger import build_tagger, digests
 from hf_audio_tagger.runs import tag_dataset
@@ -204,15 +206,20 @@ def test_the_hub_gets_the_taggers_token_and_its_errors_are_shown(
 ) -> None:
     tokens = []
 
+    def ask(api: HfApi, name: str, **_: object) -> SimpleNamespace:
+        tokens.append(api.token)
+        return SimpleNamespace(sha="0123")
+
     def refused(name: str, config: str | None, token: str | None) -> list[str]:
         tokens.append(token)
         raise ConnectionError("401: who are you?")
 
+    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", ask)
     monkeypatch.setattr("datasets.get_dataset_split_names", refused)
     tagger = build_tagger("demo", device="cpu", token="hf_one")
     with pytest.raises(SourceError, match=r"user/name: .*reading it from the Hub failed \(401: who are you"):
         tag_dataset("user/name", tmp_path / "out", tagger)
-    assert tokens == ["hf_one"]
+    assert tokens == ["hf_one", "hf_one"]
     assert not (tmp_path / "out").exists()
 
 
@@ -237,8 +244,8 @@ def test_stream_gives_the_same_rows_and_goes_on_where_it_was(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("made", "name", "words"),
     [
-        ([], "nothing/here/at/all", "there is nothing to read here"),
-        ([], "missing.jsonl", "there is nothing to read here"),
+        ([], "nothing/here/at/all", "there is no such file or folder"),
+        ([], "missing.jsonl", "there is no such file or folder"),
         (["a.txt"], "a.txt", ".txt cannot be read"),
         (["a.jsonl", "b.csv"], "*", "cannot be read as one table"),
         (["folder/a.txt"], "folder", "this folder has no media files"),

@@ -46,7 +46,7 @@ def test_a_record_of_other_types_is_told(wrong: dict[str, Any], tmp_path: Path) 
     record = tmp_path / "out" / ".hf_audio_tagger" / "run.json"
     whole = json.loads(record.read_bytes())
     record.write_text(json.dumps({**whole, **wrong}))
-    with pytest.raises(RunError, match=r"run\.json is damaged.*--overwrite"):
+    with pytest.raises(RunError, match=r"run\.json is damaged.*overwrite=True"):
         tag_dataset(MISSING, tmp_path / "out", TAGGER, limit=3)
     with pytest.raises(RunError, match=r"run\.json is damaged"):
         load_result(tmp_path / "out")

@@ -56,7 +56,7 @@ def test_two_streams_are_not_mixed_and_one_goes_on(
 ) -> None:
     names = ("a.mp4", "b.mp4", "c.mp4", "d.mp4")
     tag_dataset(make(*names), tmp_path / "out", TAGGER, shard_rows=1, limit=2)
-    with pytest.raises(SettingsError, match=r"another source.*--overwrite"):
+    with pytest.raises(SettingsError, match=r"another source.*overwrite=True"):
         tag_dataset(make("x.mp4", *names), tmp_path / "out", TAGGER)
     assert tag_dataset(make(*names), tmp_path / "out", TAGGER).processed_now == 2
     assert list(load_result(tmp_path / "out")["video"]) == list(names)

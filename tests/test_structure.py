@@ -18,19 +18,19 @@ MOST_LINES = 400  # of a file: a longer one has two subjects
 
 # Each room may import from those in the lines above its own, and from itself.
 LAYERS = (
-    "_version errors text digests demo compat atomic_files file_locks",
+    "_version choices errors text digests demo compat atomic_files disk file_locks",
     "checks scores cells media_paths",
     "columns memo media_column activity thresholds",
     "rows process",
-    "media audioset",
+    "media audioset executors",
     "index models",
     "windows measures",
     "pipeline",
     "settings",
     "tagger",
     "provenance speed",
-    "sources executors",
-    "results",
+    "sources",
+    "results clips",
     "predictions hub",
     "neighbors evaluation",
     "runs",

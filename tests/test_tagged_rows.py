@@ -82,7 +82,7 @@ def test_rows_that_keep_their_tags_are_counted_as_kept(
     assert tags(tmp_path / "out") == [["mine"], *said[1:4], ["mine"], ["mine"]]
     assert (summary.rows, summary.tagged, summary.kept) == (6, 6, 3)
     assert summary.processed_now == 2  # of four; two were heard before, with the one that was kept
-    assert summary.notes == ("3 rows came with tags of unknown origin and were kept (redo tags them).",)
+    assert summary.notes == ("3 rows came with tags of unknown origin and were kept (redo=True tags them).",)
     again = tag_dataset(rows, tmp_path / "out", TAGGER, shard_rows=4)
     assert (again.kept, again.processed_now) == (3, 0)
     assert again.as_dict()["kept"] == 3

@@ -10,7 +10,16 @@ from datasets import Dataset
 from datasets.fingerprint import Hasher
 from typer.testing import CliRunner
 
-from hf_audio_tagger import build_tagger, evaluate, read_thresholds, write_thresholds
+from hf_audio_tagger import (
+    build_tagger,
+    evaluate,
+    has_sound,
+    labels_over,
+    lacks_sound,
+    read_thresholds,
+    write_thresholds,
+)
+from hf_audio_tagger.audioset.ontology import UnknownCategoryError
 from hf_audio_tagger.cli import app
 from hf_audio_tagger.errors import SettingsError
 
@@ -93,11 +102,44 @@ def test_a_tagger_trims_each_label_by_its_own_score(tmp_path: Path, clips: dict[
     assert "Siren" not in dict(trimmed.top)
     assert "Music" in dict(trimmed.top)
     assert trimmed.tag == "Siren"
-    write_thresholds({"Siren": 0.5}, path)
-    with pytest.raises(
-        SettingsError, match=r"t\.json has no threshold for .* and 16 more; it needs one for each of"
-    ):
+    write_thresholds({"Siren": 0.0}, path)
+    few = build_tagger("demo", top_k=18, threshold=path).classify(str(clips["Siren"]))[0].top
+    assert few == tuple(one for one in every if one[0] == "Siren")
+    write_thresholds({"Sirens": 0.5}, path)
+    with pytest.raises(SettingsError, match=r"t\.json has 'Sirens', .* did you mean 'Siren'\?"):
         build_tagger("demo", top_k=3, threshold=path).classify(str(clips["Siren"]))
+
+
+TOP = [{"label": "Speech", "score": 0.5}, {"label": "Dog", "score": 0.3}, {"label": "Bark", "score": 0.2}]
+
+
+def test_has_sound_and_labels_over_take_a_mapping_or_a_file(tmp_path: Path) -> None:
+    ds = Dataset.from_dict({"video_audio_top": [[TOP], [TOP[1:]], [TOP[2:]], [[]]]})
+    path = tmp_path / "t.json"
+
+    def ask(wanted: str, thresholds: dict[str, float]) -> list[bool]:
+        write_thresholds(thresholds, path)
+        answers = [has_sound(wanted, min_score=score) for score in (path, str(path), thresholds)]
+        found = [[bool(answer(ds, row)) for row in range(4)] for answer in answers]
+        assert found[0] == found[1] == found[2]
+        assert Hasher.hash(answers[0]) == Hasher.hash(answers[2])
+        return found[0]
+
+    assert ask("Dog", {"Dog": 0.3, "Bark": 0.5}) == [True, True, False, False]
+    assert ask("Dog", {"Dog": 0.5, "Bark": 0.2}) == [True, True, True, False]
+    assert ask("Dog", {"Dog": np.inf, "Speech": 0.0}) == [False] * 4
+    assert ask("Dog", {"/m/0bt9lr": 0.1}) == [True, True, False, False]
+    assert [lacks_sound("Speech", min_score={"Speech": 0.6})(ds, row) for row in range(4)] == [True] * 4
+    write_thresholds({"Speech": 0.5, "Dog": 0.3, "Bark": np.inf}, path)
+    labels = ds.map(labels_over(path))["video_audio_labels"]
+    assert list(labels) == [[["Speech", "Dog"]], [["Dog"]], [[]], [[]]]
+    with pytest.raises(UnknownCategoryError, match="did you mean"):
+        has_sound("Dog", min_score={"Dogg": 0.5})
+    wrong: list[Any] = [{}, {"Dog": 2}, {"Dog": None}, 2, True, "none", tmp_path / "none"]
+    for value in wrong:
+        for ask_with in (labels_over, lambda score: has_sound("Dog", min_score=score)):
+            with pytest.raises(SettingsError, match=r"^min_score must be|^thresholds: .*none cannot be read"):
+                ask_with(value)
 
 
 def test_fingerprints_depend_on_the_files_content(tmp_path: Path) -> None:

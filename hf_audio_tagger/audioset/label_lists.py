@@ -1,23 +1,24 @@
 """`labels_over`: all labels of a video that score enough, as plain strings.
 
-ds = ds.map(build_tagger(top_k=10))
-ds = ds.map(labels_over(0.3))
-ds["video_audio_labels"][0]  # [["Speech", "Music"]]: a list for each video of the row
+    ds = ds.map(build_tagger(top_k=10), batched=True)
+    ds = ds.map(labels_over(0.3))
+    ds["video_audio_labels"][0]  # [["Speech", "Music"]]
+
+Each row has a list for each of its videos.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..checks import invalid, is_number
 from ..columns import build_columns
+from ..thresholds import Thresholds, freeze_thresholds
 from .tag_cells import LABELS_DEPTH, LABELS_TYPE, check_list, check_scored, is_at_least, read_cells
-
-SCORES = "a score from 0 to 1, or one for each label that is wanted, such as {'Speech': 0.2}"
 
 
 def labels_over(
-    min_score: float | Mapping[str, float],
+    min_score: float | Mapping[str, float] | str | os.PathLike[str],
     *,
     column: str = "video_audio_top",
     new_column: str | None = None,
@@ -26,8 +27,9 @@ def labels_over(
     """For `map`: adds a column with the labels of each video that have at least this score, best first.
 
     It reads the scores that a tagger with `top_k` adds, so that k limits how many labels there can be. With a
-    mapping, each label has its own threshold, and labels that are not in it are left out. A video without an
-    audio stream ("EMPTY") has none, as has one of which no label scores enough; a video that failed has null.
+    mapping, or a file that `write_thresholds` wrote, each label has its own threshold, and labels that are
+    not in it are left out. A video without an audio stream ("EMPTY") has none, as has one of which no label
+    scores enough; a video that failed has null.
 
     >>> top = [{"label": "Speech", "score": 0.8}, {"label": "Music", "score": 0.3}]
     >>> labels_over(0.5)({"video_audio_top": [top, [], None]})
@@ -37,24 +39,7 @@ def labels_over(
 
     The new column has the prefix of the one that is read: "sound_labels" for `column="sound_top"`.
     """
-    return LabelsOver(read_thresholds(min_score), column, new_column or name_labels(column), batched)
-
-
-def read_thresholds(min_score: Any) -> "Thresholds":
-    """Check thresholds, and give them a form that hashes."""
-    if isinstance(min_score, Mapping):
-        if not min_score or not all(
-            isinstance(label, str) and is_score(one) for label, one in min_score.items()
-        ):
-            raise invalid("min_score", dict(min_score), SCORES)
-        return tuple(sorted((label, float(one)) for label, one in min_score.items()))
-    if not is_score(min_score):
-        raise invalid("min_score", min_score, SCORES)
-    return float(min_score)
-
-
-def is_score(value: Any) -> bool:
-    return is_number(value) and 0 <= value <= 1
+    return LabelsOver(freeze_thresholds(min_score), column, new_column or name_labels(column), batched)
 
 
 def name_labels(column: str) -> str:
@@ -64,9 +49,6 @@ def name_labels(column: str) -> str:
     ('video_audio_labels', 'scores_labels')
     """
     return f"{column.removesuffix('_top')}_labels"
-
-
-Thresholds = float | tuple[tuple[str, float], ...]  # of all labels, or by label
 
 
 @dataclass(frozen=True)

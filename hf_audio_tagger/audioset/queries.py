@@ -8,18 +8,23 @@
 Give `filter` its `input_columns`: without it `datasets` decodes every video first.
 """
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from ..checks import invalid
+from ..thresholds import NEVER, Thresholds, freeze_thresholds
 from .ontology import Category, ontology
 from .tag_cells import LABELS_DEPTH, TAGS_DEPTH, check_list, check_scored, find_name, is_at_least, read_cells
+
+MinScore = float | Mapping[str, float] | str | os.PathLike[str] | None
 
 
 def has_sound(
     *names: str | Category,
-    min_score: float | None = None,
+    min_score: MinScore = None,
     column: str | None = None,
     batched: bool | None = None,
 ) -> "SoundFilter":
@@ -27,7 +32,8 @@ def has_sound(
 
     They are names, ids or `Category` objects: `has_sound(*ontology.find("guitar"))`.
     Without `min_score` it reads `column="video_audio_tags"`. With one it reads
-    `column="video_audio_top"`, which a tagger with `top_k` adds, and requires at least that score.
+    `column="video_audio_top"`, which a tagger with `top_k` adds, and requires at least that score; with a
+    mapping, or a file that `write_thresholds` wrote, at least that of the label.
     A video that is "EMPTY" or failed (null) has none.
 
     >>> has_sound("Vehicle")(["Music", "Car alarm"])
@@ -39,17 +45,18 @@ def has_sound(
     """
     if not names or not all(isinstance(name, str | Category) for name in names):
         raise invalid("names", names, 'categories, as in has_sound("Dog", "Cat")')
-    if min_score is not None and not 0 <= min_score <= 1:
-        raise invalid("min_score", min_score, "between 0 and 1")
+    least = None if min_score is None else freeze_thresholds(min_score)
+    if isinstance(least, tuple):
+        least = tuple((ontology[label].name, score) for label, score in least)
     wanted = {name if isinstance(name, Category) else ontology[name] for name in names}
     in_order = tuple(category.name for category in ontology if category in wanted)
     default = "video_audio_tags" if min_score is None else "video_audio_top"
-    return SoundFilter(in_order, True, min_score, column or default, batched)
+    return SoundFilter(in_order, True, least, column or default, batched)
 
 
 def lacks_sound(
     *names: str | Category,
-    min_score: float | None = None,
+    min_score: MinScore = None,
     column: str | None = None,
     batched: bool | None = None,
 ) -> "SoundFilter":
@@ -75,7 +82,7 @@ class SoundFilter:
 
     names: tuple[str, ...]
     present: bool
-    min_score: float | None
+    min_score: Thresholds | None
     column: str
     batched: bool | None
 
@@ -97,10 +104,19 @@ class SoundFilter:
         wanted = expand_names(self.names)
         if self.min_score is None:
             return find_name(video, self.column) in wanted
-        return any(
-            find_name(label, self.column) in wanted and is_at_least(score, self.min_score)
-            for label, score in check_scored(video, self.column)
+        named = ((find_name(label, self.column), score) for label, score in check_scored(video, self.column))
+        return any(name in wanted and is_at_least(score, self._find_least(name)) for name, score in named)
+
+    def _find_least(self, name: str | None) -> float:
+        assert self.min_score is not None
+        return (
+            self.min_score if isinstance(self.min_score, float) else as_dict(self.min_score).get(name, NEVER)
         )
+
+
+@cache
+def as_dict(thresholds: tuple[tuple[str, float], ...]) -> dict[str | None, float]:
+    return dict(thresholds)
 
 
 @cache

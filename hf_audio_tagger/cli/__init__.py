@@ -13,17 +13,20 @@ from typer.core import TyperGroup
 from .._version import __version__
 from ..compat.other_libraries import set_usage_error_exit_code
 from ..errors import TaggerError
-from . import demo, doctor, index, label, nearest, run, tag, weights
+from . import check, demo, doctor, evaluate, index, label, nearest, run, tag, weights
 from .console import fail, note, stderr
 from .report import INTERRUPTED, TRACEBACK_VARIABLE, WRONG_USE, wants_traceback
+from .wording import find_options, use_options
 
 COMMANDS: dict[str, Callable[..., Any]] = {  # in the order of --help
     "demo": demo.demo,
     "doctor": doctor.doctor,
     "tag": tag.tag,
     "label": label.label,
+    "check": check.check,
     "index": index.index,
     "weights": weights.weights,
+    "evaluate": evaluate.evaluate,
     "nearest": nearest.nearest,
     "run": run.run,
 }
@@ -43,7 +46,7 @@ class Commands(TyperGroup):
         except TaggerError as error:
             if wants_traceback(ctx):
                 raise
-            fail(str(error))
+            fail(use_options(str(error), find_options(ctx)))
             raise typer.Exit(WRONG_USE) from None
 
 

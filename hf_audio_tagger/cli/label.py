@@ -10,7 +10,19 @@ from rich.table import Table
 
 from .console import print_text, stdout
 from .ending import describe_work, format_hours, show_reasons
-from .options import RUN, SOURCES, AsJson, Files, FollowLinks, Processes, Quiet, Root, option, takes_tagger
+from .options import (
+    RUN,
+    SOURCES,
+    AsJson,
+    Files,
+    FollowLinks,
+    Processes,
+    Quiet,
+    Root,
+    Sample,
+    option,
+    takes_tagger,
+)
 from .report import count_table, finish, run_with_bar, settings_table
 
 if TYPE_CHECKING:
@@ -22,7 +34,7 @@ NO_COLUMNS = ("tag_column", "top_k", "threshold", "segments", "embeddings", "red
 WITHOUT = ("trust_remote_code", "token", "windows", *NO_COLUMNS)  # predictions hold all windows and scores
 
 
-@takes_tagger(*WITHOUT, model="yamnet", on_error="record")
+@takes_tagger(*WITHOUT, model="yamnet", windows="all", on_error="record")
 def label(
     folder: Annotated[
         str,
@@ -39,6 +51,7 @@ def label(
         str | None,
         option(SOURCES, help="The clips' names.", show_default="id, file_name, or their path"),
     ] = None,
+    sample: Sample = None,
     *,
     tagger: "Tagger",
     num_proc: Processes = None,
@@ -68,6 +81,7 @@ def label(
             out,
             tagger=tagger,
             id_column=id_column,
+            sample=sample,
             num_proc=num_proc or default_num_proc(tagger.device),
             overwrite=overwrite,
             watcher=bar,

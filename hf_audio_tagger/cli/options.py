@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import fields
 from functools import wraps
 from types import UnionType
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
@@ -43,6 +43,10 @@ Files = Annotated[
         show_default="by the kind of index",
     ),
 ]
+Sample = Annotated[
+    int | None,
+    option(SOURCES, "--sample", min=1, metavar="N", help="Only N rows drawn from all over, always the same."),
+]
 AsJson = Annotated[
     bool, option(RUN, "--json", help="Print the summary as JSON on standard output, for scripts.")
 ]
@@ -64,8 +68,9 @@ def takes_tagger(*without: str, **defaults: Any) -> Callable[[Callable[..., None
 
     Args:
         without: settings that the command has no option for.
-        defaults: of settings whose default in this command differs from that in Python.
+        defaults: of settings whose default in this command differs from that in Python, or that are fixed.
     """
+    fixed = {name: value for name, value in defaults.items() if name in without}
     names = [name for name, about in ABOUT.items() if about.panel is not None and name not in without]
     names.sort(key=lambda name: PANELS.index(str(ABOUT[name].panel)))
 
@@ -73,7 +78,7 @@ def takes_tagger(*without: str, **defaults: Any) -> Callable[[Callable[..., None
         @wraps(command)
         def build_and_call(context: typer.Context, **given: Any) -> None:
             quiet_libraries(hub_bars=True)  # a dataset or model may take long to download
-            settings = {name: parse_value(name, given.pop(name)) for name in names}
+            settings = {**fixed, **{name: parse_value(name, given.pop(name)) for name in names}}
             with exit_codes(context):
                 from ..tagger import build_tagger
 
@@ -98,20 +103,20 @@ def takes_tagger(*without: str, **defaults: Any) -> Callable[[Callable[..., None
     return expand
 
 
-def choose_fastest(context: typer.Context, settings: dict[str, Any]) -> dict[str, str]:
+def choose_fastest(context: typer.Context, settings: dict[str, Any]) -> dict[str, Any]:
     """The fastest engine and dtype for the other settings. Refused if one of the two is given, too."""
     from ..speed import fastest_settings
 
     sources = [context.get_parameter_source(name) for name in ("engine", "dtype")]
     if any(source is not None and source.name == "COMMANDLINE" for source in sources):
         raise SettingsError("--fast chooses --engine and --dtype: leave these out, or --fast.")
-    return fastest_settings(**settings)
+    return {**fastest_settings(**settings)}
 
 
 def setting_option(name: str, defaults: dict[str, Any]) -> inspect.Parameter:
     about, types = ABOUT[name], value_types(name)
     default = defaults.get(name, getattr(Settings, name))
-    kind: Any = str if str in types else next(one for one in types if one is not type(None))
+    kind: Any = next(one for one in (str, bool, int, float) if one in types)
     flag = ["--" + name.replace("_", "-")] if kind is bool else []
     more: dict[str, Any] = {"min": 1} if about.check is IS_COUNT else {}
     if default is None:
@@ -123,8 +128,10 @@ def setting_option(name: str, defaults: dict[str, Any]) -> inspect.Parameter:
 
 
 def value_types(name: str) -> tuple[Any, ...]:
+    """The types that a setting takes; str for a choice."""
     (declared,) = (one.type for one in fields(Settings) if one.name == name)
-    return get_args(declared) if isinstance(declared, UnionType) else (declared,)
+    parts = get_args(declared) if get_origin(declared) in (Union, UnionType) else (declared,)
+    return tuple(str if get_origin(part) is Literal else part for part in parts)
 
 
 def parse_value(name: str, given: Any) -> Any:

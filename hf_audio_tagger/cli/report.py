@@ -14,6 +14,7 @@ from ..errors import ColumnError, SettingsError, TaggerError
 from ..settings import ABOUT
 from ..text import safe_json
 from .console import fail, note, stderr
+from .wording import find_options, use_options
 
 if TYPE_CHECKING:
     from ..runs import RunPlan, Watcher
@@ -43,7 +44,7 @@ def exit_codes(context: typer.Context, *others: type[Exception]) -> Iterator[Non
     except errors as error:
         if wants_traceback(context):
             raise
-        fail(str(error))
+        fail(use_options(str(error), find_options(context)))
         raise typer.Exit(STOPPED) from None
 
 

@@ -1,5 +1,6 @@
 """`hf-audio-tagger tag`: a long run from the shell."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ from rich.table import Table
 
 from ..errors import SettingsError
 from ..text import safe_text
+from .clips import print_clips, read_sources
 from .console import print_text, stdout
 from .dry_run import show_dry_run
 from .ending import describe_work, show_reasons
@@ -22,10 +24,12 @@ from .options import (
     Processes,
     Quiet,
     Root,
+    Sample,
     option,
     takes_tagger,
 )
 from .report import count_table, finish, run_with_bar, settings_table
+from .wording import SETTINGS, use_options
 
 if TYPE_CHECKING:
     from ..runs import RunPlan, Summary
@@ -38,12 +42,12 @@ BAR_WIDTH = 30  # of the most frequent tag
 @takes_tagger(on_error="record")
 def tag(
     source: Annotated[
-        str,
+        list[str],
         typer.Argument(
             metavar="SOURCE",
-            help="A folder of media, a .jsonl, .json, .csv or .parquet file or a glob of them in quotes, "
-            "an index of AudioSet's clips (with --root), a folder written by save_to_disk, or a Hub dataset "
-            "(user/name).",
+            help="Clips and folders of clips, or - for a list of them on standard input. Or one .jsonl, "
+            ".json, .csv or .parquet file or a glob of them in quotes, one index of AudioSet's clips (with "
+            "--root), one folder written by save_to_disk, or one dataset on the Hub (user/name).",
         ),
     ],
     out: Annotated[
@@ -53,6 +57,7 @@ def tag(
             "-o",
             metavar="DEST",
             help="A folder, a .jsonl or .parquet file, or hf://datasets/user/name.",
+            show_default="print the tags",
         ),
     ] = None,
     config: Annotated[str | None, option(SOURCES, help="Config (subset) of a Hub dataset.")] = None,
@@ -64,6 +69,7 @@ def tag(
     root: Root = None,
     files: Files = None,
     limit: Annotated[int | None, option(SOURCES, min=1, metavar="N", help="Only the first N rows.")] = None,
+    sample: Sample = None,
     *,
     tagger: "Tagger",
     num_proc: Processes = None,
@@ -94,7 +100,9 @@ def tag(
     push_revision: Annotated[str | None, option(HUB, help="The branch to push to.")] = None,
     only_tags: Annotated[bool, option(HUB, "--only-tags", help="Push keys and tags, not media.")] = False,
 ) -> None:
-    """Tag SOURCE into DEST. The same command continues a run that was interrupted.
+    """Print what SOURCE sounds like, a line a label: clip, label, score. Or tag it into DEST.
+
+    With --out DEST, the same command continues a run that was interrupted.
 
     Exit codes: 0 all well, 1 wrong use or settings, 2 the run could not
     continue, 3 done and some rows failed, 130 interrupted.
@@ -103,11 +111,19 @@ def tag(
     from ..runs import tag_dataset
     from ..sources import open_source
 
-    if out is None and not dry_run:
-        raise SettingsError("--out DEST is missing; only --dry-run works without it.")
+    if out is None:
+        needs_out = {
+            "--num-proc": num_proc,
+            "--shard-rows": shard_rows,
+            "--overwrite": overwrite,
+            "--retry-failed": retry_failed,
+            "--max-failures": max_failures,
+            "--push": push,
+        }
+        check_without_out({} if dry_run else needs_out)
     push_options = make_push_options(push, out, private, push_revision, only_tags)
     opened = open_source(
-        source,
+        read_sources(source),
         config=config,
         split=split,
         streaming=streaming,
@@ -117,10 +133,13 @@ def tag(
         files=files,
     )
     if dry_run:
+        rows = limit if sample is None else sample
         processes = num_proc or default_num_proc(tagger.device)
-        show_dry_run(opened, tagger, describe_run(opened, tagger, out), limit, processes, as_json)
+        show_dry_run(opened, tagger, describe_run(opened, tagger, out), rows, processes, as_json)
         return
-    assert out is not None
+    if out is None:
+        print_clips(opened, tagger, limit, sample, as_json, quiet)
+        return
     processes = num_proc or (1 if opened.is_stream else default_num_proc(tagger.device))
     summary = run_with_bar(
         out,
@@ -132,6 +151,7 @@ def tag(
             num_proc=processes,
             shard_rows=shard_rows,
             limit=limit,
+            sample=sample,
             overwrite=overwrite,
             retry_failed=retry_failed,
             max_failures=max_failures,
@@ -141,6 +161,12 @@ def tag(
         quiet=quiet,
     )
     finish(summary.as_dict(), summary.failed, as_json, lambda: show_summary(summary, stdout()))
+
+
+def check_without_out(given: Mapping[str, object]) -> None:
+    """Refuse options of a run where the tags are printed."""
+    if wrong := [name for name, value in given.items() if value]:
+        raise SettingsError(f"{', '.join(wrong)} and such are for a run; add --out DEST.")
 
 
 def make_push_options(
@@ -167,7 +193,7 @@ def describe_run(
     facts = {"source": source.name, "rows": format_count(source.row_count)}
     facts |= {} if out is None else {"out": out}
     if plan is not None:
-        facts["limit"] = format_count(plan.record.limit, "none")
+        facts["sample" if plan.record.sampled else "limit"] = format_count(plan.record.limit, "none")
         facts |= {"shard_rows": f"{plan.record.shard_rows:,}", "num_proc": str(num_proc)}
         facts["done before"] = f"{plan.done_rows:,} rows"
     column = find_media_column(source, tagger.column)
@@ -195,7 +221,7 @@ def show_summary(summary: "Summary", console: Console) -> None:
         console.print()
         console.print(tags)
     for line in summary.notes:
-        print_text(f"\n{line}", console)
+        print_text(f"\n{use_options(line, SETTINGS)}", console)
     show_reasons(summary.common_reasons, summary.failures, console)
     if summary.failures is not None:
         print_text("The same command with --retry-failed tags these rows anew.", console)

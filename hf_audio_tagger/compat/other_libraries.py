@@ -1,5 +1,7 @@
 """Private names of torch, fsspec, multiprocess and typer. Importing this module imports none of them."""
 
+import sys
+from types import FrameType
 from typing import Any
 
 
@@ -28,6 +30,16 @@ def find_bfloat16_units() -> list[str]:
 def find_cached_copy(system: Any, path: str) -> Any:
     """The cached copy of a file in a caching fsspec file system: its path or details, or a falsy value."""
     return system._check_file(path)
+
+
+def called_by_pool() -> bool:
+    """True in the thread in which a pool of multiprocess or multiprocessing pickles tasks for its workers."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_name == "_handle_tasks" and frame.f_globals["__name__"].endswith(".pool"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def worker_identity(process: Any) -> tuple[int, ...]:

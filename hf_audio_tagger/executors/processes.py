@@ -22,6 +22,7 @@ from pathlib import Path
 from pickle import PicklingError
 from typing import Any
 
+from ..disk import describe_fullest, is_full
 from ..errors import ProcessError, RunError, TaggerError, transportable
 from ..process import Worker, set_worker, start_method, usable_cores
 from ..text import one_line
@@ -155,8 +156,12 @@ def describe_death(lost: WorkerProcess, log: Path) -> str:
     if code < 0:
         how = f"killed by signal {-code} ({signal.Signals(-code).name})"
     if -code == signal.SIGKILL:
-        how += ". The system may be out of memory: try a smaller --num-proc or --batch-size"
+        how += ". The system may be out of memory: try a smaller num_proc= or batch_size="
     where = f"Their output is in {log}."
+    if not log.exists() or not log.stat().st_size:
+        where = "They printed nothing."
+    if is_full(log):
+        where = f"There was no room for what they print: {describe_fullest([log])}. Free some space."
     return f"Two workers were lost in {lost.job.description}, the last one {how}. {where}"
 
 
@@ -175,19 +180,28 @@ def serve(pipe: Connection, work: Work, worker: Worker, log: Path) -> None:
             except StoppedError:
                 break
             except Exception as error:
-                with suppress(OSError):  # the log's disk may be full
+                where = f"The traceback is in {log}."
+                try:
                     traceback.print_exc()
+                except OSError:
+                    where = f"The traceback could not be written to {log}."
                 if not isinstance(error, TaggerError | OSError):
-                    text = f"{type(error).__name__}: {one_line(error, 500)}"
-                    error = RunError(f"{text} The traceback is in {log}.")
+                    error = RunError(f"{type(error).__name__}: {one_line(error, 500)} {where}")
                 pipe.send(transportable(error))
                 return
             pipe.send(DONE)
 
 
 def redirect_output(log: Path) -> None:
-    """Append what this process and its libraries print to a file, so that it does not break progress bars."""
-    with open(log, "ab") as file:
+    """Append what this process and its libraries print to a file, so that it does not break progress bars.
+
+    Where the file cannot be opened, the output is lost: the work will meet the reason, and report it.
+    """
+    try:
+        file = open(log, "ab")  # noqa: SIM115
+    except OSError:
+        file = open(os.devnull, "ab")  # noqa: SIM115
+    with file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115

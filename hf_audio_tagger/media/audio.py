@@ -13,9 +13,9 @@ from functools import partial
 import av.container
 
 from ..cells import BytesMedia, DecoderMedia, FileMedia, Media, SamplesMedia, UnreadableMedia, is_url
-from ..errors import MediaError, SettingsError
+from ..errors import MediaError
 from .container import Source, check_regular_file, find_audio_codec, open_container
-from .decoders import load_decoder, pyav, torchcodec, unavailable_reason
+from .decoders import check_decoder, load_decoder, pyav, torchcodec, unavailable_reason
 from .sound import SamplesSound, Sound
 
 MOST_CHANNELS_AT_ONCE = 16  # torchcodec decodes a whole window of every channel into one tensor
@@ -33,8 +33,7 @@ def open_sound(
     >>> with open_sound(FileMedia("a.mp4")) as sound:  # doctest: +SKIP
     ...     samples = np.concatenate(list(sound.blocks()))
     """
-    if reason := unavailable_reason(decoder):
-        raise SettingsError(f"decoder={decoder!r} cannot be used here: {reason}")
+    check_decoder(decoder)
     if isinstance(media, UnreadableMedia):
         raise media.error(f"{media.name}: {media.reason}")
     if isinstance(media, SamplesMedia):

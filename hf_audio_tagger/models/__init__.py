@@ -7,10 +7,11 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from ..activity import LOADING, in_stage
+from ..errors import SettingsError
 from ..process import pick_device, prepare_torch
 from .family import AudioModel, ModelOutput
 from .registry import find_family
-from .spec import ModelSpec
+from .spec import ModelSpec, check_openvino
 
 if TYPE_CHECKING:
     import torch
@@ -42,6 +43,17 @@ def get_model(spec: ModelSpec, device: str | None = None, rank: int | None = Non
 
 def load(spec: ModelSpec, device: "torch.device") -> AudioModel:
     return find_family(spec.model).load(spec, device)
+
+
+def check_machine(spec: ModelSpec, device: str | None) -> None:
+    """Raise an error if this machine lacks the device or the engine. Imports torch only where it must."""
+    needs_openvino = spec.engine == "openvino"
+    if needs_openvino:
+        check_openvino()
+    if needs_openvino or device not in (None, "cpu"):
+        chosen = pick_device(device, 0)
+        if needs_openvino and chosen != "cpu":
+            raise SettingsError(f"engine='openvino' computes on the CPU, not on {chosen}; pass device='cpu'.")
 
 
 def identify_model(spec: ModelSpec, device: str | None = None) -> tuple[Hashable, ...]:

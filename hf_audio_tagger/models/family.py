@@ -82,6 +82,7 @@ class Family(ABC):
 
     name: str  # the value of `build_tagger(model=...)`, unless `recognizes` accepts others
     release: Release | None = None  # the published weights; None: `weights=` is not supported
+    default_windows: str | None = None  # those of its `AudioModel`s, where they all have the same
     engines: tuple[str, ...] = ENGINES
     dtypes: tuple[str, ...] = DTYPES
 
@@ -92,6 +93,9 @@ class Family(ABC):
     def list_engines(self, spec: ModelSpec) -> tuple[str, ...]:
         """The engines that run this model."""
         return self.engines
+
+    def check(self, spec: ModelSpec) -> None:  # noqa: B027
+        """Raise `SettingsError` for a name that no model has. Called when a tagger is built: be quick."""
 
     @abstractmethod
     def load(self, spec: ModelSpec, device: "torch.device") -> AudioModel:

@@ -3,16 +3,19 @@
 import ctypes
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, get_args
 
+from ..choices import Dtype, Engine
 from ..compat.other_libraries import find_bfloat16_units
+from ..errors import ModelError
 from ..process import pick_device
 
 if TYPE_CHECKING:
     import torch
 
-DTYPES = ("float32", "bfloat16", "float16", "auto")
-ENGINES = ("torch", "openvino")
+DTYPES: tuple[str, ...] = get_args(Dtype)
+ENGINES: tuple[str, ...] = get_args(Engine)
 BFLOAT16_CAPABILITY = (8, 0)  # Ampere; older GPUs emulate it
 
 
@@ -49,6 +52,11 @@ class ModelSpec:
         import torch
 
         return self.torch_dtype(device) if self.engine == "torch" else torch.float32
+
+
+def check_openvino() -> None:
+    if find_spec("openvino") is None:
+        raise ModelError('engine="openvino" needs pip install "hf-audio-tagger[openvino]".')
 
 
 def has_native_bfloat16(device: "torch.device") -> bool:

@@ -86,7 +86,7 @@ def check_outputs(outputs: Sequence[tuple[str, Path]], inputs: Sequence[Path], o
         elif inside:
             problem = f"is in {inside[0]}, and the next run would read it as samples; name a file outside."
         elif os.path.lexists(output) and not overwrite:
-            problem = f"exists. To replace it: --overwrite (overwrite=True). To keep it: another {option}."
+            problem = f"exists. To replace it: overwrite=True. To keep it: another {option}."
         elif os.path.realpath(output) in seen:
             problem = "is written twice by this recipe; name another file."
         if problem:

@@ -67,9 +67,10 @@ def count_labels(
         encoded = part.labels.dictionary_encode()
         places = [names.setdefault(name, len(names)) for name in encoded.dictionary.to_pylist()]
         part_codes = np.array(places, np.int32)[encoded.indices.to_numpy(zero_copy_only=False)]
-        pairs = np.unique(np.stack([part.videos, part_codes], axis=1), axis=0)
-        videos.append(pairs[:, 0] + total)
-        codes.append(pairs[:, 1].astype(np.int32))
+        pairs = np.unique(part.videos * max(1, len(names)) + part_codes)  # a label counts once in a video
+        part_videos, part_codes = np.divmod(pairs, max(1, len(names)))
+        videos.append(part_videos + total)
+        codes.append(part_codes.astype(np.int32))
         has_label = np.zeros(len(part.is_failed), bool)
         has_label[part.videos] = True
         total += len(has_label)

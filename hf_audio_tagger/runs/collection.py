@@ -69,7 +69,7 @@ class Collection:
             if seen.setdefault(str(id), row) != row:
                 raise ColumnError(
                     f"Rows {seen[str(id)]} and {row} have the same id {id!r} in {column!r}; name a column "
-                    "of unique ids: id_column= (--id-column)."
+                    "of unique ids: id_column=."
                 )
         return ids
 

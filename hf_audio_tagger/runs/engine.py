@@ -2,6 +2,7 @@
 
 import errno
 import json
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -11,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from ..atomic_files import write_file
 from ..checks import invalid
+from ..disk import describe_fullest
 from ..errors import RunError
 from ..executors import pick_executor
 from ..executors.contract import Job, JobProgress, Work
@@ -151,8 +153,9 @@ def run_task(
     failure_limit = parse_failure_limit(max_failures)
     watcher = watcher or Watcher()
     folder = task.folder
-    with disk_errors(folder), locked(folder):
+    with disk_errors(folder) as beginning, locked(folder):
         plan = task.plan()
+        beginning.is_over = True
         watcher.planned(plan)
         for text in plan.notes:
             watcher.noted(text)
@@ -167,19 +170,28 @@ def run_task(
         return task.finish(plan, counter, watcher)
 
 
+@dataclass
+class Beginning:
+    """Whether a run is planned, so that there may be results to keep."""
+
+    is_over: bool = False
+
+
 @contextmanager
-def disk_errors(folder: RunFolder) -> Iterator[None]:
+def disk_errors(folder: RunFolder) -> Iterator[Beginning]:
     """Turn disk errors into a RunError that explains how to resume."""
+    beginning = Beginning()
     try:
-        yield
+        yield beginning
     except OSError as error:
-        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        what = "The disk is full" if is_full else "Reading or writing failed"
         place = f": {error.filename}" if error.filename else ""
-        raise RunError(
-            f"{what} ({error.strerror or error}{place}). What is done is kept in {folder.dest}; the same "
-            "command resumes the run."
-        ) from error
+        what = f"Reading or writing failed ({error.strerror or error}{place})."
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            places = (folder.state, folder.file or folder.shards, tempfile.gettempdir())
+            disk = describe_fullest([error.filename] if error.filename else places)
+            what = f"The disk is full ({error.strerror or error}): {disk}."
+        after = f"What is done is kept in {folder.dest}; the same command resumes the run."
+        raise RunError(f"{what} {after if beginning.is_over else 'The run has not begun.'}") from error
 
 
 def write_failures(path: Path, failures: Iterable[Mapping[str, Any]]) -> str | None:

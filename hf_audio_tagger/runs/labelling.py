@@ -39,6 +39,7 @@ from ..predictions.writing import (
 from ..process import Worker
 from ..results.reasons import FailureReason, find_common_reasons
 from ..sources import open_source
+from ..sources.sampling import take_sample
 from ..sources.source import Source
 from ..tagger import Tagger, build_tagger
 from .collection import Collection, identify_content, is_local_file
@@ -80,12 +81,13 @@ class LabelSummary:
 
 
 def export_predictions(
-    ds: str | os.PathLike[str] | Dataset | Source,
+    ds: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Dataset | Source,
     folder: str | os.PathLike[str],
     *,
     tagger: Tagger | None = None,
     id_column: str | None = None,
     meta_column: str | None = None,
+    sample: int | None = None,
     num_proc: int | None = None,
     overwrite: bool = False,
     watcher: Watcher | None = None,
@@ -105,6 +107,7 @@ def export_predictions(
             `build_tagger("yamnet", on_error="record")`.
         id_column: the clips' names, which must differ. Default: "id", "file_name", or the file's path.
         meta_column: copied to the predictions as it is. Default: "meta" where the rows have it.
+        sample: only so many clips, drawn from all over; always the same ones.
         num_proc: worker processes. Default: none, only this process.
         overwrite: label all clips again, and allow other settings than before.
         watcher: gets the progress.
@@ -113,8 +116,10 @@ def export_predictions(
     1234
     """
     tagger = build_tagger("yamnet", on_error="record") if tagger is None else tagger
-    check_counts(num_proc=num_proc)
+    tagger.check_machine()
+    check_counts(num_proc=num_proc, sample=sample)
     source = ds if isinstance(ds, Source) else open_source(ds, token=tagger.token)
+    source = source if sample is None else take_sample(source, sample)
     collection = Collection(source, tagger, id_column, meta_column)
     place = folder_for(folder)
     if place.file is not None or place.repo_id is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ..activity import NOTHING, STAGES, WORKING, Activity
 from ..executors.contract import JobProgress
 
-STARTING = "Starting"
+STARTING = "Loading the libraries"
 
 
 @dataclass(frozen=True)

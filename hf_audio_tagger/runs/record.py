@@ -20,7 +20,7 @@ from .run_folder import RunFolder
 from .shards import DAMAGED_SUFFIX, find_shards
 
 FORMAT = 1  # of the state
-ADVICE = "--overwrite starts over (overwrite=True), another DEST keeps both."
+ADVICE = "overwrite=True starts over, another DEST keeps both."
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Record:
     source_rows: int | None
     shard_rows: int
     limit: int | None
+    sampled: bool = False  # the limited rows are drawn from all over, not the first
     package_version: str = __version__
     format: int = FORMAT
 
@@ -85,7 +86,7 @@ def read_record(folder: RunFolder) -> Record | None:
         return None
     except ValueError as error:
         raise RunError(
-            f"{folder.record} is damaged, or was written by another version; --overwrite starts over."
+            f"{folder.record} is damaged, or was written by another version; overwrite=True starts over."
         ) from error
 
 
@@ -120,10 +121,12 @@ def is_same_file(one: Path, other: Path) -> bool:
 def check_is_unused(folder: RunFolder) -> None:
     """Refuse to write over, or beside, files that no run of this package has written."""
     if folder.file is not None and folder.file.exists():
-        raise SettingsError(f"{folder.dest} exists, and there is no run to resume. --overwrite replaces it.")
+        raise SettingsError(
+            f"{folder.dest} exists, and there is no run to resume. overwrite=True replaces it."
+        )
     if find_shards(folder.shards):
         raise SettingsError(
-            f"{folder.shards} holds shards of a run whose record is missing. --overwrite starts over."
+            f"{folder.shards} holds shards of a run whose record is missing. overwrite=True starts over."
         )
     for path in folder.shards.glob("[!.]*"):
         raise SettingsError(f"{folder.shards} holds other files ({path.name}, ...); choose another DEST.")
@@ -136,7 +139,10 @@ def check_same_settings(dest: str, settings: Mapping[str, Any], fingerprint: str
 
 
 def check_same_rows(dest: str, before: Record, wanted: Record) -> None:
-    """Refuse to resume a run with another source or a smaller limit."""
+    """Refuse to resume a run with another source, other rows of it, or fewer."""
+    if before.sampled != wanted.sampled:
+        started = "with" if before.sampled else "without"
+        raise SettingsError(f"{dest} was started {started} a sample of the rows. {ADVICE}")
     if before.source_fingerprint != wanted.source_fingerprint:
         is_same_count = before.source_rows == wanted.source_rows
         rows = "" if is_same_count else f" It had {before.source_rows} rows, now {wanted.source_rows}."
@@ -144,7 +150,8 @@ def check_same_rows(dest: str, before: Record, wanted: Record) -> None:
             f"{dest} was started with another source, or {wanted.source} has changed since.{rows} {ADVICE}"
         )
     if wanted.limit is not None and (before.limit is None or wanted.limit < before.limit):
-        limit = "without a limit" if before.limit is None else f"with --limit {before.limit}"
+        name = "sample" if before.sampled else "limit"
+        limit = f"without a {name}" if before.limit is None else f"with {name}={before.limit}"
         raise SettingsError(f"{dest} was started {limit}; a smaller one would remove rows. {ADVICE}")
 
 
@@ -160,7 +167,7 @@ def describe_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 def make_record(source: Source, tagger: Tagger, shard_rows: int, limit: int | None) -> Record:
     settings, fingerprint = describe_settings(tagger), digest_values(tagger.identity())
     rows = (source.fingerprint, source.row_count, shard_rows, limit)
-    return Record(settings, fingerprint, source.name, *rows)
+    return Record(settings, fingerprint, source.name, *rows, sampled=source.order is not None)
 
 
 def describe_settings(tagger: Tagger) -> dict[str, Any]:

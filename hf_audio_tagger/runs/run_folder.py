@@ -26,6 +26,7 @@ from ..models.weights import cache_folder
 
 HUB_DEST = re.compile(r"hf://datasets/(?P<repo>[^/@]+/[^/@]+?)(?:@(?P<revision>.+?))?/?")
 ADVICE = "Choose another DEST, or remove it."
+SYSTEM_FOLDERS, SHARED_MEMORY = ("/dev", "/proc", "/sys"), "/dev/shm"
 LOCK_WAIT_SECONDS = 3.0  # workers of a killed run may take a moment to exit
 
 
@@ -103,14 +104,29 @@ def locked(folder: RunFolder) -> Iterator[None]:
 
 
 def check_places(folder: RunFolder) -> None:
-    """Refuse links and folders in the place of files, and broken links in the place of folders."""
+    """Refuse links and folders in the place of files, broken links in the place of folders, and devices."""
+    dest = Path(os.path.realpath(folder.file or folder.state.parent))
+    for place in SYSTEM_FOLDERS:
+        if folder.repo_id is None and dest.is_relative_to(place) and not dest.is_relative_to(SHARED_MEMORY):
+            raise SettingsError(
+                f"{folder.dest} is in {place}, where the system shows its devices and states; no results can "
+                "be kept there. Choose another DEST."
+            )
     for path in (folder.state.parent, folder.state) if folder.file is None else (folder.state,):
         if path.is_symlink() and not path.exists():
             raise SettingsError(f"{path} is a link to {os.readlink(path)}, which does not exist. {ADVICE}")
         if path.exists() and not path.is_dir():
-            raise SettingsError(f"{path} must be a folder. {ADVICE}")
+            raise SettingsError(
+                f"{path} must be a folder, and is {describe_kind(path)}. Choose another DEST."
+            )
     files = [folder.state / "lock", folder.record, folder.ledger, folder.written, folder.failures, folder.log]
     for path in files if folder.file is None else [folder.file, *files]:
         if path.is_symlink() or (path.exists() and not path.is_file()):
-            what = f"a link (to {os.readlink(path)})" if path.is_symlink() else "a folder or a device"
+            what = f"a link (to {os.readlink(path)})" if path.is_symlink() else describe_kind(path)
             raise SettingsError(f"{path} is {what}, and must be a file or not exist. {ADVICE}")
+
+
+def describe_kind(path: Path) -> str:
+    if path.is_dir():
+        return "a folder"
+    return "a file" if path.is_file() else "a device or a pipe"

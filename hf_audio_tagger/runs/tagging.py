@@ -1,7 +1,7 @@
 """The tagging task: write a source's rows to Parquet shards, and these to DEST."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..results.facts import Summary, TagFacts, count_table, find_failures
 from ..results.reasons import find_common_reasons
 from ..sources import open_source
 from ..sources.columns import with_media_column
+from ..sources.sampling import limit_rows
 from ..sources.source import Source
 from ..tagger import Tagger, build_tagger
 from .engine import RunCounter, RunPlan, Watcher, run_task, write_failures
@@ -32,13 +33,14 @@ MOST_TAGS = 10  # in a summary
 
 
 def tag_dataset(
-    source: str | os.PathLike[str] | Dataset | IterableDataset | Source,
+    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Dataset | IterableDataset | Source,
     dest: str | os.PathLike[str],
     tagger: Tagger | None = None,
     *,
     num_proc: int | None = None,
     shard_rows: int | None = None,
     limit: int | None = None,
+    sample: int | None = None,
     overwrite: bool = False,
     retry_failed: bool = False,
     max_failures: int | str | None = None,
@@ -57,6 +59,7 @@ def tag_dataset(
         num_proc: worker processes. Default: none, only this process.
         shard_rows: rows in a shard, 1,000 by default. A resumed run keeps its own.
         limit: only the first rows. A later run may have a larger one, or none.
+        sample: only so many rows, drawn from all over, always the same ones. A later run may have more.
         overwrite: remove what an earlier run has written to DEST.
         retry_failed: process failed rows again, but no other rows that are done.
         max_failures: stop when more rows failed, a number or a share such as "5%".
@@ -67,13 +70,15 @@ def tag_dataset(
     0
     """
     tagger = build_tagger(on_error="record") if tagger is None else tagger
+    tagger.check_machine()
     opened = source if isinstance(source, Source) else open_source(source, token=tagger.token)
-    check_counts(num_proc=num_proc, shard_rows=shard_rows, limit=limit)
+    check_counts(num_proc=num_proc, shard_rows=shard_rows, limit=limit, sample=sample)
+    opened, limit = limit_rows(opened, limit, sample)
     folder = folder_for(dest)
     if opened.row_count == 0:
         raise SettingsError(f"{opened.name} holds no rows.")
     if opened.is_stream and num_proc is not None and num_proc > 1:
-        raise SettingsError("A stream is read in sequence, by one process: leave out num_proc= (--num-proc).")
+        raise SettingsError("A stream is read in sequence, by one process: leave out num_proc=.")
     tagger = with_media_column(opened, tagger)
     provenance = update_provenance(opened.provenance, opened.features, tagger)
     task = TaggingTask(
@@ -127,7 +132,7 @@ class TaggingTask:
             footer = read_footer(path, plan.record.fingerprint)
             kept += footer.kept_rows if footer else 0
         if kept and None in self.provenance[column]:
-            notes = [f"{kept:,} rows came with tags of unknown origin and were kept (redo tags them)."]
+            notes = [f"{kept:,} rows came with tags of unknown origin and were kept (redo=True tags them)."]
         now = counter.progress
         return Summary(
             dest=self.folder.dest,

@@ -1,31 +1,42 @@
 """Sources of rows: `open_source` opens paths, Hub ids and datasets without decoding their media.
 
 source = open_source("clips/")  # or rows.jsonl, "parts/*.parquet", a save_to_disk folder, "user/name"
+source = open_source("clip.mp4")  # or ["a.mp4", "clips/", "https://example.org/b.mp4"]
 source.rows(0, 100)             # an Arrow table, cells as they are stored
 
 A kind of source is a file with an opener, which returns None for other kinds, and an entry in `OPENERS`.
 """
 
 import os
+from collections.abc import Sequence
 
 from datasets import Dataset, IterableDataset
 
 from ..compat.datasets_internals import get_fingerprint
 from ..provenance import read_provenance
+from ..text import as_utf8
 from .data_files import KINDS, open_data_files
 from .index import open_index
+from .media_files import open_many, open_media_files
 from .media_folder import open_media_folder
 from .source import Source, SourceError, SourceRequest
-from .splits import open_hub, open_saved
+from .splits import NOT_HERE, open_hub, open_saved
 from .streams import ensure_features, fingerprint_stream
 
 __all__ = ["Source", "SourceError", "open_source"]
 
-OPENERS = (open_saved, open_media_folder, open_index, open_data_files, open_hub)  # tried in this order
+OPENERS = (  # tried in this order
+    open_saved,
+    open_media_folder,
+    open_index,
+    open_media_files,
+    open_data_files,
+    open_hub,
+)
 
 
 def open_source(
-    source: str | os.PathLike[str] | Dataset | IterableDataset,
+    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Dataset | IterableDataset,
     *,
     config: str | None = None,
     split: str | None = None,
@@ -35,10 +46,10 @@ def open_source(
     root: str | os.PathLike[str] | None = None,
     files: str | None = None,
 ) -> Source:
-    """Open a folder, data files, a `save_to_disk` folder, a Hub id, or a dataset of `datasets`.
+    """Open clips, a folder, data files, a `save_to_disk` folder, a Hub id, or a dataset of `datasets`.
 
     Args:
-        source: a path, a glob in a string, "user/name", or a dataset.
+        source: a path, a glob in a string, "user/name", a dataset, or a list of clips and folders of clips.
         config: of a Hub dataset, its config (subset).
         split: of a Hub dataset or a saved DatasetDict; needed where there are several.
         streaming: of a Hub dataset or data files: read rows as they come, with no copy on this disk.
@@ -56,10 +67,22 @@ def open_source(
     if isinstance(source, IterableDataset):
         stream = ensure_features(source)
         return Source("<stream>", stream, fingerprint_stream(stream), provenance=read_provenance(source))
-    top = None if root is None else os.fspath(root)
-    request = SourceRequest(os.fspath(source), config, split, streaming, token, follow_links, top, files)
+    folder = None if root is None else os.fspath(root)
+    options = (config, split, streaming, token, follow_links, folder, files)
+    if isinstance(source, str | os.PathLike):
+        return open_named(SourceRequest(os.fspath(source), *options))
+    if not source:
+        raise SourceError("The list of clips is empty.")
+    more = f" and {len(source) - 1:,} more" if len(source) > 1 else ""
+    name = as_utf8(os.fspath(source[0])) + more
+    return open_many(source, SourceRequest(name, *options))
+
+
+def open_named(request: SourceRequest) -> Source:
+    """Open what a path, URL or id names."""
     for open_kind in OPENERS:
         opened = open_kind(request)
         if opened is not None:
             return opened
-    raise SourceError(f"{request.name}: there is nothing to read here. A source is {KINDS}.")
+    found = "there is nothing to read here" if request.path.exists() else NOT_HERE
+    raise SourceError(f"{request.name}: {found}. A source is {KINDS}.")

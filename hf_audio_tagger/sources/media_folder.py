@@ -146,7 +146,7 @@ def open_media_folder(request: SourceRequest) -> Source | None:
     else:
         rows, digests = Dataset.from_dict({"file_name": media}), media
     rows, refused = add_media_column(rows, folder, files)
-    return Source(name, rows, digest_values(*digests), notes=notes, refused=refused)
+    return Source(name, rows, digest_values(*digests), notes=notes, refused=refused, shown_folder=name)
 
 
 def read_metadata(folder: Path, file: str, files: FolderFiles) -> Dataset:

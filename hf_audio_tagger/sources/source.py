@@ -7,7 +7,7 @@ can be joined with the source; `Source.tagger_cells` makes paths absolute for th
 import os
 import posixpath
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,8 @@ class Source:
     notes: tuple[str, ...] = ()  # for the user, one line each
     refused: Mapping[int, Mapping[int, UnreadableMedia]] = field(default_factory=dict)  # by row, then index
     provenance: Provenance = field(default_factory=dict)  # of existing tags
+    shown_folder: str | None = None  # before `file_name`, as the user wrote it; None: clips have other names
+    order: Sequence[int] | None = None  # of a sample's rows: their places in the whole, as above
 
     @property
     def is_stream(self) -> bool:
@@ -78,6 +80,10 @@ class Source:
     def features(self) -> Features:
         assert self.dataset.features is not None  # `open_source` resolves a stream's
         return self.dataset.features
+
+    def find_place(self, row: int) -> int:
+        """A row's place in the whole, from which a sample is drawn."""
+        return row if self.order is None else self.order[row]
 
     def rows(self, start: int, stop: int) -> pa.Table:
         """Rows of a dataset that is not a stream, as stored."""
@@ -94,13 +100,14 @@ class Source:
 
         The cell of a refused clip has the reason, which is recorded as its error.
         """
-        if not any(row in self.refused for row in range(first_row, first_row + len(cells))):
+        places = [self.find_place(row) for row in range(first_row, first_row + len(cells))]
+        if self.refused.keys().isdisjoint(places):
             return self.absolute_cells(cells, first_row)
         values = []
-        for row, cell in enumerate(cells.to_pylist(), first_row):
+        for place, cell in zip(places, cells.to_pylist(), strict=True):
             clips = dict(enumerate(cell if isinstance(cell, list) else [cell]))
-            for place, media in self.refused.get(row, {}).items():
-                clips[place] = {"path": media.name, "refused": media.reason}
+            for index, media in self.refused.get(place, {}).items():
+                clips[index] = {"path": media.name, "refused": media.reason}
             values.append(list(clips.values()) if isinstance(cell, list) else clips[0])
         is_list = pa.types.is_list(cells.type)
         clip_type = cells.type.value_type if is_list else cells.type
@@ -113,7 +120,7 @@ class Source:
             return cells
         first_rows, folders = zip(*self.base_folders, strict=True)
         values = [
-            make_absolute(cell, folders[bisect_right(first_rows, row) - 1])
+            make_absolute(cell, folders[bisect_right(first_rows, self.find_place(row)) - 1])
             for row, cell in enumerate(read_cells(cells), first_row)
         ]
         return build_column(values, cells.type)

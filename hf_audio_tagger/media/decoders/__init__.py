@@ -11,6 +11,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+from ...errors import SettingsError
 from ..failures import describe_error, find_exhausted_resource
 
 
@@ -31,6 +32,12 @@ DECODERS = {
     "decord": Decoder("decord", "pip install decord", "nothing needs it"),
 }
 DECODER_NAMES = ("auto", *DECODERS)  # "auto" picks one for each clip
+
+
+def check_decoder(name: str) -> None:
+    """Raise an error if a decoder cannot be used in this process."""
+    if reason := unavailable_reason(name):
+        raise SettingsError(f"decoder={name!r} cannot be used here: {reason}")
 
 
 def load_decoder(name: str) -> Any:

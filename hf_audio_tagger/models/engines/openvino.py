@@ -59,10 +59,11 @@ class OpenvinoNetwork:
         shared = len(inputs) // (self.cores * size) * self.cores * size if self.cores > 1 else 0
         with self.lock:
             parts = self.run_on_each_core([inputs[start : start + size] for start in range(0, shared, size)])
-            if shared < len(inputs):
-                outputs = self.request.infer([inputs[shared:]], share_inputs=True)
+            rest = size if self.cores == 1 else max(1, len(inputs) - shared)
+            for start in range(shared, len(inputs), rest):  # one core takes as long for all at once
+                outputs = self.request.infer([inputs[start : start + rest]], share_inputs=True)
                 parts.append([np.array(output, np.float32) for output in outputs.values()])
-                add_windows(len(inputs) - shared)
+                add_windows(len(parts[-1][0]))
         return [torch.from_numpy(np.concatenate(outputs)) for outputs in zip(*parts, strict=True)]
 
     def run_on_each_core(self, parts: Sequence[np.ndarray]) -> list[Sequence[np.ndarray]]:

@@ -40,6 +40,7 @@ class PatchFamily(Family):
     hop_samples: int
     embedding_size: int
     list_classes: Callable[[], tuple[Category, ...]]  # if the network has a classifier
+    default_windows = "all"
 
     def load(self, spec: ModelSpec, device: "torch.device") -> AudioModel:
         import torch

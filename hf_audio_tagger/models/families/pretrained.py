@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...checks import HUB_ID
 from ...demo import CHECKPOINT
-from ...errors import ModelError
+from ...errors import ModelError, SettingsError
 from ...text import one_line
-from ..checkpoint_files import digest_folder, examine_checkpoint
+from ..checkpoint_files import digest_folder, examine_checkpoint, list_missing
 from ..family import AudioModel, Family, ModelFiles
 from ..spec import ModelSpec
 
@@ -20,13 +21,30 @@ if TYPE_CHECKING:
 AST = "audio-spectrogram-transformer"  # `model_type` in its config
 
 
+FOLDER_NEEDS = (
+    "A local folder needs config.json, preprocessor_config.json and the weights of an audio classification "
+    "model, as save_pretrained writes them."
+)
+
+
 @dataclass(frozen=True)
 class PretrainedFamily(Family):
     name: str
     packaged: Path | None = None  # the only checkpoint of the family, selected by `name`
+    default_windows = "first"
 
     def recognizes(self, model: str) -> bool:
         return self.packaged is None or model == self.name
+
+    def check(self, spec: ModelSpec) -> None:
+        """Refuse what is neither a folder nor an id of the Hub."""
+        folder = Path(spec.model).expanduser()
+        if self.packaged or folder.is_dir():
+            return
+        if folder.is_file():
+            raise SettingsError(f"model={spec.model!r} is a file. {FOLDER_NEEDS}")
+        if not HUB_ID.fullmatch(spec.model):
+            raise SettingsError(f"model={spec.model!r}: there is no such folder, and it is no id of the Hub.")
 
     def locate(self, spec: ModelSpec) -> str:
         """The id or folder that transformers loads."""
@@ -78,7 +96,10 @@ class PretrainedFamily(Family):
     def identify(self, spec: ModelSpec) -> tuple[Hashable, ...]:
         """A Hub id is identified by its revision."""
         source = self.locate(spec)
-        return digest_folder(source) or source, spec.revision, spec.trust_remote_code, None
+        digest = digest_folder(source)
+        if digest is not None and not spec.trust_remote_code and (missing := list_missing(Path(source))):
+            raise ModelError(f"The folder {source} lacks {', '.join(missing)}. {FOLDER_NEEDS}")
+        return digest or source, spec.revision, spec.trust_remote_code, None
 
     def find_files(self, spec: ModelSpec) -> ModelFiles:
         if self.packaged:
@@ -106,10 +127,7 @@ def explain_failure(spec: ModelSpec) -> Iterator[dict[str, Any]]:
             '--model yamnet), "demo" is for trying the package out.'
         )
         if Path(spec.model).exists() or spec.model.startswith((".", "/", "~")):
-            remedy = (
-                "A local folder needs config.json, preprocessor_config.json and the weights of an audio "
-                "classification model, as save_pretrained writes them."
-            )
+            remedy = FOLDER_NEEDS
         raise ModelError(f"{model} cannot be loaded: {one_line(error, 400)} {remedy}") from error
 
 
