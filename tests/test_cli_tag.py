@@ -165,6 +165,7 @@ def test_to_the_hub_and_from_there(few: Path, tmp_path: Path) -> None:
 
         pushed = run(few, "--out", "hf://datasets/user/tagged", "--private")
         assert (pushed["rows"], pushed["tagged"], pushed["empty"]) == (3, 2, 1)
+        assert pushed["url"] == f"{hub.url}/datasets/user/tagged"
         words = ("--streaming", "--tag-column", "again_tags")
         assert run("user/tagged", "--out", tmp_path / "again.jsonl", *words)["processed_now"] == 3
     lines = [json.loads(line) for line in (tmp_path / "again.jsonl").read_text().splitlines()]
@@ -229,7 +230,7 @@ def test_dry_run_as_json_says_how_long_each_choice_takes(few: Path, monkeypatch:
         (["--out", "{tmp}/out", "--private"], 1, "go with --push"),
         (["--out", "hf://datasets/a/b", "--push", "a/c"], 1, "two places"),
         (["--num-proc", "2"], 1, "--num-proc and such are for a run; add --out DEST."),
-        (["--out", "{tmp}/out", "--model", "{tmp}/none"], 2, "none"),
+        (["--out", "{tmp}/out", "--model", "{tmp}/none"], 1, "there is no such folder"),
         (["--out", "{tmp}/file/out"], 2, ".hf_audio_tagger). The run has not begun."),
         (["--out", "/dev/full"], 1, "/dev/full is in /dev, where the system shows its devices"),
         (["--out", "/proc/no/such/place.jsonl"], 1, "no results can be kept there"),

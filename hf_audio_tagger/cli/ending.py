@@ -11,7 +11,7 @@ from .figures import format_duration, format_pace, format_realtime
 
 if TYPE_CHECKING:
     from ..results.reasons import FailureReason
-    from ..runs import LabelSummary, Summary
+    from ..runs import LabelSummary, Progress, Summary
 
 
 def describe_work(summary: "Summary | LabelSummary", rows: str) -> dict[str, str]:
@@ -23,11 +23,24 @@ def describe_work(summary: "Summary | LabelSummary", rows: str) -> dict[str, str
         "sound": f"{format_hours(summary.sound_seconds_now)} in this run"
         if summary.sound_seconds_now
         else "",
-        "speed": ", ".join(
-            filter(None, (format_pace(summary.clips_per_second), format_realtime(summary.times_realtime)))
-        ),
+        "speed": format_speed(summary.clips_per_second, summary.times_realtime),
     }
     return {name: text for name, text in texts.items() if text}
+
+
+def describe_speed(progress: "Progress") -> str:
+    """What an operator of a recipe did."""
+    sound = progress.activity.sound_seconds
+    texts = [
+        f"{progress.processed_now:,} samples",
+        f"{format_hours(sound)} of sound" if sound else "",
+        format_speed(progress.clips_per_second, progress.times_realtime),
+    ]
+    return ", ".join(filter(None, texts))
+
+
+def format_speed(clips_per_second: float, times_realtime: float) -> str:
+    return ", ".join(filter(None, (format_pace(clips_per_second), format_realtime(times_realtime))))
 
 
 def format_hours(seconds: float) -> str:

@@ -21,14 +21,16 @@ DRAW_SECONDS = 0.5
 LINE_SECONDS = 60.0  # between two lines if the output is not a terminal, as in a job's log
 BAR_COLUMNS = range(8, 41)  # as the terminal's width allows
 SPINNER_COLUMNS = 2
+LEAST_NEEDED = ("elapsed", "realtime", "pace", "failed")  # left out first where the terminal is narrow
 
 
 class Notes(Watcher):
-    """Shows the notes of a run and nothing else."""
+    """Shows the notes of a run and nothing else. Keeps the latest progress of each kind of work."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.latest: Progress | None = None
+        self.works: dict[str, Progress] = {}
 
     def __enter__(self) -> "Notes":
         return self
@@ -39,7 +41,15 @@ class Notes(Watcher):
         self.console.print(text, style="yellow", markup=False, soft_wrap=True)
 
     def progressed(self, progress: Progress) -> None:
+        self.moved(progress)
+
+    def moved(self, progress: Progress) -> None:
         self.latest = progress
+
+    def show(self, work: str, progress: Progress) -> None:
+        """The progress of one of several works."""
+        self.works[work] = progress
+        self.moved(progress)
 
 
 class Bar(Notes):
@@ -53,7 +63,7 @@ class Bar(Notes):
     def __init__(
         self,
         console: Console,
-        settings: Callable[[RunPlan], RenderableType],
+        settings: Callable[[RunPlan], RenderableType] = lambda plan: "",
         work: str = "Tagging",
         rows: str = "rows",
         clock: Callable[[], float] = time.monotonic,
@@ -104,9 +114,14 @@ class Bar(Notes):
                 self.console.print(self.describe(), markup=False, soft_wrap=True)
 
     def draw(self) -> None:
-        texts = [self.stage, *self.list_figures(), format_duration(self.clock() - self.started)]
-        left = self.console.width - SPINNER_COLUMNS - len("  ".join(texts)) - 2
-        self.bar.bar_width = min(max(left, BAR_COLUMNS[0]), BAR_COLUMNS[-1])
+        elapsed = format_duration(self.clock() - self.started)
+        figures = {**self.list_figures(), "elapsed": elapsed}
+        space = self.console.width - SPINNER_COLUMNS - len(self.stage) - 2
+        for name in LEAST_NEEDED:
+            if len("  ".join(figures.values())) > space - BAR_COLUMNS[0]:
+                figures.pop(name, None)
+        text = "  ".join(figures.values())
+        self.bar.bar_width = min(max(space - len(text), BAR_COLUMNS[0]), BAR_COLUMNS[-1])
         done = None if self.latest is None else self.latest.done_rows + self.latest.rows_in_work
         total = None if self.latest is None else self.latest.total_rows
         self.display.update(
@@ -114,33 +129,33 @@ class Bar(Notes):
             description=self.stage,
             total=total,
             completed=done,
-            text="  ".join(texts[1:]),
+            text=text,
             refresh=True,
         )
 
     def describe(self) -> str:
         """The progress in a line."""
-        return ", ".join([self.stage, *self.list_figures()])
+        return ", ".join([self.stage, *self.list_figures().values()])
 
     @property
     def stage(self) -> str:
         return self.told or (self.latest.activity.stage if self.latest is not None else "") or self.work
 
-    def list_figures(self) -> list[str]:
+    def list_figures(self) -> dict[str, str]:
         """Rows, speed, time left and failures, as far as they are known."""
         progress = self.latest
         if progress is None:
-            return []
+            return {}
         total = "" if progress.total_rows is None else f"/{progress.total_rows:,}"
         left = count_down(progress, self.clock() - self.last_report)
-        figures = [
-            f"{progress.done_rows:,}{total} {self.rows}",
-            format_pace(progress.clips_per_second),
-            format_realtime(progress.times_realtime),
-            f"{format_duration(left)} left" if left and left >= 1 else "",
-            f"{progress.failed_rows:,} failed" if progress.failed_rows else "",
-        ]
-        return [one for one in figures if one]
+        figures = {
+            "rows": f"{progress.done_rows + int(progress.rows_in_work):,}{total} {self.rows}",
+            "pace": format_pace(progress.clips_per_second),
+            "realtime": format_realtime(progress.times_realtime),
+            "left": f"{format_duration(left)} left" if left and left >= 1 else "",
+            "failed": f"{progress.failed_rows:,} failed" if progress.failed_rows else "",
+        }
+        return {name: text for name, text in figures.items() if text}
 
     def planned(self, plan: RunPlan) -> None:
         self.told = ""
@@ -150,11 +165,12 @@ class Bar(Notes):
             Progress(plan.done_rows, plan.failed_rows, 0, plan.total_rows, activity=Activity(STARTING))
         )
 
-    def progressed(self, progress: Progress) -> None:
-        self.moved(progress)
-
     def moved(self, progress: Progress) -> None:
         self.latest, self.last_report = progress, self.clock()
+
+    def show(self, work: str, progress: Progress) -> None:
+        self.told, self.work = "", work
+        super().show(work, progress)
 
     def stopping(self) -> None:
         self.told = f"Stopping; the {self.rows} in progress are finished. Ctrl-C again stops at once"

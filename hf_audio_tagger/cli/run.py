@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import note, print_text, quiet_libraries, stdout
+from ..results.reasons import find_common_reasons
+from .console import note, print_text, quiet_libraries, stderr, stdout
+from .ending import describe_speed, show_reasons
 from .report import exit_codes, finish
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ def run(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show no bar and no notes; errors and the summary stay.")
+    ] = False,
 ) -> None:
     """Run a Data-Juicer recipe: tag and filter its samples, and export them in Data-Juicer's format.
 
@@ -42,16 +47,19 @@ def run(
     Exit codes: 0 all well, 1 wrong use or settings, 2 the run could not
     continue, 3 done and some samples failed.
     """
-    quiet_libraries(map_bar=not as_json)
-    from ..recipes import analyze_recipe, run_recipe
+    quiet_libraries()
+    from ..recipes import analyze_recipe, run_recipe, watched_by
+    from .progress import Bar, Notes
 
+    bar = Notes(stderr()) if quiet else Bar(stderr(), rows="samples")
+    tell = (lambda line: None) if quiet else note
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the processes of py-data-juicer
     try:
-        with exit_codes(context, OSError):
+        with exit_codes(context, OSError), bar, watched_by(bar.show):
             if analyze:
-                analysis = analyze_recipe(recipe, note, data_juicer=data_juicer)
+                analysis = analyze_recipe(recipe, tell, data_juicer=data_juicer)
             else:
-                report = run_recipe(recipe, note, overwrite=overwrite, data_juicer=data_juicer)
+                report = run_recipe(recipe, tell, overwrite=overwrite, data_juicer=data_juicer)
     finally:
         signal.signal(signal.SIGTERM, before)
     if analyze:
@@ -67,8 +75,14 @@ def run(
     }
     counts = "".join(f", {count} {kind}" for kind, count in report.counts.items())
     drops = [f"{describe_step(step)} samples" for step in report.steps if step.kept != step.given]
-    text = "\n  ".join([f"{report.samples} samples{counts}", *drops, *summary["written"]])
-    finish(summary, len(report.failures), as_json, lambda: print_text(text))
+    works = [f"{name}: {describe_speed(progress)}" for name, progress in bar.works.items()]
+    text = "\n  ".join([f"{report.samples} samples{counts}", *works, *drops, *summary["written"]])
+
+    def show_report() -> None:
+        print_text(text)
+        show_reasons(find_common_reasons((one.media, one.reason) for one in report.failures), None, stdout())
+
+    finish(summary, len(report.failures), as_json, show_report)
 
 
 def describe_step(step: "StepReport") -> str:

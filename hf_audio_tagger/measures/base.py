@@ -9,6 +9,7 @@ import pyarrow as pa
 from datasets import Features
 
 from .. import memo
+from ..activity import add_clips, expect_clips
 from ..cells import Media, UnreadableMedia, is_list_cell, parse_cell, parse_cells
 from ..checks import invalid
 from ..compat.datasets_internals import set_hash_key
@@ -122,9 +123,11 @@ class Measure(ABC):
         """One result for each video, in order. Duplicates are measured once."""
         keys = [memo.make_key(one, ()) or one for one in media]
         results: dict[Hashable, Measured] = {}
+        expect_clips(len(media))
         for key, one in zip(keys, media, strict=True):
             if key not in results:
                 results[key] = self._measure_one(one)
+            add_clips(1)
         return [results[key] for key in keys]
 
     def _measure_one(self, media: Media) -> Measured:

@@ -10,6 +10,7 @@ from .analysis import Analysis, StatSummary, analyze_recipe
 from .engine import StepReport
 from .export import Failure
 from .operators import OPERATORS
+from .progress import watched_by
 from .recipe import Recipe, read_recipe
 from .run import Report, run_recipe
 
@@ -24,4 +25,5 @@ __all__ = [
     "analyze_recipe",
     "read_recipe",
     "run_recipe",
+    "watched_by",
 ]

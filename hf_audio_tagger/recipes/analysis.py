@@ -15,8 +15,9 @@ from .engine import StepReport, Tally, compute_results, find_kept
 from .export import Failure, check_outputs, export_samples
 from .foreign import ForeignOperator
 from .operator import META, STATS, Filter
+from .progress import hidden_progress
 from .recipe import Note, Recipe
-from .run import hidden_progress, load_numbered, read_plan
+from .run import load_numbered, read_plan
 
 logger = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ from datasets import Dataset, Features, Json, List, Value
 from ..errors import ColumnError
 from .export import Failure
 from .operator import META, STATS, Batch, Filter, Operator
+from .progress import following, reporting_batch
 
 BATCH_SAMPLES = 64
 
@@ -55,15 +56,16 @@ def compute_results(operator: Operator, samples: Dataset, np: int, tally: Tally)
     if len(samples) == 0:
         return samples
     processes = min(np, os.cpu_count() or 1, len(samples))
-    samples = samples.map(
-        partial(process_batch, operator),
-        batched=True,
-        batch_size=BATCH_SAMPLES,
-        num_proc=processes if processes > 1 else None,
-        features=merge_features(samples.features, operator),
-        load_from_cache_file=False,  # videos may have changed, and failed ones may have been repaired
-        desc=operator.name,
-    )
+    with following(operator.name, len(samples)):
+        samples = samples.map(
+            partial(process_batch, operator),
+            batched=True,
+            batch_size=BATCH_SAMPLES,
+            num_proc=processes if processes > 1 else None,
+            features=merge_features(samples.features, operator),
+            load_from_cache_file=False,  # videos may have changed, and failed ones may have been repaired
+            desc=operator.name,
+        )
     for row in samples.select_columns([NUMBER, *RESULT_FEATURES]):
         tally.counts.update(row[OUTCOMES])
         tally.failures += [Failure(row[NUMBER], **failure) for failure in row[FAILURES]]
@@ -88,7 +90,8 @@ def process_batch(operator: Operator, batch: Batch) -> dict[str, Any]:
     """The batch's META or STATS with an operator's fields, and the outcomes and failures."""
     column = operator.column
     existing = [fields or {} for fields in batch.get(column, [None] * len(batch[NUMBER]))]
-    results = operator.process(batch, existing)
+    with reporting_batch(len(existing)):
+        results = operator.process(batch, existing)
     merged = [{**fields, **result.fields} for fields, result in zip(existing, results, strict=True)]
     return {
         **({column: merged} if operator.features else {}),

@@ -1,13 +1,11 @@
 """Runs the operators of a recipe on its samples; merges, counts and exports the results."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from datasets import Dataset
-from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from ..errors import SettingsError
 from ..text import safe_text
@@ -16,6 +14,7 @@ from .export import Failure, check_outputs, export, export_samples, output_paths
 from .foreign import ForeignOperator, find_foreign
 from .operator import META, Filter, Operator
 from .operators import OPERATORS
+from .progress import hidden_progress
 from .recipe import Note, Recipe, read_recipe
 from .samples import find_inputs, load_samples
 
@@ -161,15 +160,3 @@ def run_operator(
         samples = drop_samples(operator, samples)
     tally.steps.append(StepReport(operator.name, given, len(samples)))
     return samples
-
-
-@contextmanager
-def hidden_progress() -> Iterator[None]:
-    """Hide the progress bars of reading and writing, and show only those of operators."""
-    are_disabled = are_progress_bars_disabled()
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        if not are_disabled:
-            enable_progress_bars()
