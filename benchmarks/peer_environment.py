@@ -19,6 +19,10 @@ REQUIREMENTS = (
     "soundfile",
     "opencv-python-headless",
     "aiohttp",
+    # Its audio filters would install these while they run.
+    "resampy",
+    "samplerate",
+    "torchcodec==0.14.0",
 )
 
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .measures.motion import motion_score as motion_score
     from .measures.sound_files import audio_duration as audio_duration
     from .measures.sound_files import audio_size as audio_size
+    from .measures.text import text_area as text_area
     from .neighbors.balance import at_most_per_class as at_most_per_class
     from .neighbors.files import read_neighbors as read_neighbors
     from .neighbors.files import write_neighbors as write_neighbors
@@ -75,6 +76,7 @@ _NAMES_BY_MODULE = {
     "audioset.grouping": "roll_up",
     "measures.base": "Measure",
     "measures.motion": "motion_score",
+    "measures.text": "text_area",
     "runs": "tag_dataset export_predictions",
     "index.reading": "read_index",
     "index.checking": "check_index",

@@ -87,8 +87,8 @@ class Settings:
 
     model: str | os.PathLike[str] = model_setting(
         DEFAULT_MODEL,
-        'a Hub id or local folder of any audio classification model of transformers, "yamnet", "vggish", or '
-        '"demo" (packaged, works offline, not for real data).',
+        'a Hub id or local folder of any audio classification model of transformers, "yamnet" (packaged, '
+        'works offline), "vggish", or "demo" (packaged, not for real data).',
         IS_NAME,
         is_path=True,
     )
@@ -103,7 +103,10 @@ class Settings:
         is_secret=True,
     )
     weights: str | os.PathLike[str] | None = model_setting(
-        None, 'file or URL of the weights of "yamnet" or "vggish".', none="the model's own", is_path=True
+        None,
+        'file or URL of the weights of "yamnet" or "vggish".',
+        none="the model's own: packaged, or downloaded once",
+        is_path=True,
     )
     column: str | None = column_setting(
         None, "the column with the videos.", none="found by its name, type or first values"

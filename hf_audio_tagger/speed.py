@@ -8,10 +8,11 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, TypedDict
 
 from . import memo, models
 from .checks import check_counts
+from .choices import Dtype, Engine
 from .models.registry import find_family
 from .models.spec import has_native_bfloat16
 from .process import core_share, pick_device
@@ -50,7 +51,14 @@ class Timing:
         return f"--engine {self.engine} --dtype {self.dtype}"
 
 
-def fastest_settings(model: str = DEFAULT_MODEL, **settings: Any) -> dict[str, str]:
+class SpeedSettings(TypedDict):
+    """The settings of `build_tagger` that speed depends on."""
+
+    engine: Engine
+    dtype: Dtype
+
+
+def fastest_settings(model: str = DEFAULT_MODEL, **settings: Any) -> SpeedSettings:
     """The engine and dtype that are the fastest for a model on this machine, for `build_tagger`.
 
     They depend on the hardware and on the libraries that are installed, and so do the last digits of scores;
@@ -75,8 +83,12 @@ def list_choices(tagger: Tagger) -> list[Tagger]:
     import torch
 
     family, device = find_family(tagger.model), torch.device(pick_device(tagger.device))
-    dtypes = ["float32"] + ["bfloat16"] * has_native_bfloat16(device)
-    engines = ["torch"] + ["openvino"] * (device.type == "cpu" and find_spec("openvino") is not None)
+    dtypes: list[Dtype] = ["float32"]
+    if has_native_bfloat16(device):
+        dtypes.append("bfloat16")
+    engines: list[Engine] = ["torch"]
+    if device.type == "cpu" and find_spec("openvino") is not None:
+        engines.append("openvino")
     supported = family.list_engines(tagger.spec)
     return [
         replace(tagger, engine=engine, dtype=dtype)

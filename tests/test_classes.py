@@ -75,7 +75,7 @@ def test_empty_failed_and_no_videos() -> None:
         assert roll_up(MINE, others=others)({TAGS: rows}) == {CLASSES: expected}
 
 
-@pytest.mark.parametrize("options", [{}, {"batched": True}, {"num_proc": 2}])
+@pytest.mark.parametrize("options", [{}, {"batched": True}])
 def test_map(options: dict[str, Any]) -> None:
     ds = Dataset.from_dict({TAGS: [["EMPTY"], ["Bus"], ["Music"]]})
     mapped = ds.map(roll_up(MINE, others="other"), **options)

@@ -151,6 +151,7 @@ def test_demo_tags_a_dozen_videos_as_expected(
     assert "11-broken.mp4: it is no readable media file" in done.stdout
     assert done.stdout.rstrip().count("\n", done.stdout.index("from datasets")) < 3
     assert "ds.map(build_tagger(), batched=True)" in done.stdout
+    assert "\nhf-audio-tagger tag clip.mp4 --model yamnet\n" in done.stdout
 
 
 def test_demo_shows_a_bar_and_no_other_noise(demo: tuple[subprocess.CompletedProcess[str], float]) -> None:

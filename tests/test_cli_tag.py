@@ -230,7 +230,7 @@ def test_dry_run_as_json_says_how_long_each_choice_takes(few: Path, monkeypatch:
         (["--out", "{tmp}/out", "--private"], 1, "go with --push"),
         (["--out", "hf://datasets/a/b", "--push", "a/c"], 1, "two places"),
         (["--num-proc", "2"], 1, "--num-proc and such are for a run; add --out DEST."),
-        (["--out", "{tmp}/out", "--model", "{tmp}/none"], 2, "none"),
+        (["--out", "{tmp}/out", "--model", "{tmp}/none"], 1, "there is no such folder"),
         (["--out", "{tmp}/file/out"], 2, ".hf_audio_tagger). The run has not begun."),
         (["--out", "/dev/full"], 1, "/dev/full is in /dev, where the system shows its devices"),
         (["--out", "/proc/no/such/place.jsonl"], 1, "no results can be kept there"),

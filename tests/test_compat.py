@@ -2,6 +2,7 @@
 
 import ast
 import multiprocessing
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -334,3 +335,18 @@ def test_the_version_is_told_when_a_name_breaks(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delattr(datasets.IterableDataset, "_resolve_features")
     with pytest.raises(AssertionError, match=rf"datasets {datasets.__version__} changed a private name"):
         test_features_of_streams()
+
+
+class Traveller:
+    """An object that knows where it was pickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return bool, (other_libraries.called_by_pool(),)
+
+
+@pytest.mark.parametrize("name", ["multiprocess", "multiprocessing"])
+def test_the_thread_that_pickles_for_a_pool_is_known(name: str) -> None:
+    library = pytest.importorskip(name)
+    assert pickle.loads(pickle.dumps(Traveller())) is False
+    with works_with("multiprocess"), library.Pool(1) as pool:
+        assert pool.apply(bool, (Traveller(),)) is True

@@ -1,21 +1,36 @@
 """Recipes with filters: the very bytes that py-data-juicer 1.6.1 writes for the same files."""
 
+import os
 from pathlib import Path
 
 import pytest
-from peer_recipes import RECIPES, make_materials, read_kept, read_outputs, write_recipe
+from peer_recipes import make_kept_materials, read_kept, run_peer
 
+from benchmarks.peer_environment import PYTHON_VARIABLE
+from benchmarks.recipes import RECIPES, WITH_MOTION, read_outputs, write_recipe
 from hf_audio_tagger.recipes import run_recipe
 
 
 @pytest.fixture(scope="module")
 def materials(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("peer")
-    make_materials(folder)
+    make_kept_materials(folder)
     return folder
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_gives_the_peers_bytes(materials: Path, name: str) -> None:
+    if name in WITH_MOTION:
+        pytest.importorskip("cv2", reason="OpenCV, the extra `video`, is not installed")
     run_recipe(write_recipe(materials, name, f"ours_{name}"), lambda line: None)
-    assert read_outputs(materials, f"ours_{name}") == read_kept()[name]
+    assert read_outputs(materials, f"ours_{name}") == read_kept()[name] != {}
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(900)
+def test_what_is_kept_is_what_the_peer_writes_here(materials: Path) -> None:
+    """Where an environment with the peer is named, as for the benchmarks."""
+    python = os.environ.get(PYTHON_VARIABLE) or pytest.skip(
+        f"{PYTHON_VARIABLE} names no Python with the peer"
+    )
+    assert run_peer(python, materials, list(RECIPES)) == read_kept()

@@ -365,6 +365,12 @@ def test_wrong_settings_are_refused_when_built(settings: dict[str, Any]) -> None
         build_tagger(**{"model": "demo", **settings})
 
 
+def test_the_text_of_a_tagger_is_what_differs_from_the_defaults() -> None:
+    assert (
+        repr(build_tagger("demo", top_k=3, threshold=0.3)) == "Tagger(model='demo', top_k=3, threshold=0.3)"
+    )
+
+
 def test_a_token_is_not_shown(clips: Clips) -> None:
     tagger = build_tagger("demo", token="hf_secret")
     assert "hf_secret" not in repr(tagger)

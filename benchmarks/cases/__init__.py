@@ -4,7 +4,9 @@ from .against_peers import bfloat16, clips, hour, overhead, repeats
 from .bench import Bench, Case
 from .flat import decode, leak, rows, startup, workers
 from .gpu import gpu
+from .index import index
 from .patches import yamnet
+from .recipes import recipes
 from .truth import evaluation, neighbors
 
 __all__ = ["CASES", "Bench", "Case"]
@@ -23,8 +25,10 @@ CASES = {
         Case("rows", "10,000 rows over 1,000, demo model, nothing remembered", rows),
         Case("workers", "processes and threads, AST-base, float32", workers),
         Case("yamnet", "YAMNet over the whole of an hour", yamnet),
+        Case("index", "an index of 2,000,000 rows, and the files of a folder", index),
         Case("neighbors", "2,000 embeddings against 200,000, beside the bare matrix product", neighbors),
         Case("evaluation", "AP, AUC and lwlrap of 20,371 x 527 scores, beside scikit-learn", evaluation),
+        Case("recipes", "recipes of filters and the mapper, against the peer's files", recipes),
         Case("gpu", "AST-base on a GPU", gpu),
     )
 }

@@ -137,6 +137,13 @@ def make_yamnet(path: str) -> None:
     torch.save(network.state_dict(), path)
 
 
+def make_recipe_media(path: str) -> None:
+    from benchmarks.subjects.recipe_media import make_materials
+
+    os.mkdir(path)
+    make_materials(Path(path))
+
+
 MAKERS: dict[str, Callable[..., None]] = {
     "clip": make_clip,
     "long": make_long,
@@ -144,6 +151,7 @@ MAKERS: dict[str, Callable[..., None]] = {
     "copies": make_copies,
     "ast": make_ast,
     "yamnet": make_yamnet,
+    "recipes": make_recipe_media,
 }
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """`labels_over`: all labels of a video that score enough, as plain strings.
 
-ds = ds.map(build_tagger(top_k=10))
-ds = ds.map(labels_over(0.3))
-ds["video_audio_labels"][0]  # [["Speech", "Music"]]: a list for each video of the row
+    ds = ds.map(build_tagger(top_k=10), batched=True)
+    ds = ds.map(labels_over(0.3))
+    ds["video_audio_labels"][0]  # [["Speech", "Music"]]
+
+Each row has a list for each of its videos.
 """
 
 import os
@@ -26,8 +28,8 @@ def labels_over(
 
     It reads the scores that a tagger with `top_k` adds, so that k limits how many labels there can be. With a
     mapping, or a file that `write_thresholds` wrote, each label has its own threshold, and labels that are
-    not in it are left out. A video without an
-    audio stream ("EMPTY") has none, as has one of which no label scores enough; a video that failed has null.
+    not in it are left out. A video without an audio stream ("EMPTY") has none, as has one of which no label
+    scores enough; a video that failed has null.
 
     >>> top = [{"label": "Speech", "score": 0.8}, {"label": "Music", "score": 0.3}]
     >>> labels_over(0.5)({"video_audio_top": [top, [], None]})

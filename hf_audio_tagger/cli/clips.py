@@ -48,7 +48,12 @@ def read_paths() -> list[str]:
 
 
 def print_clips(
-    source: "Source", tagger: "Tagger", limit: int | None, sample: int | None, as_json: bool
+    source: "Source",
+    tagger: "Tagger",
+    limit: int | None,
+    sample: int | None,
+    as_json: bool,
+    quiet: bool = False,
 ) -> None:
     """Print a line for each label of each clip, or a JSON object for each clip.
 
@@ -58,14 +63,14 @@ def print_clips(
 
     if tagger.embeddings and not as_json:
         raise SettingsError("--embeddings are printed with --json only, and written with --out DEST.")
-    for line in source.notes:
+    for line in () if quiet else source.notes:
         note(line)
     wants_top = tagger.top_k is not None or not tagger.segments
     if tagger.top_k is None and tagger.labels:  # some weights have no classifier
         tagger = replace(tagger, top_k=1)
     clips = classify_clips(source, tagger, limit=limit, sample=sample)
     failed = 0
-    for clip in after_status(clips):
+    for clip in clips if quiet else after_status(clips):
         failed += clip.result.error is not None
         if as_json:
             print_line(safe_json(describe(clip)))

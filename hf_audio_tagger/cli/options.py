@@ -103,14 +103,14 @@ def takes_tagger(*without: str, **defaults: Any) -> Callable[[Callable[..., None
     return expand
 
 
-def choose_fastest(context: typer.Context, settings: dict[str, Any]) -> dict[str, str]:
+def choose_fastest(context: typer.Context, settings: dict[str, Any]) -> dict[str, Any]:
     """The fastest engine and dtype for the other settings. Refused if one of the two is given, too."""
     from ..speed import fastest_settings
 
     sources = [context.get_parameter_source(name) for name in ("engine", "dtype")]
     if any(source is not None and source.name == "COMMANDLINE" for source in sources):
         raise SettingsError("--fast chooses --engine and --dtype: leave these out, or --fast.")
-    return fastest_settings(**settings)
+    return {**fastest_settings(**settings)}
 
 
 def setting_option(name: str, defaults: dict[str, Any]) -> inspect.Parameter:

@@ -138,7 +138,7 @@ def tag(
         show_dry_run(opened, tagger, describe_run(opened, tagger, out), rows, processes, as_json)
         return
     if out is None:
-        print_clips(opened, tagger, limit, sample, as_json)
+        print_clips(opened, tagger, limit, sample, as_json, quiet)
         return
     processes = num_proc or (1 if opened.is_stream else default_num_proc(tagger.device))
     summary = run_with_bar(

@@ -44,6 +44,10 @@ class Status:
     reason: str | None = None
 
 
+FOUND = Status(OK)
+ABSENT, WITHOUT_FOLDER = Status(MISSING, reason=NO_FILE), Status(MISSING, reason=NO_FOLDER)
+
+
 class Listing:
     """Which files are in the folders that are asked for; each folder is read once, and no file is opened."""
 
@@ -56,11 +60,11 @@ class Listing:
             self.folders[folder] = list_folder(folder)
         names = self.folders[folder]
         if names is None:
-            return Status(MISSING, reason=NO_FOLDER)
+            return WITHOUT_FOLDER
         is_file = names.get(name)
         if is_file is None:
-            return Status(MISSING, reason=NO_FILE)
-        return Status(OK) if is_file else Status(UNREADABLE, reason=NOT_A_FILE)
+            return ABSENT
+        return FOUND if is_file else Status(UNREADABLE, reason=NOT_A_FILE)
 
 
 def list_folder(folder: str) -> dict[str, bool] | None:
@@ -180,7 +184,7 @@ def find_file(media: Media, listing: Listing) -> Status:
         return Status(UNREADABLE, reason=media.reason.rstrip("."))
     if isinstance(media, FileMedia) and not is_url(media.path):
         return listing.find(media.path)
-    return Status(OK)  # bytes and samples are here, and a URL only tells when it is read
+    return FOUND  # bytes and samples are here, and a URL only tells when it is read
 
 
 def read_stated(ds: Dataset) -> Sequence[float | None]:

@@ -115,10 +115,15 @@ class Pictures:
 
     def rewind(self) -> None:
         """Go back to the beginning of the stream."""
-        if self.is_at_beginning:
+        self.seek(None)
+
+    def seek(self, pts: int | None) -> None:
+        """Go to the last key frame at a time or before; to the beginning with None, or without an index."""
+        if pts is None and self.is_at_beginning:
             return
         try:
-            self.container.seek(min(0, self.start), stream=self.stream)
+            self.container.seek(min(0, self.start) if pts is None else pts, stream=self.stream)
+            self.is_at_beginning = False
         except av.error.FFmpegError as error:  # a bare stream without a container has no index
             if find_exhausted_resource(error):
                 raise

@@ -28,8 +28,8 @@ __all__ = ["Source", "SourceError", "open_source"]
 OPENERS = (  # tried in this order
     open_saved,
     open_media_folder,
-    open_media_files,
     open_index,
+    open_media_files,
     open_data_files,
     open_hub,
 )

@@ -7,6 +7,7 @@ from .video_aspect_ratio_filter import VideoAspectRatioFilter
 from .video_audio_tags_filter import VideoAudioTagsFilter
 from .video_duration_filter import VideoDurationFilter
 from .video_motion_score_filter import VideoMotionScoreFilter
+from .video_ocr_area_ratio_filter import VideoOcrAreaRatioFilter
 from .video_resolution_filter import VideoResolutionFilter
 from .video_tagging_from_audio_mapper import VideoTaggingFromAudioMapper
 
@@ -17,6 +18,7 @@ CLASSES: tuple[type[Operator], ...] = (
     VideoAudioTagsFilter,
     VideoDurationFilter,
     VideoMotionScoreFilter,
+    VideoOcrAreaRatioFilter,
     VideoResolutionFilter,
     VideoTaggingFromAudioMapper,
 )
