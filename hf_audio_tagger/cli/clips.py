@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ..errors import SettingsError
-from ..scores import EMPTY
 from ..text import safe_json, safe_text
 from .console import fail, note, stderr
 from .report import SOME_FAILED
@@ -92,6 +91,8 @@ def after_status(clips: "Iterator[ClassifiedClip]", what: str) -> "Iterator[Clas
 
 def list_fields(clip: "ClassifiedClip", wants_top: bool) -> Iterator[list[str]]:
     """The fields of each line: the clip, the part of it if the line is of a segment, the label, the score."""
+    from ..scores import EMPTY
+
     result = clip.result
     labels = result.top or ()
     if wants_top:
