@@ -36,6 +36,17 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return run_notebooks(find_notebooks(FIRST), tmp_path_factory.mktemp("notebooks"))
 
 
+def skip_without_detector() -> None:
+    """The notebook of recipes looks for text."""
+    from hf_audio_tagger import SettingsError
+    from hf_audio_tagger.measures.text_detectors import ppocr
+
+    try:
+        ppocr.check()
+    except SettingsError as error:
+        pytest.skip(str(error))
+
+
 def read(name: str) -> Any:
     return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
 
@@ -142,8 +153,20 @@ def test_shows_what_is_stored(executed: dict[str, Any], name: str) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", LATER)
 def test_the_others_show_what_is_stored(tmp_path: Path, name: str) -> None:
+    if name == "recipes":
+        skip_without_detector()
     notebook = run_notebooks(find_notebooks([name]), tmp_path)[name]
     assert describe_outputs(notebook) == describe_outputs(read(name))
+
+
+def test_audioset_goes_from_an_index_to_neighbours() -> None:
+    stored = read("audioset")
+    assert "'missing': 1, 'unreadable': 1, 'short': 1" in shown(stored, "Counter(checked")["text/plain"]
+    [found] = re.findall(r"(\d+) of (\d+) neighbours share", shown(stored, "neighbours share")["text/plain"])
+    assert int(found[0]) > 0.8 * int(found[1])
+    [found] = re.findall(r"(\d+) of (\d+) labels are found", shown(stored, "labels are found")["text/plain"])
+    assert int(found[0]) > 0.8 * int(found[1])
+    assert picture_size(shown(stored, "plot_evaluation(result)"))[0] > 650
 
 
 @pytest.mark.parametrize("name", NAMES)

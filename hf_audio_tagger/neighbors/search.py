@@ -15,7 +15,7 @@ from ..errors import ColumnError
 from .vectors import Block, Vectors, read_block
 
 QUERIES_AT_ONCE, BASE_ROWS_AT_ONCE = 2_048, 16_384  # of one product: 134 MB of float32
-GROUP = 64  # columns of a product
+GROUP = 32  # columns of a product
 NONE = -1  # a row, where there are fewer neighbours than requested
 
 FindSame = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
