@@ -62,6 +62,11 @@ class Materials:
         folder = Path(self.made("tiny", f"tiny-{count}", count=count))
         return sorted(map(str, folder.iterdir()))
 
+    def words(self, count: int) -> list[str]:
+        """Mp4 files with from no text to seven lines of it."""
+        folder = Path(self.made("words", f"words-{count}", count=count))
+        return sorted(map(str, folder.iterdir()))
+
     def copies(self, path: str, count: int) -> list[str]:
         """One file under many names: hard links, each of which counts as a file of its own."""
         folder = Path(self.made("copies", f"copies-{Path(path).stem}-{count}", source=path, count=count))

@@ -113,7 +113,7 @@ SMALL: dict[str, dict[str, Any]] = {
     },
     "containers": {
         "dataset_path": f"{FOLDER}/containers.jsonl",
-        "process": [duration(min_duration=2.333333), ratio(min_ratio="40:30"), resolution()],
+        "process": [duration(min_duration=2.333333), ratio(min_ratio="13:10"), resolution()],
         **KEEP,
     },
     "nothing_left": {
@@ -151,7 +151,7 @@ WITH_MOTION: dict[str, dict[str, Any]] = {
     "motion_sampling": recipe_of_motion(motion(sampling_fps=6), ratio(), MAPPER, **KEEP),
     "motion_every_frame": recipe_of_motion(MAPPER, motion(sampling_fps=100, max_score=2), duration(), **KEEP),
     "motion_relative": recipe_of_motion(motion(relative=True, min_score=0.01), ratio(), MAPPER, **KEEP),
-    "motion_size": recipe_of_motion(motion(size=32), MAPPER, duration(max_duration=1.9), **KEEP),
+    "motion_size": recipe_of_motion(motion(size=32), MAPPER, duration(max_duration=2.1), **KEEP),
     "motion_sizes": recipe_of_motion(
         motion(size=[40, 56], divisible=8, min_score=0), resolution(min_width=64), MAPPER, **KEEP
     ),

@@ -1,11 +1,24 @@
-"""Which disk is full: an error of the system names the reason, and seldom the place."""
+"""Where nothing can be written: which disk is full (an error of the system seldom names it), devices."""
 
 import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+SYSTEM_FOLDERS, SHARED_MEMORY = ("/dev", "/proc", "/sys"), "/dev/shm"
 SHORT_BYTES = 1 << 20  # a disk with less than this counts as full
+
+
+def find_system_folder(path: str | os.PathLike[str]) -> str | None:
+    """The folder of the system's devices and states that a path is in, where no result can be kept.
+
+    >>> find_system_folder("/dev/full"), find_system_folder("/dev/shm/out")
+    ('/dev', None)
+    """
+    place = Path(os.path.realpath(path))
+    if place.is_relative_to(SHARED_MEMORY):
+        return None
+    return next((folder for folder in SYSTEM_FOLDERS if place.is_relative_to(folder)), None)
 
 
 def describe_fullest(paths: Iterable[str | os.PathLike[str]]) -> str:

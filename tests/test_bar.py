@@ -19,7 +19,7 @@ from hf_audio_tagger.runs.record import Record
 from hf_audio_tagger.runs.run_folder import folder_for
 
 WAIT_SECONDS = 20.0
-HALF = Progress(50, 2, 50, 100, 0.4, Activity("", 50.4, 60, 322.0), working_seconds=90.0)
+HALF = Progress(50, 2, 50, 100, 0.4, Activity("", 50.4, 60, 322.0), 0.56, 0.56, 3.58)
 
 
 class Clock:
@@ -60,7 +60,7 @@ def test_it_says_what_is_done_how_fast_and_how_long_it_takes(tmp_path: Path) -> 
     assert "1min 0s left" in bar.describe()
     clock.seconds += 300
     assert "left" not in bar.describe()  # it took longer than expected
-    bar.moved(replace(HALF, activity=Activity("", 900.0, 900, 9_000.0), total_rows=None, failed_rows=0))
+    bar.moved(replace(HALF, clips_per_second=10.0, times_realtime=100.0, total_rows=None, failed_rows=0))
     assert bar.describe() == "Tagging, 50 rows, 10 clips/s, 100x realtime"
     bar.stopping()
     assert bar.describe().startswith(

@@ -71,3 +71,5 @@ def test_the_session_ends_as_it_says(tmp_path: Path) -> None:
         command = match["command"].replace("hf-audio-tagger", f"'{sys.executable}' -m hf_audio_tagger", 1)
         ended = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=120)
         assert ended.returncode == int(match["code"]), f"{line}\n{ended.stdout}{ended.stderr}"
+        if printed := re.search(r": prints (.+) [\d.]+$", line):  # but for the score
+            assert printed[1].split() == ended.stdout.split()[:-1]

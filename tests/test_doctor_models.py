@@ -283,4 +283,4 @@ def test_a_downloaded_model_tags_where_there_is_no_network(
     assert "'MIT/ast-finetuned-audioset-10-10-0.4593' cannot be loaded" in message
     assert "connect" in message
     assert "`hf download MIT/ast-finetuned-audioset-10-10-0.4593`" in message
-    assert 'build_tagger("yamnet"), --model yamnet' in message
+    assert 'build_tagger("yamnet") is packaged' in message

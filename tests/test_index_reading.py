@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pytest
 from datasets import Dataset, List, Value
 
@@ -153,6 +154,9 @@ WRONG_LINES = {
     "no object": ("[1, 2]", "must be a JSON object"),
     "a key twice": (GOOD[:-1] + ', "id": "x"}', "a key is there twice"),
     "not a number": (GOOD[:-1] + ', "x": NaN}', "NaN is not JSON"),
+    "too deep": (GOOD[:-1] + ', "x": ' + "[" * 200_000 + "]" * 200_000 + "}", "nest too deeply"),
+    "deep objects": (GOOD[:-1] + ', "x": ' + '{"a": ' * 200_000 + "1" + "}" * 200_001, "nest too deeply"),
+    "spaces around a time": (json.dumps(row(eos=" 40.000")), "'eos' must be seconds"),
     "half a pair": (GOOD[:-1] + ', "x": "\\ud800"}', "no JSON object"),
 }
 
@@ -164,6 +168,29 @@ def test_a_wrong_line_is_an_error_with_its_number(tmp_path: Path, name: str) -> 
     with pytest.raises(SettingsError, match=r"src\.csv, line 4: ") as caught:
         read_index(file)
     assert reason in str(caught.value)
+
+
+def test_brackets_in_texts_do_not_nest(tmp_path: Path) -> None:
+    captions = ['[{" \\' * 500, "]" * 900]
+    ds = read_index(write_rows(tmp_path / "src.csv", [row(), row(captions=captions)]))
+    assert ds["captions"][1] == captions
+
+
+def test_too_many_keys_are_refused(tmp_path: Path) -> None:
+    rows = [row(**{f"key{number}": 1}) for number in range(1_000)]
+    with pytest.raises(SettingsError, match=r"line 994: the rows have more than 1,000 different keys"):
+        read_index(write_rows(tmp_path / "src.csv", rows))
+
+
+def test_a_full_disk_is_an_error_that_names_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hf_audio_tagger.index.reading.write_tables", fail)
+    with pytest.raises(SettingsError, match=r"cache of datasets.*No space left on device"):
+        read_index(write_rows(tmp_path / "src.csv"))
 
 
 def test_text_that_is_not_utf8_is_an_error_with_its_line(tmp_path: Path) -> None:
@@ -182,6 +209,7 @@ def test_text_that_is_not_utf8_is_an_error_with_its_line(tmp_path: Path) -> None
         'ABCDEFGHIJK, 30.000, 40.000, "/m/09x0r",,',
         'ABCDEFGHIJK, 30.000, 40.000, "Speech"',
         'ABCDEFGHIJK, 30.000, 40.000, ""',
+        'ABCDEFGHIJK, 30.000, 40.000, "/m/09x0r',
         'ABCDEFGHIJK, 30.000, "/m/09x0r"',
         'ABCDEFGHIJK, 30.000, nan, "/m/09x0r"',
         'ABCDEFGHIJK, , 40.000, "/m/09x0r"',
@@ -195,14 +223,22 @@ def test_a_wrong_segment_is_an_error_with_its_number(tmp_path: Path, line: str) 
 
 
 @pytest.mark.parametrize(
-    "line", ["1,ABCDEFGHIJK,x,text", "1,ABCDEFGHIJK,3", "1,ABC,3,text,more", "1,,3,text"]
+    "line",
+    [
+        "1,ABCDEFGHIJK,x,text",
+        "x",
+        "1,ABCDEFGHIJK,3," + "x" * 200_000,
+        "1,ABCDEFGHIJK,3",
+        "1,ABC,3,text,more",
+        "1,,3,text",
+    ],
 )
 def test_a_wrong_caption_is_an_error_with_its_number(tmp_path: Path, line: str) -> None:
     with pytest.raises(SettingsError, match=r"val\.csv, line 5: "):
         read_index(write(tmp_path / "val.csv", AUDIOCAPS + line + "\n"))
 
 
-@pytest.mark.parametrize("entry", [3, {"wav": ["x"]}, {"video_id": "x", "labels": 3}, {"wav": ""}])
+@pytest.mark.parametrize("entry", [3, {"wav": ["x"]}, {"video_id": "x", "labels": 3}, {"wav": ""}, {}])
 def test_a_wrong_entry_is_an_error_with_its_number(tmp_path: Path, entry: Any) -> None:
     with pytest.raises(SettingsError, match=r"x\.json, entry 3 of 'data': "):
         read_index(write(tmp_path / "x.json", json.dumps({"data": [*AST["data"], entry]})))
@@ -250,12 +286,10 @@ def test_real_lists(tmp_path: Path) -> None:
         for name in ("balanced_train", "eval")
     )
     assert (len(balanced), len(evaluation)) == (22_160, 20_371)
-    assert (sum(map(len, balanced["labels"])), sum(map(len, evaluation["labels"]))) == (52_882, 51_804)
-    assert not set(balanced["id"]) & set(evaluation["id"])
+    tables = [ds.with_format("arrow")[:] for ds in (balanced, evaluation)]
+    assert [len(pc.list_flatten(table["labels"])) for table in tables] == [52_882, 51_804]
+    assert not pc.any(pc.is_in(tables[0]["id"], tables[1]["id"])).as_py()
+    lengths = [pc.subtract(table["eos"], table["bos"]).to_numpy().round(3) for table in tables]
+    assert [int((one < 10).sum()) for one in lengths] == [345, 361]
     assert evaluation[0]["labels"] == ["/m/068hy", "/m/07q6cd_", "/m/0bt9lr", "/m/0jbk"]
     assert paths(evaluation.select([0]), tmp_path) == ["--4gqARaEJE_0.000.flac"]
-    shorter = [
-        sum(round(eos - bos, 3) < 10 for bos, eos in zip(ds["bos"], ds["eos"], strict=True))
-        for ds in (balanced, evaluation)
-    ]
-    assert shorter == [345, 361]

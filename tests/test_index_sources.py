@@ -102,6 +102,12 @@ def test_tables_are_tables_still(tmp_path: Path, name: str) -> None:
         open_source(str(tmp_path / name), root=tmp_path)
 
 
+@pytest.mark.parametrize("key", ["clip", "wav", "path"])
+def test_a_table_with_ids_and_paths_is_no_index(tmp_path: Path, key: str) -> None:
+    file = write_rows(tmp_path / "rows.jsonl", [{"id": "a", key: "a.webm"}])
+    assert open_source(str(file)).dataset.column_names == ["id", key]
+
+
 @pytest.mark.parametrize("options", [{"split": "train"}, {"streaming": True}, {"follow_links": True}])
 def test_options_of_other_sources_do_not_apply(tmp_path: Path, options: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=r"is an index of clips, which \w+= does not apply to"):

@@ -35,7 +35,7 @@ def test_counts_agree_with_plain_python(seed: int) -> None:
     rows = draw_rows(rng)
     table = pa.table({"top": pa.array(rows, SCORED)})
     half = len(rows) // 2
-    facts = count_labels([table.slice(0, half), table.slice(half)], "top", min_score=0.4)
+    facts = count_labels([table.slice(0, half), table.slice(half)], "top", thresholds=0.4)
     videos = [video for row in rows for video in row or []]
     least = np.float32(0.4)
     labels = [{one["label"] for one in video or [] if np.float32(one["score"]) >= least} for video in videos]
@@ -49,6 +49,14 @@ def test_counts_agree_with_plain_python(seed: int) -> None:
     assert facts.empty_videos == 0
     shown = list(facts.counts)[:2]
     assert facts.count_with_others(shown) == sum(bool(one - set(shown)) for one in labels)
+
+
+def test_each_label_has_its_threshold() -> None:
+    rows = [[[{"label": one, "score": 0.7} for one in NAMES]], [[{"label": "b", "score": 0.1}]]]
+    facts = count_labels([pa.table({"x": pa.array(rows, SCORED)})], "x", thresholds=(("a", 0.7), ("b", 0.8)))
+    assert facts.counts.get("a") == 1
+    assert sum(facts.counts.values()) == 1
+    assert facts.bare_videos == 1
 
 
 def test_a_label_counts_once_in_a_video() -> None:

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from datasets import ClassLabel, Dataset, Features, List, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
-from hf_audio_tagger import ontology
+from hf_audio_tagger import check_index, ontology, sample_weights, write_index
 from hf_audio_tagger.audioset.labels import Labels, read_labels
 from hf_audio_tagger.errors import ColumnError, SettingsError
 
@@ -111,6 +111,14 @@ def test_other_types_are_refused(cells: list[Any]) -> None:
 def test_a_missing_column_is_named_with_those_that_exist() -> None:
     with pytest.raises(ColumnError, match=r"no column 'tags', only 'labels'"):
         read_labels(make([["Dog"]]), "tags")
+
+
+def test_several_splits_and_streams_are_refused() -> None:
+    ds = make([["Dog"]])
+    for wrong in (DatasetDict(train=ds), ds.to_iterable_dataset()):
+        for refuse in (read_labels, sample_weights, check_index, lambda ds: write_index(ds, "x.csv")):
+            with pytest.raises(SettingsError, match=f"ds must be a Dataset.*{type(wrong).__name__}"):
+                refuse(wrong)  # type: ignore[arg-type]
 
 
 def test_no_labels_at_all() -> None:

@@ -139,9 +139,10 @@ GREY_TOP = {"no audio stream (EMPTY)": 1, "could not be read (null)": 1, "withou
         (None, {"Dog": 2, "Music": 2, "Siren": 1} | GREY_TOP),
         (0.3, {"Dog": 2, "Music": 2} | GREY_TOP),  # 0.3 itself is stored as a float32
         (0.7, {"Dog": 2} | GREY_TOP | {"without a label ([])": 2}),
+        ({"Music": 0.4}, {"Music": 1} | GREY_TOP | {"without a label ([])": 3}),
     ],
 )
-def test_scored_labels(min_score: float | None, counts: dict[str, int]) -> None:
+def test_scored_labels(min_score: Any, counts: dict[str, int]) -> None:
     """A bar counts clips, and EMPTY is told from a clip without a label by its tag."""
     features = Features(
         {

@@ -15,8 +15,9 @@ import yaml
 from recipe_runs import STATS, Rows, invoke, lines, write_rows
 from stand_in_peer import write_stand_in
 
+from benchmarks.peer_environment import PYTHON_VARIABLE
 from hf_audio_tagger.errors import RunError, SettingsError
-from hf_audio_tagger.recipes import Report, run_recipe
+from hf_audio_tagger.recipes import Report, analyze_recipe, run_recipe
 from hf_audio_tagger.recipes.foreign import SCRIPT
 
 ROWS: Rows = [{"text": f"t{number}", "number": number, "videos": [f"{number}.mp4"]} for number in range(5)]
@@ -167,3 +168,28 @@ def test_the_command_line_names_the_environment(tmp_path: Path, python: str) -> 
     assert "odd_filter: 5 → 2 samples" in done.stdout
     done = invoke(write(tmp_path, [{"odd_filter": {}}]))
     assert (done.exit_code, "run with --data-juicer PYTHON" in done.stderr) == (1, True)
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(600)
+def test_operators_of_the_peer_itself(tmp_path: Path) -> None:
+    """Where an environment with py-data-juicer is named, as for the benchmarks."""
+    python = os.environ.get(PYTHON_VARIABLE, "")
+    if not python:
+        pytest.skip(f"{PYTHON_VARIABLE} names no Python with py-data-juicer")
+    rows: Rows = [{"text": "one http://x.org two"}, {"text": "one  two"}, {"text": "x"}]
+    process = [
+        {"clean_links_mapper": {}},
+        {"text_length_filter": {"min_len": 3}},
+        {"document_deduplicator": {}},
+    ]
+    report, _ = run(tmp_path, python, process, [*rows, rows[0]])
+    assert [json.loads(line) for line in lines(tmp_path, "res.jsonl")] == [
+        {"text": "one  two"},
+    ]
+    assert lines(tmp_path, "res_stats.jsonl") == ['{"__dj__stats__": {"text_len": 8}}']
+    assert [step.kept for step in report.steps] == [4, 3, 1]
+    with pytest.raises(SettingsError, match="Did you mean clean_links_mapper"):
+        run(tmp_path, python, [{"clean_link_mapper": {}}], rows)
+    analysis = analyze_recipe(write(tmp_path, [{"text_length_filter": {}}], rows), print, data_juicer=python)
+    assert analysis.values == {"text_len": [20, 8, 1]}

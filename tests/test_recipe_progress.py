@@ -65,6 +65,10 @@ def test_run_says_speed_and_reasons_and_is_quiet_on_request(folder: Path) -> Non
     quiet = invoke(recipe, "--overwrite", "--quiet")
     assert (quiet.exit_code, quiet.stderr) == (done.exit_code, "")
     assert "4 samples" in quiet.stdout
-    again = invoke(recipe, "--quiet")
+    for place in ("/dev/full.jsonl", "/proc/res.jsonl"):
+        refused = invoke(write_recipe(folder, dataset_path=str(path), export_path=place), "--overwrite")
+        assert refused.exit_code == 1
+        assert f"export_path: {place} is in /{place.split('/')[1]}, where the system shows" in refused.stderr
+    again = invoke(write_recipe(folder, dataset_path=str(path)), "--quiet")
     assert again.exit_code == 1
     assert "exist" in again.stderr

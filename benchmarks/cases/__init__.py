@@ -6,6 +6,7 @@ from .flat import decode, leak, rows, startup, workers
 from .gpu import gpu
 from .index import index
 from .patches import yamnet
+from .pictures import motion, text
 from .recipes import recipes
 from .truth import evaluation, neighbors
 
@@ -29,6 +30,8 @@ CASES = {
         Case("neighbors", "2,000 embeddings against 200,000, beside the bare matrix product", neighbors),
         Case("evaluation", "AP, AUC and lwlrap of 20,371 x 527 scores, beside scikit-learn", evaluation),
         Case("recipes", "recipes of filters and the mapper, against the peer's files", recipes),
+        Case("motion", "motion scores, against the peer's filter", motion),
+        Case("text", "areas of text, ppocr against easyocr", text),
         Case("gpu", "AST-base on a GPU", gpu),
     )
 }

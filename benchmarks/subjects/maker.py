@@ -144,6 +144,45 @@ def make_recipe_media(path: str) -> None:
     make_materials(Path(path))
 
 
+def make_words(path: str, count: int) -> None:
+    """Two seconds of lines of words on a rough ground, in several sizes."""
+    from hf_audio_tagger.media.opencv import load_opencv
+
+    cv2 = load_opencv()
+    folder = Path(path)
+    folder.mkdir()
+    words = [
+        "motion",
+        "text",
+        "every",
+        "video",
+        "frame",
+        "area",
+        "ratio",
+        "filter",
+        "sound",
+        "number",
+        "seven",
+    ]
+    for index in range(count):
+        rng = np.random.default_rng((SEED, index))
+        ground = cv2.resize(rng.integers(30, 120, (9, 16), np.uint8), (640, 360))
+        scale = float(rng.uniform(0.7, 1.8))
+        for line in range(index % 8):
+            written = " ".join(rng.choice(words, int(rng.integers(1, 4))))
+            place = (int(rng.integers(5, 80)), 45 + 45 * line)
+            cv2.putText(ground, written, place, cv2.FONT_HERSHEY_SIMPLEX, scale, 240, 2)
+        with av.open(str(folder / f"{index:03d}.mp4"), "w") as container:
+            video = container.add_stream("mpeg4", rate=5)
+            assert isinstance(video, VideoStream)
+            video.width, video.height, video.pix_fmt = 640, 360, "yuv420p"
+            video.bit_rate = 2_000_000
+            for _ in range(10):
+                picture = av.VideoFrame.from_ndarray(ground, format="gray").reformat(format="yuv420p")
+                container.mux(video.encode(picture))
+            container.mux(video.encode(None))
+
+
 MAKERS: dict[str, Callable[..., None]] = {
     "clip": make_clip,
     "long": make_long,
@@ -152,6 +191,7 @@ MAKERS: dict[str, Callable[..., None]] = {
     "ast": make_ast,
     "yamnet": make_yamnet,
     "recipes": make_recipe_media,
+    "words": make_words,
 }
 
 if __name__ == "__main__":

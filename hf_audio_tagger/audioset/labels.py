@@ -62,11 +62,18 @@ def read_labels(ds: Dataset, column: str = "labels", classes: Sequence[str] | No
     Args:
         classes: the names or mids of whole numbers, in order. A `ClassLabel` column has its own.
     """
+    check_dataset(ds)
     if column not in ds.column_names:
         existing = ", ".join(map(repr, ds.column_names)) or "none"
         raise ColumnError(f"The rows have no column {column!r}, only {existing}. Name it with column=.")
     cells = ds.select_columns([column]).with_format("arrow")[:][column]
     return parse_labels(cells, column, classes or find_class_names(ds.features[column]))
+
+
+def check_dataset(ds: object) -> None:
+    """Refuse what is not one table on this machine: several splits, or a stream."""
+    if not isinstance(ds, Dataset):
+        raise invalid("ds", type(ds).__name__, 'a Dataset, such as one split of a DatasetDict (ds["train"])')
 
 
 def parse_labels(cells: pa.ChunkedArray, column: str, names: Sequence[str] | None = None) -> Labels:

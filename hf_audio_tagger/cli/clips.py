@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ..activity import LOADING, Meter, measured_by
 from ..errors import SettingsError
 from ..scores import EMPTY
 from ..text import safe_json, safe_text
 from .console import fail, note, stderr
+from .figures import format_duration
 from .report import SOME_FAILED
 from .wording import SETTINGS, use_options
 
@@ -68,7 +70,7 @@ def print_clips(
         tagger = replace(tagger, top_k=1)
     clips = classify_clips(source, tagger, limit=limit, sample=sample)
     failed = 0
-    for clip in clips if quiet else after_status(clips, "Loading the model"):
+    for clip in clips if quiet else after_status(clips):
         failed += clip.result.error is not None
         if as_json:
             print_line(safe_json(describe(clip)))
@@ -81,10 +83,18 @@ def print_clips(
         raise typer.Exit(SOME_FAILED)
 
 
-def after_status(clips: "Iterator[ClassifiedClip]", what: str) -> "Iterator[ClassifiedClip]":
-    """The clips, with a status on the terminal until the first one."""
+def after_status(clips: "Iterator[ClassifiedClip]") -> "Iterator[ClassifiedClip]":
+    """The clips; until the first one, the terminal shows what is being done."""
+    status = stderr().status(LOADING)
+
+    def show(_: bool) -> None:
+        now = meter.read()
+        status.update(now.stage or f"Tagging: {format_duration(now.sound_seconds)} of sound")
+
+    meter = Meter(show)
     with ExitStack() as stack:
-        stack.enter_context(stderr().status(what))
+        stack.enter_context(status)
+        stack.enter_context(measured_by(meter))
         for clip in clips:
             stack.close()
             yield clip

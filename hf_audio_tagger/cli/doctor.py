@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ..text import safe_json
 from .console import mark, quiet_libraries, stdout
+from .wording import SETTINGS, use_options
 
 if TYPE_CHECKING:
     from ..doctor import Finding
@@ -67,7 +68,7 @@ def print_finding(console: Console, finding: "Finding") -> None:
     line.append(f" {finding.subject:<{SUBJECT_COLUMNS}} {wrap(console, finding.detail)}")
     console.print(line, soft_wrap=True)
     if finding.remedy and finding.state != "ok":
-        remedy = INDENT + wrap(console, finding.remedy)
+        remedy = INDENT + wrap(console, use_options(finding.remedy, SETTINGS))
         console.print(Text(remedy, "dim" if finding.state == "note" else "cyan"), soft_wrap=True)
 
 

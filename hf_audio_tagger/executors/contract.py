@@ -30,6 +30,7 @@ class JobProgress:
     rows_in_work: float = 0.0  # beyond `rows`: the share of the next ones that is done
     activity: Activity = NOTHING
     has_ended: bool = False
+    worker: int = 0  # its rank
 
 
 Report = Callable[[JobProgress], None]

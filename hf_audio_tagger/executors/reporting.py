@@ -14,8 +14,10 @@ REPORT_SECONDS = 0.25  # between two reports of windows; rows and stages are rep
 class JobReporter:
     """Reports the progress of one job; windows from the model's threads, which no error may reach."""
 
-    def __init__(self, index: int, report: Report, clock: Callable[[], float] = time.monotonic) -> None:
-        self.index, self.report, self.clock = index, report, clock
+    def __init__(
+        self, index: int, worker: int, report: Report, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.index, self.worker, self.report, self.clock = index, worker, report, clock
         self.meter = Meter(self.note_change)
         self.lock = threading.RLock()  # one report at a time
         self.rows = self.failed = 0
@@ -42,15 +44,14 @@ class JobReporter:
         self.last_seconds = self.clock()
         rows_in_work = self.batch_rows * self.meter.read_share() - (self.rows - self.first_row)
         activity = self.meter.read()
-        self.report(
-            JobProgress(self.index, self.rows, self.failed, max(0.0, rows_in_work), activity, has_ended)
-        )
+        rows = (self.rows, self.failed, max(0.0, rows_in_work))
+        self.report(JobProgress(self.index, *rows, activity, has_ended, self.worker))
 
 
 @contextmanager
-def reporting(index: int, report: Report) -> Iterator[JobReporter]:
-    """Report what this process does for a job."""
-    reporter = JobReporter(index, report)
+def reporting(index: int, worker: int, report: Report) -> Iterator[JobReporter]:
+    """Report what this process, a worker of some rank, does for a job."""
+    reporter = JobReporter(index, worker, report)
     with measured_by(reporter.meter):
         yield reporter
     reporter.send(has_ended=True)

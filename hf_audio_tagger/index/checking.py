@@ -9,12 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, Features, Value, concatenate_datasets
 
+from ..audioset.labels import check_dataset
 from ..cells import FileMedia, Media, UnreadableMedia, is_url, parse_cells, read_cells
 from ..checks import check_counts
 from ..errors import ColumnError
 from ..media_column import pick_column
 from ..media_paths import select_paths
-from .clip_paths import ClipFolders, check_template, find_clip_paths, make_audio
+from .clip_paths import NEEDED, ClipFolders, check_template, find_clip_paths, make_audio
 from .decoding import Decoded, decode_clips
 from .reading import find_root
 
@@ -104,6 +105,7 @@ def check_index(
     >>> checked = check_index(read_index("src.csv", root="clips"), decode=True)  # doctest: +SKIP
     >>> checked.filter(lambda status: status == "ok", input_columns="status")  # doctest: +SKIP
     """
+    check_dataset(ds)
     check_counts(num_proc=num_proc)
     if root is None:
         name = pick_column(ds.column_names, column, lambda: ds.features)
@@ -115,7 +117,8 @@ def check_index(
 
 def make_cells(ds: Dataset, root: str, files: str | None) -> pa.ChunkedArray:
     template = None if files is None else check_template(files)
-    table = ds.with_format("arrow")[:]
+    needed = [name for name in NEEDED if name in ds.column_names]
+    table = ds.select_columns(needed).with_format("arrow")[:]
     return make_audio(find_clip_paths(table, root, template, ClipFolders(root)), root)
 
 

@@ -23,6 +23,7 @@ from .columns import TEXT, TEXTS, UNSAFE, UNSAFE_PATH
 from .formats import IndexFileError
 
 FIELDS = ("id", "dir", "bos", "eos")
+NEEDED = (*FIELDS, "aclip", "clip", "wav")  # columns of which paths are made
 EXAMPLE = "{id}_{bos:.3f}.flac"
 WHOLE_PATH = r"/|\.npz$"
 OTHER_FOLDER = "audio"  # the published downloader writes here what the index has in aclip/

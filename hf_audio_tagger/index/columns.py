@@ -37,6 +37,7 @@ NAMES = ("id", "dir", "aclip", "clip", "frame")  # that paths are made of
 # Leaves the root ("..", absolute, a drive), is separated otherwise on another system, or is read as a URL.
 UNSAFE_PATH = r"(^|/)\.\.(/|$)|^/|^[A-Za-z]:|\\|\x00|://|::"
 UNSAFE = re.compile(UNSAFE_PATH)
+NUMBER = re.compile(r"-?\d+(\.\d*)?([eE][-+]?\d+)?", re.ASCII)
 
 
 class WrongRowError(ValueError):
@@ -149,8 +150,11 @@ def check_row(row: Mapping[str, Any]) -> None:
 
 
 def parse_seconds(value: Any) -> float | None:
+    """The number of seconds; None for what Arrow would not read as one either."""
+    if isinstance(value, str) and not NUMBER.fullmatch(value):
+        return None
     try:
         seconds = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, OverflowError):
         return None
     return seconds if math.isfinite(seconds) else None

@@ -51,9 +51,8 @@ def find_kind(path: Path, is_asked: bool = False) -> str | None:
 
 def has_index_keys(line: bytes, is_asked: bool) -> bool:
     """Whether the text of a JSON object has an index's keys, and no media of its own."""
-    keys = set(re.findall(rb'"(id|aclip|clip|wav|bos|eos)"\s*:', line))
-    says_where = bool(keys & {b"aclip", b"clip", b"wav"}) or keys >= {b"bos", b"eos"}
-    is_index = b"id" in keys and (is_asked or says_where)
+    keys = set(re.findall(rb'"(id|aclip|bos|eos)"\s*:', line))
+    is_index = b"id" in keys and (is_asked or b"aclip" in keys or keys >= {b"bos", b"eos"})
     return is_index and not MEDIA_KEY.search(line)
 
 

@@ -6,8 +6,9 @@ objects share one, so a block that it refuses is read again line by line.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,11 @@ from .columns import WrongRowError, build_table, check_row, learn_types
 from .formats import IndexFileError, read_blocks
 
 FIRST_ROWS = 200  # whose keys are known before a block is read
+
+MOST_KEYS = 1_000  # of all rows together
+MOST_DEPTH = 200  # of lists and objects in a row: Arrow's parser ends the process at some ten thousands
+BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}\n"))
+STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 
 Types = Mapping[str, pa.DataType]
 
@@ -34,9 +40,26 @@ class NewTypesError(Exception):
 def read_json_lines(path: Path, types: Types | None = None) -> Iterator[pa.Table]:
     """The tables of an index, all with the same columns. Raises `NewTypesError`."""
     for first_line, block in read_blocks(path):
+        check_depth(path, first_line, block)
         if types is None:
             types = check_lines(path, first_line, block, {}, FIRST_ROWS)
         yield parse_block(path, first_line, block, types)
+
+
+def check_depth(path: Path, first_line: int, block: bytes) -> None:
+    """Refuse rows that are nested so deeply that parsing them could end the process."""
+    brackets = block.translate(None, BUT_BRACKETS).split(b"\n")
+    for place, some in enumerate(brackets):
+        if len(some) > MOST_DEPTH and measure_depth(some) > MOST_DEPTH:
+            line = STRING.sub(b"", block.split(b"\n")[place])  # texts may have brackets
+            if measure_depth(line.translate(None, BUT_BRACKETS)) > MOST_DEPTH:
+                raise IndexFileError(
+                    f"{path}, line {first_line + place}: its lists and objects nest too deeply."
+                )
+
+
+def measure_depth(brackets: bytes) -> int:
+    return max(accumulate(1 if one in b"[{" else -1 for one in brackets), default=0)
 
 
 def parse_block(path: Path, first_line: int, block: bytes, types: Types) -> pa.Table:
@@ -79,6 +102,10 @@ def check_lines(
             check_row(row)
         except WrongRowError as error:
             raise IndexFileError(f"{path}, line {number}: {error}.") from error
+        if len(learned) > MOST_KEYS:
+            raise IndexFileError(
+                f"{path}, line {number}: the rows have more than {MOST_KEYS:,} different keys."
+            )
     return learned
 
 
@@ -88,8 +115,7 @@ def parse_lines(path: Path, first_line: int, block: bytes) -> Iterator[tuple[int
         if not line.strip():
             continue
         try:
-            row = json.loads(line, parse_constant=refuse_constant, object_pairs_hook=build_row)
-            json.dumps(row, ensure_ascii=False).encode()  # halves of a surrogate pair are no text
+            row = parse_json(line)
         except (ValueError, RecursionError) as error:
             raise IndexFileError(
                 f"{path}, line {number}: it is no JSON object ({one_line(error)})."
@@ -97,6 +123,13 @@ def parse_lines(path: Path, first_line: int, block: bytes) -> Iterator[tuple[int
         if not isinstance(row, dict):
             raise IndexFileError(f"{path}, line {number}: it must be a JSON object; got {line[:60]!r}.")
         yield number, row
+
+
+def parse_json(text: bytes) -> Any:
+    """Parse what every parser of JSON reads alike; a ValueError or RecursionError for the rest."""
+    value = json.loads(text, parse_constant=refuse_constant, object_pairs_hook=build_row)
+    json.dumps(value, ensure_ascii=False).encode()  # halves of a surrogate pair are no text
+    return value
 
 
 def refuse_constant(name: str) -> None:

@@ -65,8 +65,12 @@ def read_index(
     )
     cached = Path(datasets.config.HF_DATASETS_CACHE) / "audioset_index" / f"{key}.arrow"
     if not is_current(cached, top):
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        write_cache(cached, READERS[kind], file, top, template)
+        try:
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            write_cache(cached, READERS[kind], file, top, template)
+        except OSError as error:
+            where = f"copied into the cache of datasets, {cached.parent}"
+            raise IndexFileError(f"{file}: it cannot be {where} ({error.strerror}).") from error
     loaded = Dataset.from_file(str(cached))
     return Dataset(loaded.data, loaded.info, fingerprint=key)
 

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -16,7 +15,7 @@ from ..audioset.labels import MIDS, split_labels
 from ..text import one_line
 from .columns import SECONDS, TEXT, WrongRowError, build_table, check_row, learn_types, parse_seconds
 from .formats import IndexFileError, read_blocks
-from .json_lines import Types
+from .json_lines import Types, parse_json
 
 SEGMENT_COLUMNS = {"id": TEXT, "bos": SECONDS, "eos": SECONDS, "labels": TEXT}
 CAPTIONED_SECONDS = 10.0  # AudioCaps states where a clip begins; all are so long
@@ -55,8 +54,11 @@ def parse_segments(path: Path, first_line: int, block: bytes) -> pa.Table:
 
 def check_segment(path: Path, number: int, line: str) -> None:
     """Raise the error of a line that is no segment."""
-    fields = next(csv.reader([line]), [])
     wrong = None
+    try:
+        fields = next(csv.reader([line], strict=True), [])
+    except csv.Error:
+        fields = [line]
     if len(fields) != len(SEGMENT_COLUMNS):
         wrong = f"it has {len(fields)} fields"
     elif None in (parse_seconds(fields[1]), parse_seconds(fields[2])):
@@ -77,16 +79,12 @@ def read_audiocaps(path: Path, types: Types | None = None) -> Iterator[pa.Table]
     """AudioCaps' csv, a row a clip: the five captions of a clip are scattered over the file."""
     text = b"".join(block for _, block in read_blocks(path)).decode()
     lines = csv.DictReader(io.StringIO(text, newline=""), restkey="")
-    if missing := [name for name in CAPTION_COLUMNS if name not in (lines.fieldnames or ())]:
-        raise IndexFileError(f"{path}, line 1: it has no column {', '.join(map(repr, missing))}.")
-    clips: dict[tuple[str, float], dict[str, Any]] = {}
-    for line in lines:
-        start = parse_seconds(line["start_time"])
-        if start is None or "" in line or None in line.values() or not line["youtube_id"]:
-            raise IndexFileError(f"{path}, line {lines.line_num}: it must be {','.join(CAPTION_COLUMNS)}.")
-        clip = clips.setdefault((line["youtube_id"], start), {"captions": [], "audiocap_id": []})
-        clip["captions"].append(line["caption"])
-        clip["audiocap_id"].append(line["audiocap_id"])
+    try:
+        clips = gather_captions(path, lines)
+    except csv.Error as error:
+        raise IndexFileError(
+            f"{path}, line {lines.line_num + 1}: it is no csv ({one_line(error)})."
+        ) from error
     table = pa.table(
         {
             "id": pa.array([id for id, _ in clips], TEXT),
@@ -104,10 +102,27 @@ def read_audiocaps(path: Path, types: Types | None = None) -> Iterator[pa.Table]
         raise IndexFileError(f"{path}: {error}.") from error
 
 
+def gather_captions(
+    path: Path, lines: "csv.DictReader[str]"
+) -> dict[tuple[str, float], dict[str, list[str]]]:
+    """For each id and start the captions and their numbers, in order of appearance."""
+    if missing := [name for name in CAPTION_COLUMNS if name not in (lines.fieldnames or ())]:
+        raise IndexFileError(f"{path}, line 1: it has no column {', '.join(map(repr, missing))}.")
+    clips: dict[tuple[str, float], dict[str, list[str]]] = {}
+    for line in lines:
+        start = parse_seconds(line["start_time"])
+        if start is None or "" in line or None in line.values() or not line["youtube_id"]:
+            raise IndexFileError(f"{path}, line {lines.line_num}: it must be {','.join(CAPTION_COLUMNS)}.")
+        clip = clips.setdefault((line["youtube_id"], start), {"captions": [], "audiocap_id": []})
+        clip["captions"].append(line["caption"])
+        clip["audiocap_id"].append(line["audiocap_id"])
+    return clips
+
+
 def read_ast(path: Path, types: Types | None = None) -> Iterator[pa.Table]:
     """AST's `{"data": [{"video_id", "wav", "labels": "mid,mid"}]}`; without id, the name of the wav."""
     try:
-        entries = json.loads(b"".join(block for _, block in read_blocks(path)))["data"]
+        entries = parse_json(b"".join(block for _, block in read_blocks(path)))["data"]
     except (ValueError, RecursionError) as error:
         raise IndexFileError(f"{path}: it is no JSON ({one_line(error)}).") from error
     rows: list[dict[str, Any]] = []

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from ..atomic_files import open_atomic
-from ..audioset.labels import read_labels
+from ..audioset.labels import check_dataset, read_labels
 from ..audioset.ontology import ontology
 from ..compat.datasets_internals import is_decodable
 from ..errors import ColumnError
@@ -46,6 +46,7 @@ def write_index(ds: Dataset, path: str | os.PathLike[str], labels: str | None = 
     >>> print(open("src.csv").read(), end="")
     {"id": "a1B2c3D4e5F", "bos": "30.000", "labels": ["/m/0bt9lr"]}
     """
+    check_dataset(ds)
     names = [name for name in ds.column_names if is_key(ds, name) and not (labels and name == "labels")]
     check_columns(ds, names)
     mids = None if labels is None else find_mids(ds, labels)

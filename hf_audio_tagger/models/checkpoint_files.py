@@ -64,8 +64,8 @@ def examine_checkpoint(model: str, revision: str | None) -> ModelFiles:
             False,
             f"{cached}, and {explain_error(error)}",
             f"On a machine with network access run `{command}` and copy the model's cache folder to "
-            f'{constants.HF_HUB_CACHE} here; or name a local folder, or "yamnet", which is packaged and '
-            "knows 521 sounds.",
+            f"{constants.HF_HUB_CACHE} here, or name a local folder. "
+            'build_tagger("yamnet") is packaged, needs no network, and knows 521 sounds.',
         )
     return ModelFiles(True, f"{cached}; {hub_host()} has it, the first use downloads it", is_remote=True)
 

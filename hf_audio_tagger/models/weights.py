@@ -97,8 +97,8 @@ def advise(release: Release) -> str:
     name = release.files[0]
     return (
         f"Download {' or '.join(release.urls)} where there is a network and put it into {cache_folder()} "
-        f'here, or name a path or URL: build_tagger("{release.model}", weights="{name}"), --weights {name}. '
-        'Without any network, "yamnet" is packaged: build_tagger("yamnet"), --model yamnet.'
+        f'here, or name a path or URL: build_tagger("{release.model}", weights="{name}"). '
+        'build_tagger("yamnet") is packaged and needs no network.'
     )
 
 

@@ -1,5 +1,6 @@
 """`plot_tags`: how often each tag occurs."""
 
+import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -9,12 +10,13 @@ from datasets import Dataset, IterableDataset
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..checks import COUNT, invalid, is_count, is_number
+from ..checks import COUNT, invalid, is_count
 from ..columns import find_prefix
 from ..errors import SettingsError
 from ..results.facts import ROWS_AT_ONCE, missing_column
 from ..results.labels import LabelFacts, build_tables, count_labels
 from ..text import safe_text
+from ..thresholds import Thresholds, freeze_thresholds
 from .look import GREY, Picture, draw_legend, find_colour, measure_rows, wrap_label
 
 EMPTY_NAME, FAILED_NAME, BARE_NAME = (
@@ -33,7 +35,7 @@ def plot_tags(
     most: int = 20,
     title: str | None = None,
     *,
-    min_score: float | None = None,
+    min_score: float | Mapping[str, float] | str | os.PathLike[str] | None = None,
 ) -> Figure:
     """Bars of the most frequent tags, coloured by AudioSet's top categories.
 
@@ -41,9 +43,10 @@ def plot_tags(
     audio stream ("EMPTY") and clips that failed (null) have grey bars below the others.
 
     `column` may also have several labels for each clip: "video_audio_top", of which those with at least
-    `min_score` count (all that are listed, if that is left out), "video_audio_labels" of `labels_over`, or a
-    column of `roll_up`. A bar is then the number of clips with that label, and a clip is counted in each bar
-    that it belongs to. A clip without any label is told from an EMPTY one by the column of tags beside it.
+    `min_score` count (all that are listed, if that is left out; one score or one for each label, as in
+    `labels_over`), "video_audio_labels", or a column of `roll_up`. A bar is then the number of clips with
+    that label, and a clip is counted in each bar that it belongs to. A clip without any label is told from
+    an EMPTY one by the column of tags beside it.
 
     >>> figure = plot_tags([["Music"], ["Siren", "Music"], ["EMPTY"], [None]])
     >>> figure.savefig("tags.png")  # doctest: +SKIP
@@ -51,9 +54,8 @@ def plot_tags(
     """
     if not is_count(most):
         raise invalid("most", most, COUNT)
-    if min_score is not None and not (is_number(min_score) and 0 <= min_score <= 1):
-        raise invalid("min_score", min_score, "a score from 0 to 1")
-    facts = read_labels(ds, column, min_score)
+    thresholds = None if min_score is None else freeze_thresholds(min_score)
+    facts = read_labels(ds, column, thresholds)
     shown = list(facts.counts.items())[:most]
     bars = [(name, count, find_colour(name)) for name, count in shown]
     without = {EMPTY_NAME: facts.empty_videos, FAILED_NAME: facts.failed_videos, BARE_NAME: facts.bare_videos}
@@ -80,7 +82,7 @@ def plot_tags(
     return figure
 
 
-def read_labels(ds: Any, column: str, min_score: float | None) -> LabelFacts:
+def read_labels(ds: Any, column: str, thresholds: Thresholds | None) -> LabelFacts:
     """The labels of a dataset's clips, or of lists of tags. No media of a dataset are read."""
     if isinstance(ds, Mapping):
         splits = " or ".join(f"ds[{name!r}]" for name in ds)
@@ -91,10 +93,10 @@ def read_labels(ds: Any, column: str, min_score: float | None) -> LabelFacts:
             raise missing_column(column, ds.column_names or [])
         tag_column = find_tag_column(column, existing)
         names = [column] if tag_column is None else [column, tag_column]
-        return count_labels(read_tables(ds, names), column, tag_column, min_score)
+        return count_labels(read_tables(ds, names), column, tag_column, thresholds)
     if isinstance(ds, str | bytes) or not isinstance(ds, Iterable):
         raise SettingsError(f"plot_tags draws a Dataset or a list of tag lists, not {type(ds).__name__}.")
-    return count_labels(build_tables(ds, column), column, None, min_score)
+    return count_labels(build_tables(ds, column), column, None, thresholds)
 
 
 def read_tables(ds: Dataset | IterableDataset, names: list[str]) -> Iterable[pa.Table]:

@@ -11,7 +11,7 @@ import numpy as np
 from datasets import Dataset
 
 from ..checks import is_number
-from .engine import StepReport, Tally, compute_results, find_kept
+from .engine import NUMBER, StepReport, Tally, compute_results, find_kept
 from .export import Failure, check_outputs, export_samples
 from .foreign import ForeignOperator
 from .operator import META, STATS, Filter
@@ -79,7 +79,8 @@ def analyze_recipe(
         samples = compute_results(operator, samples, plan.recipe.np, tally)
         if isinstance(operator, Filter):
             keeps = find_kept(operator, samples)
-            kept.intersection_update(keeps)
+            numbers = samples[NUMBER][:]
+            kept.intersection_update(numbers[place] for place in keeps)
             tally.steps.append(StepReport(operator.name, len(samples), len(keeps)))
     with hidden_progress():
         written = write_stats(samples, output)

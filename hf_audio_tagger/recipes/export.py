@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from datasets import Dataset
 
 from ..atomic_files import open_atomic, sync
+from ..disk import find_system_folder
 from ..errors import SettingsError
 from .operator import META, STATS
 
@@ -79,7 +80,9 @@ def check_outputs(outputs: Sequence[tuple[str, Path]], inputs: Sequence[Path], o
     for option, output in outputs:
         problem = None
         inside = [folder for folder in folders if folder in Path(os.path.realpath(output)).parents]
-        if output.is_dir():
+        if system := find_system_folder(output):
+            problem = f"is in {system}, where the system shows its devices and states; name another file."
+        elif output.is_dir():
             problem = "is a folder; name a file."
         elif output.exists() and any(file.exists() and file.samefile(output) for file in inputs):
             problem = "is an input of this recipe; name another file."

@@ -86,8 +86,9 @@ def find_foreign(steps: Sequence[Step], python: str, note: Note) -> list[Foreign
     """These steps as py-data-juicer's operators; an error lists all that it lacks, and wrong options."""
     wanted = [{step.operator: dict(step.options)} for step in steps]
     with tempfile.TemporaryDirectory(prefix="hf-audio-tagger-") as place:
-        answer = Path(place) / "operators.json"
-        arguments = ["list", str(answer), json.dumps(wanted, default=str)]
+        answer, question = Path(place) / "operators.json", Path(place) / "steps.yaml"
+        question.write_text(yaml.safe_dump(wanted), encoding="utf-8")
+        arguments = ["list", str(answer), str(question)]
         run_python(python, arguments, Path(place), "data_juicer", note, LISTING_SECONDS)
         found = json.loads(answer.read_text(encoding="utf-8"))
     unknown = [step.operator for step in steps if step.operator not in found["names"]]

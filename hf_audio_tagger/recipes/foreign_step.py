@@ -34,10 +34,12 @@ def end_with_parent() -> None:
 def list_operators(file: str, steps: str) -> None:
     from importlib.metadata import version
 
+    import yaml
     from data_juicer.ops import OPERATORS
 
     names = sorted(OPERATORS.modules)
-    known = [step for step in json.loads(steps) if next(iter(step)) in names]
+    with open(steps, encoding="utf-8") as given:
+        known = [step for step in yaml.safe_load(given) if next(iter(step)) in names]
     answer = {"version": version("py-data-juicer"), "names": names, "problem": find_problem(known)}
     with open(file, "w", encoding="utf-8") as out:
         json.dump(answer, out)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -52,7 +53,10 @@ def following(name: str, samples: int) -> Iterator[None]:
         yield
         return
     total, ending = ProgressSum(0, 0, samples), threading.Event()
-    with TemporaryDirectory(prefix="hf_audio_tagger_") as folder, hidden_progress():
+    with (
+        TemporaryDirectory(prefix="hf_audio_tagger_", ignore_cleanup_errors=True) as folder,
+        hidden_progress(),
+    ):
 
         def tell() -> None:
             for path in Path(folder).glob("*.json"):
@@ -87,7 +91,7 @@ def reporting_batch(samples: int) -> Iterator[None]:
         return
     path = os.path.join(folder, f"{os.getpid()}.json")
     if _reporter is None or _reporter[0] != path:
-        _reporter = path, JobReporter(os.getpid(), lambda progress: write_report(Path(path), progress))
+        _reporter = path, JobReporter(os.getpid(), os.getpid(), partial(write_report, Path(path)))
     reporter = _reporter[1]
     reporter.expect_rows(samples)
     with measured_by(reporter.meter):

@@ -53,7 +53,6 @@ def run_recipe(
     >>> run_recipe("recipe.yaml").counts  # doctest: +SKIP
     {'tagged': 25, 'already tagged': 0, 'EMPTY': 2, 'failed': 0}
     """
-
     plan = read_plan(recipe, note, data_juicer)
     recipe = plan.recipe
     check_outputs(find_outputs(recipe, plan.operators), plan.inputs, overwrite)

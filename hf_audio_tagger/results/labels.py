@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from ..errors import ColumnError
 from ..scores import EMPTY
+from ..thresholds import NEVER, Thresholds
 from .facts import ROWS_AT_ONCE
 
 
@@ -53,9 +54,12 @@ class LabelPart:
 
 
 def count_labels(
-    tables: Iterable[pa.Table], column: str, tag_column: str | None = None, min_score: float | None = None
+    tables: Iterable[pa.Table],
+    column: str,
+    tag_column: str | None = None,
+    thresholds: Thresholds | None = None,
 ) -> LabelFacts:
-    """The facts of a column. Of scored labels only those with at least `min_score` count.
+    """The facts of a column. Of scored labels only those that reach their threshold count.
 
     A list without labels does not say whether its video has an audio stream; `tag_column` does.
     """
@@ -63,7 +67,7 @@ def count_labels(
     videos, codes = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
     total = empty = failed = bare = 0
     for table in tables:
-        part = read_part(table, column, tag_column, min_score)
+        part = read_part(table, column, tag_column, thresholds)
         encoded = part.labels.dictionary_encode()
         places = [names.setdefault(name, len(names)) for name in encoded.dictionary.to_pylist()]
         part_codes = np.array(places, np.int32)[encoded.indices.to_numpy(zero_copy_only=False)]
@@ -80,7 +84,9 @@ def count_labels(
     return LabelFacts(tuple(names), np.concatenate(videos), np.concatenate(codes), empty, failed, bare)
 
 
-def read_part(table: pa.Table, column: str, tag_column: str | None, min_score: float | None) -> LabelPart:
+def read_part(
+    table: pa.Table, column: str, tag_column: str | None, thresholds: Thresholds | None
+) -> LabelPart:
     entries = flatten_lists(table[column].combine_chunks())  # one for each video
     is_failed = entries.is_null().to_numpy(zero_copy_only=False)
     if is_list(entries.type):
@@ -88,8 +94,8 @@ def read_part(table: pa.Table, column: str, tag_column: str | None, min_score: f
     else:
         places, labels = np.arange(len(entries)), entries
     if pa.types.is_struct(labels.type):
-        labels, places = select_scored(labels, places, column, min_score)
-    elif min_score is not None:
+        labels, places = select_scored(labels, places, column, thresholds)
+    elif thresholds is not None:
         raise ColumnError(f"{column!r} has no scores, which min_score needs; it holds {entries.type}.")
     if pa.types.is_null(labels.type):
         labels = labels.cast(pa.string())
@@ -123,18 +129,27 @@ def is_list(kind: pa.DataType) -> bool:
 
 
 def select_scored(
-    labels: pa.Array, places: np.ndarray, column: str, min_score: float | None
+    labels: pa.Array, places: np.ndarray, column: str, thresholds: Thresholds | None
 ) -> tuple[pa.Array, np.ndarray]:
-    """The names of scored labels that reach the score, compared in float32, as they are stored."""
+    """The names of scored labels that reach their threshold, compared in float32, as they are stored."""
     fields = {field.name for field in labels.type}
     if not {"label", "score"} <= fields:
         raise ColumnError(f"{column!r} must hold labels with scores; it holds {labels.type}.")
     names = pc.struct_field(labels, "label")
-    if min_score is None:
+    if thresholds is None:
         return names, places
     scores = pc.struct_field(labels, "score").to_numpy(zero_copy_only=False).astype(np.float32)
-    is_enough = scores >= np.float32(min_score)
+    is_enough = scores >= find_least(names, thresholds)
     return names.filter(pa.array(is_enough)), places[is_enough]
+
+
+def find_least(names: pa.Array, thresholds: Thresholds) -> Any:
+    """The threshold of each label, or the one of all; of a label that has none, infinity."""
+    if isinstance(thresholds, float):
+        return np.float32(thresholds)
+    by_label, encoded = dict(thresholds), pc.fill_null(names, "").dictionary_encode()
+    least = [by_label.get(name, NEVER) for name in encoded.dictionary.to_pylist()]
+    return np.array(least, np.float32)[encoded.indices.to_numpy()]
 
 
 def build_tables(rows: Iterable[Any], column: str) -> Iterator[pa.Table]:

@@ -191,7 +191,7 @@ class LabellingTask:
 
     def label_clips(self, job: Job, worker: Worker, report: Report, is_stopped: IsStopped) -> None:
         assert isinstance(job, ClipsJob)
-        with reporting(job.index, report) as reporter:
+        with reporting(job.index, worker.rank, report) as reporter:
             reporter.expect_rows(len(job.rows))
             self.label_rows(job.rows, worker, reporter, is_stopped)
 

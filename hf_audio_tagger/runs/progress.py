@@ -21,20 +21,9 @@ class Progress:
     total_rows: int | None
     rows_in_work: float = 0.0  # beyond `done_rows`: the share of the next ones that is done
     activity: Activity = NOTHING  # the stage, and clips, windows and sound of this run
-    working_seconds: float = 0.0  # of this run, without loading and compiling
-
-    @property
-    def rows_per_second(self) -> float:
-        return divide(self.processed_now + self.rows_in_work, self.working_seconds)
-
-    @property
-    def clips_per_second(self) -> float:
-        return divide(self.activity.clips, self.working_seconds)
-
-    @property
-    def times_realtime(self) -> float:
-        """Seconds of sound that are scored in a second."""
-        return divide(self.activity.sound_seconds, self.working_seconds)
+    rows_per_second: float = 0.0  # of this run, without loading and compiling
+    clips_per_second: float = 0.0
+    times_realtime: float = 0.0  # seconds of sound that are scored in a second
 
     @property
     def seconds_left(self) -> float | None:
@@ -44,22 +33,82 @@ class Progress:
         return (self.total_rows - self.done_rows - self.rows_in_work) / self.rows_per_second
 
 
-def divide(amount: float, seconds: float) -> float:
-    return amount / seconds if seconds > 0 else 0.0
+@dataclass(frozen=True)
+class Amount:
+    """Work that is done, in several measures."""
+
+    rows: float = 0.0
+    clips: float = 0.0
+    sound_seconds: float = 0.0
+
+    def __add__(self, other: "Amount") -> "Amount":
+        return Amount(
+            self.rows + other.rows, self.clips + other.clips, self.sound_seconds + other.sound_seconds
+        )
+
+    def grow_from(self, before: "Amount") -> "Amount":
+        """What was added; nothing of a job that counts from zero again."""
+        return Amount(
+            max(0.0, self.rows - before.rows),
+            max(0.0, self.clips - before.clips),
+            max(0.0, self.sound_seconds - before.sound_seconds),
+        )
 
 
-class WorkTime:
-    """The seconds in which at least one worker was processing clips."""
+def find_amount(progress: JobProgress) -> Amount:
+    activity = progress.activity
+    return Amount(progress.rows + progress.rows_in_work, activity.clips, activity.sound_seconds)
+
+
+@dataclass
+class WorkerPace:
+    """When a worker last reported, and whether it was processing clips then."""
+
+    last_seconds: float
+    has_results: bool = False
+    is_working: bool = True
+
+
+class Pace:
+    """How fast the workers are. Times are arguments.
+
+    A worker is timed from its first result on: what it does before, such as to load libraries, happens once.
+    Its pace is multiplied by the number of workers that have a job, also of those that are still loading.
+    """
 
     def __init__(self, started: float) -> None:
-        self.seconds, self.last = 0.0, started
-        self.is_working: bool | None = None  # not known before the first report
+        self.started = self.last_seconds = started
+        self.workers: dict[int, WorkerPace] = {}
+        self.running: set[int] = set()  # those that have a job
+        self.most_running = 1
+        self.timed, self.timed_seconds = Amount(), 0.0  # of all workers together
+        self.done = Amount()
 
-    def note(self, now: float, is_working: bool, has_results: bool) -> None:
-        """A report: whether clips are being processed from now on, and whether some have been."""
-        if self.is_working or (self.is_working is None and has_results):
-            self.seconds += max(0.0, now - self.last)
-        self.last, self.is_working = now, is_working
+    def note(self, now: float, progress: JobProgress, before: JobProgress) -> None:
+        """A worker's report, and the one before of the same job."""
+        worker = self.workers.setdefault(progress.worker, WorkerPace(now))
+        grown = find_amount(progress).grow_from(find_amount(before))
+        if worker.has_results:
+            self.timed += grown
+            self.timed_seconds += now - worker.last_seconds if worker.is_working else 0.0
+        worker.has_results |= grown.rows + grown.clips > 0
+        worker.last_seconds, worker.is_working = now, progress.activity.stage == WORKING
+        self.running.add(progress.worker)
+        self.most_running = max(self.most_running, len(self.running))
+        if progress.has_ended:
+            self.running.discard(progress.worker)
+        self.done += grown
+        self.last_seconds = now
+
+    def read(self) -> Amount:
+        """What is done in a second. Where each worker has had one result only, all of the time counts."""
+        if self.timed.rows > 0 and self.timed_seconds > 0:
+            factor, amount = (len(self.running) or self.most_running) / self.timed_seconds, self.timed
+        elif self.last_seconds > self.started:
+            factor, amount = 1 / (self.last_seconds - self.started), self.done
+        else:
+            factor, amount = 0.0, self.done
+        return Amount(factor * amount.rows, factor * amount.clips, factor * amount.sound_seconds)
 
 
 @dataclass
@@ -77,7 +126,7 @@ class ProgressSum:
         self.rows_in_work = 0.0
         self.activity = Activity(STARTING)
         self.stages: dict[int, str] = {}  # of the jobs that run
-        self.work_time = WorkTime(self.clock())
+        self.pace = Pace(self.clock())
         self.lock = threading.Lock()
 
     def add(self, progress: JobProgress) -> bool:
@@ -92,7 +141,7 @@ class ProgressSum:
             if progress.has_ended:
                 del self.stages[progress.index]
             self.activity = self.add_activity(progress.activity, before.activity)
-            self.work_time.note(self.clock(), self.activity.stage == WORKING, self.processed_now > 0)
+            self.pace.note(self.clock(), progress, before)
             return (progress.rows, progress.failed) != (before.rows, before.failed)
 
     def add_activity(self, now: Activity, before: Activity) -> Activity:
@@ -107,6 +156,7 @@ class ProgressSum:
 
     def read(self) -> Progress:
         with self.lock:
+            pace = self.pace.read()
             return Progress(
                 self.done_before + self.processed_now,
                 self.failed_before + self.failed_now,
@@ -114,7 +164,9 @@ class ProgressSum:
                 self.total_rows,
                 max(0.0, self.rows_in_work),
                 self.activity,
-                self.work_time.seconds,
+                pace.rows,
+                pace.clips,
+                pace.sound_seconds,
             )
 
 

@@ -20,13 +20,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..disk import find_system_folder
 from ..errors import SettingsError
 from ..file_locks import try_lock
 from ..models.weights import cache_folder
 
 HUB_DEST = re.compile(r"hf://datasets/(?P<repo>[^/@]+/[^/@]+?)(?:@(?P<revision>.+?))?/?")
 ADVICE = "Choose another DEST, or remove it."
-SYSTEM_FOLDERS, SHARED_MEMORY = ("/dev", "/proc", "/sys"), "/dev/shm"
 LOCK_WAIT_SECONDS = 3.0  # workers of a killed run may take a moment to exit
 
 
@@ -105,13 +105,11 @@ def locked(folder: RunFolder) -> Iterator[None]:
 
 def check_places(folder: RunFolder) -> None:
     """Refuse links and folders in the place of files, broken links in the place of folders, and devices."""
-    dest = Path(os.path.realpath(folder.file or folder.state.parent))
-    for place in SYSTEM_FOLDERS:
-        if folder.repo_id is None and dest.is_relative_to(place) and not dest.is_relative_to(SHARED_MEMORY):
-            raise SettingsError(
-                f"{folder.dest} is in {place}, where the system shows its devices and states; no results can "
-                "be kept there. Choose another DEST."
-            )
+    if folder.repo_id is None and (system := find_system_folder(folder.file or folder.state.parent)):
+        raise SettingsError(
+            f"{folder.dest} is in {system}, where the system shows its devices and states; no results can "
+            "be kept there. Choose another DEST."
+        )
     for path in (folder.state.parent, folder.state) if folder.file is None else (folder.state,):
         if path.is_symlink() and not path.exists():
             raise SettingsError(f"{path} is a link to {os.readlink(path)}, which does not exist. {ADVICE}")

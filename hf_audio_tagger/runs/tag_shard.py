@@ -72,7 +72,7 @@ class ShardTagger:
         is_on_cpu = pick_device(self.tagger.device or worker.device, worker.rank) == "cpu"
         batch_rows = self.tagger.batch_size * (1 if is_on_cpu else GPU_MICRO_BATCHES)
         with (
-            reporting(job.index, report) as reporter,
+            reporting(job.index, worker.rank, report) as reporter,
             closing(self.write_shards(job, batch_rows, reporter)) as counts,
         ):
             for processed, failed in counts:

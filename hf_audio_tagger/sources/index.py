@@ -12,7 +12,10 @@ WITHOUT_ROOT = "This is an index: to read its clips, name their folder with --ro
 def open_index(request: SourceRequest) -> Source | None:
     """One index, or several that a glob names."""
     files = find_data_files(request.path)
-    if not files or any(find_kind(file) is None for file in files):
+    try:
+        if not files or any(find_kind(file) is None for file in files):
+            return None
+    except OSError:  # the opener of data files says which
         return None
     request.check_options("an index of clips", "root", "files")
     check_utf8_names(*files)

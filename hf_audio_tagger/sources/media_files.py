@@ -18,7 +18,8 @@ from .data_files import BUILDERS, find_data_files
 from .media_folder import FolderFiles, list_files
 from .source import NOT_UTF8, Source, SourceError, SourceRequest
 
-NOT_MEDIA = {*BUILDERS, ".txt"}  # suffixes of files that are no clips, whatever else is tried
+# Suffixes of files that are no clips; a file of any other name is tried.
+NOT_MEDIA = {*BUILDERS, ".txt", ".tsv", ".arrow", ".gz", ".zst", ".tar", ".zip"}
 
 
 @dataclass(frozen=True)

@@ -123,8 +123,8 @@ def explain_failure(spec: ModelSpec) -> Iterator[dict[str, Any]]:
         remedy = (
             "Check the id and the network; for a private or gated model pass token=. Without network, run "
             f"`hf download {spec.model}` where there is one and copy the cache, or name a local folder. "
-            'Two models are packaged and need no network: "yamnet" knows 521 sounds (build_tagger("yamnet"), '
-            '--model yamnet), "demo" is for trying the package out.'
+            'build_tagger("yamnet") is packaged, needs no network, and knows 521 sounds; "demo" '
+            "is for trying the package out."
         )
         if Path(spec.model).exists() or spec.model.startswith((".", "/", "~")):
             remedy = FOLDER_NEEDS
