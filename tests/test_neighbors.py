@@ -271,7 +271,8 @@ def test_the_command_writes_what_python_finds(tmp_path: Path) -> None:
 def test_plain_vectors_are_searched_by_the_same_code() -> None:
     """As a question in words will be: vectors without rows, against a column."""
     rng = np.random.default_rng(9)
-    queries, base = rng.standard_normal((3, 4)), make_rows(rng.standard_normal((50, 4)).tolist())
+    queries = rng.standard_normal((3, 4)).astype(np.float32)
+    base = make_rows(rng.standard_normal((50, 4)).tolist())
     block = read_block(ArrayVectors(queries), 0, 3, "cpu")
     scores, rows = search_module.search(block, ColumnVectors(base, COLUMN), 5, "cpu")
     near = nearest(make_rows(queries.tolist(), "q"), base, k=5)

@@ -21,6 +21,7 @@ from hf_audio_tagger import (
 )
 from hf_audio_tagger.audioset.ontology import UnknownCategoryError
 from hf_audio_tagger.cli import app
+from hf_audio_tagger.cli.options import parse_value
 from hf_audio_tagger.errors import SettingsError
 
 CLASSES = ["Speech", "Music", "Dog"]
@@ -161,23 +162,16 @@ def test_the_shell_takes_a_number_or_a_file(tmp_path: Path, clips: dict[str, Pat
     rows = tmp_path / "rows.jsonl"
     rows.write_text(json.dumps({"video": str(clips["Siren"])}) + "\n")
     write_for_demo(tmp_path / "t.json", Siren=np.inf)
-    command = [
-        "tag",
-        str(rows),
-        "--model",
-        "demo",
-        "--device",
-        "cpu",
-        "--top-k",
-        "3",
-        "--dry-run",
-        "--threshold",
-    ]
-    shown = CliRunner().invoke(app, [*command, str(tmp_path / "t.json")])
-    assert shown.exit_code == 0, shown.output
-    top = next(line for line in shown.stdout.splitlines() if line.startswith("video_audio_top"))
-    assert "Siren" not in top
-    assert CliRunner().invoke(app, [*command, "0.5"]).exit_code == 0
-    wrong = CliRunner().invoke(app, [*command, "high"])
+    out = tmp_path / "out.jsonl"
+    command = ["tag", str(rows), "--model", "demo", "--device", "cpu", "--top-k", "3", "--out", str(out)]
+    done = CliRunner().invoke(app, [*command, "--threshold", str(tmp_path / "t.json")])
+    assert done.exit_code == 0, done.output
+    row = json.loads(out.read_text())
+    assert row["video_audio_tags"] == ["Siren"]
+    assert "Siren" not in [one["label"] for one in row["video_audio_top"][0]]
+    wrong = CliRunner().invoke(app, [*command, "--threshold", "high"])
     assert wrong.exit_code == 1
     assert "thresholds: high cannot be read" in wrong.stderr
+    assert parse_value("threshold", "0.5") == 0.5
+    assert parse_value("threshold", "t.json") == "t.json"
+    assert [parse_value("windows", text) for text in ("3", "all")] == [3, "all"]
