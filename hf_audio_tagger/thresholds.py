@@ -9,13 +9,14 @@ import os
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from .atomic_files import write_file
 from .checks import invalid, is_number
 from .errors import SettingsError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 NEVER = math.inf  # no score suffices
 Thresholds = (
@@ -92,12 +93,14 @@ def is_least(value: Any) -> bool:
     return is_score(value) or value == NEVER
 
 
-def pick_thresholds(thresholds: Mapping[str, float], labels: Sequence[str], name: str) -> np.ndarray:
+def pick_thresholds(thresholds: Mapping[str, float], labels: Sequence[str], name: str) -> "np.ndarray":
     """The thresholds of labels, in their order; `NEVER` for those without. `name` is the file's, for errors.
 
     >>> pick_thresholds({"Speech": 0.4}, ["Dog", "Speech"], "t.json").tolist()
     [inf, 0.4]
     """
+    import numpy as np  # here, since the shell's --help reads this module
+
     unknown = [label for label in thresholds if label not in labels]
     if unknown:
         near = get_close_matches(unknown[0], labels, 1)

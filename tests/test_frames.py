@@ -75,7 +75,7 @@ def test_frames_are_those_that_opencv_reads_after_a_seek(
     capture = cv2.VideoCapture(str(path))
     assert (capture.get(cv2.CAP_PROP_FPS), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))) == (rate, count)
     capture.read()
-    for wanted in range(count):
+    for wanted in range(0, count, max(1, count // 60)):
         capture.set(cv2.CAP_PROP_POS_FRAMES, wanted)
         is_read, picture = capture.read()
         assert (read_number(picture) if is_read else None) == (

@@ -250,28 +250,18 @@ def test_half_precision_names_the_same_sounds(dtype: str) -> None:
         assert np.abs(half - full).max() > 0  # it did compute in another precision
 
 
-@pytest.mark.parametrize(
-    ("model", "words"),
-    [
-        ("./no/such/folder", ["./no/such/folder", "local folder"]),
-        (
-            "nobody/no-such-model",
-            ["nobody/no-such-model", "hf download nobody", 'model="demo"'],
-        ),
-    ],
-)
-def test_a_model_that_cannot_be_had_says_what_to_do(
-    model: str, words: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_that_cannot_be_had_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ModelError) as caught:
-        build_tagger(model).tag({"array": noise(1.0, 1), "sampling_rate": 16_000})
-    for word in words:
-        assert word in str(caught.value)
+        build_tagger("nobody/no-such-model").tag({"array": noise(1.0, 1), "sampling_rate": 16_000})
+    for words in ("nobody/no-such-model", "hf download nobody", 'build_tagger("yamnet") is packaged'):
+        assert words in str(caught.value)
 
 
 def test_a_checkpoint_of_another_kind_is_refused(tmp_path: Path) -> None:
     transformers.BertConfig().save_pretrained(tmp_path)
+    ASTFeatureExtractor().save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
     with pytest.raises(ModelError, match="cannot be loaded"):
         build_tagger(tmp_path).tag({"array": noise(1.0, 1), "sampling_rate": 16_000})
 

@@ -165,9 +165,8 @@ def test_unknown_operators_are_named_with_the_known_ones(folder: Path) -> None:
     done = invoke(write_recipe(folder, dataset_path="x", process=steps))
     assert done.exit_code == 1
     unknown = f"Unknown operators: nsfw_filter, text_fixer. Known: {', '.join(sorted(OPERATORS))}. "
-    assert done.stderr == (
-        f"{unknown}Those of an installed py-data-juicer run with --data-juicer PYTHON (data_juicer=...).\n"
-    )
+    remedy = "Those of an installed py-data-juicer run with its Python: --data-juicer /envs/dj/bin/python."
+    assert done.stderr == f"{unknown}{remedy}\n"
     assert OPERATOR in OPERATORS
 
 

@@ -14,6 +14,7 @@ from datasets import Dataset, Features, List, Value, Video, load_dataset
 from thirty_clips import ROWS, SHARD, TAGGER, Interrupting, interrupt, rows_of, write_thirty_clips
 
 from hf_audio_tagger import build_tagger, memo
+from hf_audio_tagger.demo import CHECKPOINT
 from hf_audio_tagger.errors import SettingsError
 from hf_audio_tagger.runs import Progress, Watcher, load_result, run_folder, tag_dataset
 from hf_audio_tagger.sources import open_source
@@ -86,7 +87,9 @@ def test_other_settings_and_other_sources_are_refused(clips: Path, tmp_path: Pat
 
 
 def test_settings_that_never_worked_do_not_hold_a_place(clips: Path, tmp_path: Path) -> None:
-    wrong = build_tagger(str(tmp_path / "no model"), on_error="record")
+    shutil.copytree(CHECKPOINT, tmp_path / "no model")
+    (tmp_path / "no model" / "model.safetensors").write_bytes(b"no weights")
+    wrong = build_tagger(tmp_path / "no model", on_error="record")
     with pytest.raises(Exception, match="no model"):
         tag_dataset(clips, tmp_path / "out", wrong, limit=2)
     assert tag_dataset(clips, tmp_path / "out", TAGGER, limit=2).rows == 2

@@ -11,7 +11,6 @@ import typer
 
 from ..activity import LOADING, Meter, measured_by
 from ..errors import SettingsError
-from ..scores import EMPTY
 from ..text import safe_json, safe_text
 from .console import fail, note, stderr
 from .figures import format_duration
@@ -102,6 +101,8 @@ def after_status(clips: "Iterator[ClassifiedClip]") -> "Iterator[ClassifiedClip]
 
 def list_fields(clip: "ClassifiedClip", wants_top: bool) -> Iterator[list[str]]:
     """The fields of each line: the clip, the part of it if the line is of a segment, the label, the score."""
+    from ..scores import EMPTY
+
     result = clip.result
     labels = result.top or ()
     if wants_top:

@@ -115,7 +115,7 @@ def build_operators(recipe: Recipe, note: Note, data_juicer: str | Path | None) 
         many, known = "s" * (len(others) > 1), ", ".join(sorted(OPERATORS))
         raise SettingsError(
             f"Unknown operator{many}: {', '.join(step.operator for step in others)}. Known: {known}. "
-            "Those of an installed py-data-juicer run with --data-juicer PYTHON (data_juicer=...)."
+            'Those of an installed py-data-juicer run with its Python: data_juicer="/envs/dj/bin/python".'
         )
     built: dict[int, AnyOperator] = {
         place: OPERATORS[step.operator].from_options(step.options, recipe, note)
