@@ -257,3 +257,12 @@ def test_an_evaluation_is_json_and_text() -> None:
     perfect = evaluate(make_labels("names"), np.array(TRUTHS, float), classes=CLASSES)
     assert json.dumps(perfect.as_dict(), allow_nan=False)
     assert perfect.classes[0].d_prime == np.inf
+
+
+def test_without_a_labelled_clip_nothing_is_divided() -> None:
+    result = evaluate(Dataset.from_dict({"labels": [[], []], "video_audio_tags": [["Dog"], ["EMPTY"]]}))
+    assert (result.agreement.clips, result.evaluated, result.empty) == (0, 1, 1)
+    assert result.as_dict()["agreement"]["exact_share"] is None
+    assert str(result).startswith(
+        "No clip has labels and a tag\n1 rows evaluated (1 without labels), 1 EMPTY"
+    )

@@ -127,8 +127,9 @@ def show(result: "Evaluation", console: Console) -> None:
             "d' of the mean AUC": f"{result.d_prime:.3f}",
             "lwlrap": f"{result.lwlrap:.4f}",
         }
-    means["tag among the labels"] = f"{share.exact_share:.1%} of {share.clips:,}"
-    means["or above or below one"] = f"{share.related_share:.1%}"
+    if share.clips:
+        means["tag among the labels"] = f"{share.exact_share:.1%} of {share.clips:,}"
+        means["or above or below one"] = f"{share.related_share:.1%}"
     console.print(count_table(means, 0))
     if result.note:
         print_text(f"\n{result.note}", console, "yellow")

@@ -250,7 +250,9 @@ def describe(result: Evaluation) -> str:
         ]
     share = result.agreement
     lines.append(
-        f"The tag is a label of {share.exact:,} of {share.clips:,} clips ({share.exact_share:.1%}); a "
+        "No clip has labels and a tag"
+        if not share.clips
+        else f"The tag is a label of {share.exact:,} of {share.clips:,} clips ({share.exact_share:.1%}); a "
         f"label, or above or below one, of {share.related:,} ({share.related_share:.1%})"
     )
     lines.append(
