@@ -161,7 +161,7 @@ def test_what_is_imported_is_required(setup: configparser.ConfigParser) -> None:
     assert not {MODULES_OF_LIBRARIES.get(name, name) for name in libraries} - required
 
 
-MODULES_OF_LIBRARIES = {"yaml": "pyyaml"}
+MODULES_OF_LIBRARIES = {"yaml": "pyyaml", "cv2": "opencv_python_headless"}
 
 
 def imported_names(node: ast.AST) -> list[str]:
