@@ -1,5 +1,6 @@
 """The OpenVINO engine against torch."""
 
+from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from datasets import Dataset
 from natural_sounds import RATE_HZ, make_music, make_noise, make_speech
 from random_weights import write_vggish, write_yamnet
 
-from hf_audio_tagger import ModelError, ProcessError, SettingsError, build_tagger
+from hf_audio_tagger import ModelError, ProcessError, SettingsError, build_tagger, models
+from hf_audio_tagger.activity import COMPILING, WORKING, Meter, measured_by
 from hf_audio_tagger.demo.sounds import LABELS, synthesize
 from hf_audio_tagger.models import ModelSpec, get_model, load
 
@@ -110,3 +112,25 @@ def test_without_openvino_the_extra_is_named(clips: dict[str, Path], monkeypatch
     monkeypatch.setattr(models, "_loaded", type(models._loaded)())
     with pytest.raises(ModelError, match=r"hf-audio-tagger\[openvino\]"):
         build_tagger("demo", engine="openvino").tag(clips["Siren"])
+
+
+def test_it_says_that_it_compiles_and_counts_each_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    stages: list[str] = []
+    counts: list[int] = []
+
+    def note(is_new_stage: bool) -> None:
+        if is_new_stage:
+            stages.append(meter.read().stage)
+        else:
+            counts.append(meter.read().windows)
+
+    meter = Meter(note)
+    sound = {"array": synthesize("Siren", 75.0, 16_000, 1), "sampling_rate": 16_000}
+    monkeypatch.setattr(models, "_loaded", OrderedDict())
+    with measured_by(meter):
+        build_tagger("demo", engine="openvino", windows="all", hop_seconds=5.0, device="cpu").classify(sound)
+    assert COMPILING in stages
+    assert stages[-1] == WORKING
+    assert counts[-1] == 14  # 75 s, less a window of 10.255 s, in steps of 5 s
+    assert len(set(counts)) >= 7  # one by one, or two on two cores

@@ -139,6 +139,21 @@ def test_loading_and_compiling_are_no_work_and_a_restarted_job_counts_from_zero(
     assert (total.read().done_rows, total.read().activity.windows) == (5, 0)
 
 
+def test_a_worker_between_two_jobs_still_counts_and_an_idle_one_does_not() -> None:
+    clock = Clock()
+    total = ProgressSum(0, 0, 100, clock)
+    for rows in (1, 2, 3):
+        for worker in (0, 1):
+            total.add(JobProgress(worker, rows, 0, worker=worker))
+        clock.seconds += 1
+    assert total.read().rows_per_second == pytest.approx(2)
+    total.add(JobProgress(1, 3, 0, has_ended=True, worker=1))
+    assert total.read().rows_per_second == pytest.approx(2, rel=0.25)
+    clock.seconds += 60
+    total.add(JobProgress(0, 63, 0, worker=0))
+    assert total.read().rows_per_second == pytest.approx(1, rel=0.05)
+
+
 def test_a_meter_counts_in_all_threads_and_no_batch_twice() -> None:
     meter, changes = Meter(lambda _: changes.append(1)), []  # type: ignore[var-annotated]
     with measured_by(meter), scoring(1_000, 4, 40.0):
@@ -242,24 +257,3 @@ def test_only_the_first_window_counts_where_no_other_is_scored(clips: Path, tmp_
     again = tag_dataset(clips, tmp_path / "out", tagger)
     assert (again.processed_now, again.sound_seconds_now, again.clips_per_second) == (0, 0.0, 0.0)
     assert again.as_dict()["common_reasons"][0]["count"] == 1
-
-
-def test_openvino_says_that_it_compiles_and_counts_each_window(clips: Path) -> None:
-    pytest.importorskip("openvino")
-    stages: list[str] = []
-    counts: list[int] = []
-    tagger = build_tagger("demo", engine="openvino", windows="all", hop_seconds=5.0, device="cpu")
-
-    def note(is_new_stage: bool) -> None:
-        if is_new_stage:
-            stages.append(meter.read().stage)
-        else:
-            counts.append(meter.read().windows)
-
-    meter = Meter(note)
-    with measured_by(meter):
-        tagger.classify(str(clips / "a.mp4"))
-    assert COMPILING in stages
-    assert stages[-1] == WORKING
-    assert counts[-1] == math.ceil((LONG_SECONDS - WINDOW_SECONDS) / 5) + 1
-    assert len(set(counts)) >= 7  # one by one, or two on two cores

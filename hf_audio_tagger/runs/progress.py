@@ -9,6 +9,7 @@ from ..activity import NOTHING, STAGES, WORKING, Activity
 from ..executors.contract import JobProgress
 
 STARTING = "Loading the libraries"
+NEXT_JOB_SECONDS = 5.0  # at most from the end of a job to the first report of the next one
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Pace:
     def __init__(self, started: float) -> None:
         self.started = self.last_seconds = started
         self.workers: dict[int, WorkerPace] = {}
-        self.running: set[int] = set()  # those that have a job
+        self.ended: dict[int, float | None] = {}  # when each worker's job ended; None: it has one
         self.most_running = 1
         self.timed, self.timed_seconds = Amount(), 0.0  # of all workers together
         self.done = Amount()
@@ -93,17 +94,22 @@ class Pace:
             self.timed_seconds += now - worker.last_seconds if worker.is_working else 0.0
         worker.has_results |= grown.rows + grown.clips > 0
         worker.last_seconds, worker.is_working = now, progress.activity.stage == WORKING
-        self.running.add(progress.worker)
-        self.most_running = max(self.most_running, len(self.running))
-        if progress.has_ended:
-            self.running.discard(progress.worker)
+        self.ended[progress.worker] = now if progress.has_ended else None
+        self.most_running = max(self.most_running, self.count_running(now))
         self.done += grown
         self.last_seconds = now
+
+    def count_running(self, now: float) -> int:
+        """The workers that have a job, or may get the next one."""
+        return sum(end is None or now - end < NEXT_JOB_SECONDS for end in self.ended.values())
 
     def read(self) -> Amount:
         """What is done in a second. Where each worker has had one result only, all of the time counts."""
         if self.timed.rows > 0 and self.timed_seconds > 0:
-            factor, amount = (len(self.running) or self.most_running) / self.timed_seconds, self.timed
+            factor, amount = (
+                (self.count_running(self.last_seconds) or self.most_running) / self.timed_seconds,
+                self.timed,
+            )
         elif self.last_seconds > self.started:
             factor, amount = 1 / (self.last_seconds - self.started), self.done
         else:
