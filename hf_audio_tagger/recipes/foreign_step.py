@@ -70,11 +70,12 @@ def run(recipe: str, only_stats: bool) -> None:
     from data_juicer.ops import NON_STATS_FILTERS, TAGGING_OPS, Filter, load_ops
 
     samples = executor.dataset_builder.load_dataset()
-    for operator in load_ops(config.process):
-        is_filter = isinstance(operator, Filter) and operator._name not in NON_STATS_FILTERS.modules
+    for step, operator in zip(config.process, load_ops(config.process), strict=True):
+        name = next(iter(step))
+        is_filter = isinstance(operator, Filter) and name not in NON_STATS_FILTERS.modules
         if is_filter:
             operator.process = None  # keeps all
-        if is_filter or operator._name in TAGGING_OPS.modules:
+        if is_filter or name in TAGGING_OPS.modules:
             samples = samples.process(operator, open_monitor=False)
     executor.exporter.export(samples)
 
