@@ -201,6 +201,7 @@ def test_dry_run_tags_one_row_and_writes_nothing(few: Path, tmp_path: Path) -> N
     assert sorted(tmp_path.rglob("*")) == before
     assert re.search(r"as asked \(--engine torch --dtype float32\) +about \d+", result.stdout)
     assert "Timed on 3 clips from all over the source" in result.stdout
+    assert "about 0s" not in result.stdout
     assert invoke(few, "--dry-run", "--limit", 2, *SETTINGS).stdout.count("2 rows would be tagged") == 1
 
 

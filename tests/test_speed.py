@@ -160,6 +160,18 @@ def test_estimate_of_a_run(table: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert json.loads(json.dumps(estimate.as_dict()))["timings"][1]["dtype"] == "bfloat16"
 
 
+def test_loading_counts_for_the_settings_that_were_asked_for(
+    table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first clip loads the model; when all are timed, it is loaded."""
+    use_machine(monkeypatch, bfloat16=False, openvino=False)
+    first = Timing("torch", "float32", 70.0, 0.1, tags=("Dog",))
+    monkeypatch.setattr("hf_audio_tagger.runs.estimate.time_clips", lambda *_: first)
+    estimate = estimate_run(open_source(str(table)), DEMO)
+    assert 70 <= estimate.as_asked.loading_seconds < 100
+    assert estimate.find_seconds(estimate.as_asked) > 70
+
+
 def test_equal_tags_are_counted() -> None:
     asked = Timing("torch", "float32", 1.0, 8.0, tags=("Dog", "Cat", None, "EMPTY"))
     other = Timing("openvino", "bfloat16", 2.0, 4.0, tags=("Dog", "Dog", None, "EMPTY"))

@@ -14,7 +14,7 @@ from .._version import __version__
 from ..compat.other_libraries import set_usage_error_exit_code
 from ..errors import TaggerError
 from . import check, demo, doctor, evaluate, index, label, nearest, run, tag, weights
-from .console import fail, note, stderr
+from .console import end_after_closed_pipe, fail, note, stderr
 from .report import INTERRUPTED, TRACEBACK_VARIABLE, WRONG_USE, wants_traceback
 from .wording import find_options, use_options
 
@@ -43,6 +43,8 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             note("Interrupted.")
             raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            end_after_closed_pipe()
         except TaggerError as error:
             if wants_traceback(ctx):
                 raise

@@ -4,13 +4,15 @@ import os
 import sys
 import warnings
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
 from ..text import safe_text
+
+PIPE_CLOSED = 141  # what shells expect of a command whose output nobody reads any more: 128 + SIGPIPE
 
 # Read by each library when it is imported, here or in a spawned worker. Existing variables are kept.
 QUIET = {
@@ -46,6 +48,15 @@ class SafeConsole(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(self.escape(segment.text), segment.style)
+
+    def on_broken_pipe(self) -> NoReturn:
+        end_after_closed_pipe()
+
+
+def end_after_closed_pipe() -> NoReturn:
+    """End without a word, as other commands do. Python flushes its output once more at its exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(PIPE_CLOSED)
 
 
 def stdout() -> Console:

@@ -31,10 +31,10 @@ def show_dry_run(
     console = stdout()
     if not as_json:
         console.print(settings)
+    with stderr().status("Timing a few clips with each engine and dtype"):
+        estimate = estimate_run(source, tagger, rows=rows, num_proc=num_proc)  # first: it times the loading
     with stderr().status("Tagging the first row"):
         first_row = preview(source, tagger)
-    with stderr().status("Timing a few clips with each engine and dtype"):
-        estimate = estimate_run(source, tagger, rows=rows, num_proc=num_proc)
     if as_json:
         typer.echo(safe_json({**estimate.as_dict(), "first_row": first_row}))
         return
@@ -53,14 +53,14 @@ def show_estimate(estimate: "Estimate", console: Console) -> None:
     )
     count = len(asked.tags)
     console.print(f"Timed on {count} clip{'s' * (count != 1)} from all over the source:", style="dim")
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(no_wrap=True)
+    table = Table("", "", "tags equal", box=None, pad_edge=False, header_style="dim")
+    table.columns[0].no_wrap = True
     table.add_row(f"  as asked ({asked.options})", describe_time(estimate, asked), "")
     for timing in sort_timings(estimate.others):
         if timing.error is not None:
             table.add_row(f"  {timing.options}", "fails", escape(safe_text(timing.error)), style="yellow")
         else:
-            equal = f"tags equal on {estimate.count_equal_tags(timing)} of {len(timing.tags)} clips"
+            equal = f"{estimate.count_equal_tags(timing)} of {len(timing.tags)}"
             table.add_row(f"  {timing.options}", describe_time(estimate, timing), equal)
     console.print(table)
 
@@ -73,7 +73,7 @@ def describe_time(estimate: "Estimate", timing: "Timing") -> str:
     """The time of the whole run, or of a clip where the number of rows is not known."""
     pace = format_pace(estimate.processes / max(timing.seconds_per_clip, 1e-9))
     seconds = estimate.find_seconds(timing)
-    return pace if seconds is None else f"about {format_duration(seconds)} ({pace})"
+    return pace if seconds is None else f"about {format_duration(max(1.0, seconds))} ({pace})"
 
 
 def show_row(row: dict[str, Any], prefix: str, console: Console) -> None:

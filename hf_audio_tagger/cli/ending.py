@@ -19,7 +19,7 @@ def describe_work(summary: "Summary | LabelSummary", rows: str) -> dict[str, str
     if not summary.processed_now:
         return {"in this run": "nothing to do"}
     texts = {
-        "in this run": f"{summary.processed_now:,} {rows} in {format_duration(summary.seconds)}",
+        "in this run": f"{count_rows(summary.processed_now, rows)} in {format_duration(summary.seconds)}",
         "sound": f"{format_hours(summary.sound_seconds_now)} in this run"
         if summary.sound_seconds_now
         else "",
@@ -28,11 +28,19 @@ def describe_work(summary: "Summary | LabelSummary", rows: str) -> dict[str, str
     return {name: text for name, text in texts.items() if text}
 
 
+def count_rows(count: int, rows: str) -> str:
+    """
+    >>> count_rows(1, "rows"), count_rows(1_200, "files")
+    ('1 row', '1,200 files')
+    """
+    return f"{count:,} {rows.removesuffix('s') if count == 1 else rows}"
+
+
 def describe_speed(progress: "Progress") -> str:
     """What an operator of a recipe did."""
     sound = progress.activity.sound_seconds
     texts = [
-        f"{progress.processed_now:,} samples",
+        count_rows(progress.processed_now, "samples"),
         f"{format_hours(sound)} of sound" if sound else "",
         format_speed(progress.clips_per_second, progress.times_realtime),
     ]

@@ -70,7 +70,7 @@ class Bar(Notes):
     ) -> None:
         super().__init__(console)
         self.settings, self.work, self.rows, self.clock = settings, work, rows, clock
-        self.told = "Starting"  # in place of the stage
+        self.message = "Starting"  # in place of the stage
         self.started = self.last_line = self.last_report = clock()
         self.bar = BarColumn()
         self.display = Display(
@@ -82,7 +82,7 @@ class Bar(Notes):
             auto_refresh=False,
             transient=True,  # until the run is planned
         )
-        self.task = self.display.add_task(self.told, total=None, text="")
+        self.task = self.display.add_task(self.message, total=None, text="")
         self.ending = threading.Event()
         self.thread = threading.Thread(target=self.draw_until_ended, name="bar", daemon=True)
 
@@ -99,8 +99,8 @@ class Bar(Notes):
         if not self.ending.is_set():
             self.ending.set()
             self.thread.join()
-            if self.told and self.latest is not None:
-                self.told = "Stopped"
+            if self.message and self.latest is not None:
+                self.message = "Stopped"
             if self.console.is_terminal:
                 self.draw()
                 self.display.stop()
@@ -139,7 +139,7 @@ class Bar(Notes):
 
     @property
     def stage(self) -> str:
-        return self.told or (self.latest.activity.stage if self.latest is not None else "") or self.work
+        return self.message or (self.latest.activity.stage if self.latest is not None else "") or self.work
 
     def list_figures(self) -> dict[str, str]:
         """Rows, speed, time left and failures, as far as they are known."""
@@ -158,7 +158,7 @@ class Bar(Notes):
         return {name: text for name, text in figures.items() if text}
 
     def planned(self, plan: RunPlan) -> None:
-        self.told = ""
+        self.message = ""
         self.display.live.transient = False
         self.console.print(self.settings(plan))
         self.moved(
@@ -169,11 +169,11 @@ class Bar(Notes):
         self.latest, self.last_report = progress, self.clock()
 
     def show(self, work: str, progress: Progress) -> None:
-        self.told, self.work = "", work
+        self.message, self.work = "", work
         super().show(work, progress)
 
     def stopping(self) -> None:
-        self.told = f"Stopping; the {self.rows} in progress are finished. Ctrl-C again stops at once"
+        self.message = f"Stopping; the {self.rows} in progress are finished. Ctrl-C again stops at once"
 
     def finishing(self, what: str) -> None:
         self.close()  # a push has bars of its own

@@ -52,14 +52,14 @@ def run(
     from .progress import Bar, Notes
 
     bar = Notes(stderr()) if quiet else Bar(stderr(), rows="samples")
-    tell = (lambda line: None) if quiet else note
+    show_note = (lambda line: None) if quiet else note
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the processes of py-data-juicer
     try:
         with exit_codes(context, OSError), bar, watched_by(bar.show):
             if analyze:
-                analysis = analyze_recipe(recipe, tell, data_juicer=data_juicer)
+                analysis = analyze_recipe(recipe, show_note, data_juicer=data_juicer)
             else:
-                report = run_recipe(recipe, tell, overwrite=overwrite, data_juicer=data_juicer)
+                report = run_recipe(recipe, show_note, overwrite=overwrite, data_juicer=data_juicer)
     finally:
         signal.signal(signal.SIGTERM, before)
     if analyze:

@@ -1,10 +1,12 @@
 """How long a run will take here, from a few clips drawn from all over its source."""
 
+import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import ceil
 from typing import Any
 
+from .. import models
 from ..cells import read_cells
 from ..checks import check_counts
 from ..errors import SettingsError
@@ -77,11 +79,15 @@ def estimate_run(
     clips = [clip for cell in drawn for clip in (cell if isinstance(cell, list) else [cell]) if clip]
     if not clips:
         raise SettingsError(f"{source.name}: its first rows and those drawn from it hold no videos to time.")
+    started = time.perf_counter()
+    models.get_model(tagger.spec, tagger.device)  # raises an error of its own
+    loaded = time.perf_counter()
     first = time_clips(tagger, clips[:1])
     if first.error is not None:
         raise SettingsError(first.error)
     timed = spread(clips, max(1, int(LONGEST_SECONDS / max(first.seconds_per_clip, 1e-9))))
     as_asked, *others = time_choices(tagger, timed)
+    as_asked = replace(as_asked, loading_seconds=loaded - started + first.loading_seconds)
     row_count = source.row_count if rows is None or source.row_count is None else min(rows, source.row_count)
     processes = min(num_proc or 1, count_gpus(tagger)) or 1
     return Estimate(row_count, len(clips) / len(drawn), processes, as_asked, tuple(others))
