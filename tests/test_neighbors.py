@@ -236,6 +236,8 @@ def test_files_keep_order_and_scores(tmp_path: Path) -> None:
     lines = (tmp_path / "near.512").read_text().splitlines()
     assert [list(json.loads(line)) for line in lines] == [[id] for id in near["id"]]
     assert json.loads(lines[0])["q0"][0][0] == near[0]["neighbors"][0]["id"]
+    with pytest.raises(SettingsError, match=r"none.near: it cannot be written \(No such file"):
+        write_neighbors(near, tmp_path / "none" / "near")
 
 
 def test_published_files_are_read_and_wrong_lines_are_named(tmp_path: Path) -> None:
