@@ -1,14 +1,18 @@
 """Checks that several modules share: of arguments, with a common form of errors, and of stored JSON."""
 
 import json
+import os
 import re
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import cache
 from numbers import Real
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from .atomic_files import open_atomic
 from .choices import OTHER_NAMES
 from .errors import SettingsError
 
@@ -103,3 +107,13 @@ def has_type(value: object, hint: Any) -> bool:
     if isinstance(value, bool):
         return kind is bool
     return isinstance(value, (int, float) if kind is float else kind)
+
+
+@contextmanager
+def open_output(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file that the user named, to write: whole or not at all."""
+    try:
+        with open_atomic(Path(path).expanduser()) as file:
+            yield file
+    except OSError as error:
+        raise SettingsError(f"{path}: it cannot be written ({error.strerror}).") from error

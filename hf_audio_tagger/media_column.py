@@ -59,9 +59,7 @@ def pick_column(
     others = "" if column is not None else ", nor is one recognized by its type or values"
     is_index = column is None and set(names) >= INDEX_COLUMNS
     advice = (
-        "This is an index: name the folder of its clips (root=, --root)."
-        if is_index
-        else "Name it with column=."
+        "This is an index: name the folder of its clips (root=)." if is_index else "Name it with column=."
     )
     raise ColumnError(f"The rows have no column {wanted}, only {existing}{others}. {advice}")
 

@@ -11,8 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .atomic_files import write_file
-from .checks import invalid, is_number
+from .checks import invalid, is_number, open_output
 from .errors import SettingsError
 
 if TYPE_CHECKING:
@@ -38,9 +37,13 @@ def write_thresholds(thresholds: Mapping[str, float], path: str | os.PathLike[st
      "Dog": 0.2
     }
     """
+    for label, score in thresholds.items():
+        if not is_least(score):
+            raise invalid(f"The threshold of {label!r}", score, "between 0 and 1, or infinity for never")
     values = {label: None if score == NEVER else float(score) for label, score in thresholds.items()}
     text = json.dumps(values, ensure_ascii=False, indent=1, allow_nan=False)
-    write_file(Path(path).expanduser(), f"{text}\n".encode())
+    with open_output(path) as file:
+        file.write(f"{text}\n".encode())
 
 
 def read_thresholds(path: str | os.PathLike[str]) -> dict[str, float]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 from typer.testing import CliRunner, Result
 
 from hf_audio_tagger import (
@@ -15,6 +15,7 @@ from hf_audio_tagger import (
     load_predictions,
     ontology,
     read_thresholds,
+    read_weights,
 )
 from hf_audio_tagger.cli import app
 from hf_audio_tagger.errors import SettingsError
@@ -61,6 +62,24 @@ def test_it_prints_what_python_finds(tagged: Path, tmp_path: Path) -> None:
     assert "or above or below one 100.0%" in lines
     assert "mAP" in shown.stdout
     assert "Siren" in shown.stdout
+
+
+def test_what_tag_wrote_is_weighed_and_written_as_an_index(tagged: Path, tmp_path: Path) -> None:
+    for command, option in (("weights", "--column"), ("index", "--labels")):
+        out = str(tmp_path / command)
+        done = CliRunner().invoke(app, [command, str(tagged), "--out", out, option, "video_audio_tags"])
+        assert done.exit_code == 0, done.output
+    assert read_weights(tmp_path / "weights").tolist() == [500, 500, 500, 0, 0]
+    first = json.loads((tmp_path / "index").read_text().splitlines()[0])
+    assert first["labels"] == [ontology["Siren"].id]
+
+
+def test_one_of_several_splits_is_evaluated(tmp_path: Path) -> None:
+    rows = Dataset.from_dict({"labels": [["Dog"]], "video_audio_tags": [["Dog"]]})
+    DatasetDict(train=rows, test=rows).save_to_disk(tmp_path / "rows")
+    assert run(tmp_path / "rows").exit_code == 1
+    done = run(tmp_path / "rows", "--split", "test")
+    assert "100.0% of 1" in done.stdout
 
 
 def test_it_reads_the_scores_of_label(rows: Dataset, tmp_path: Path) -> None:

@@ -66,19 +66,19 @@ def test_the_worked_figures(form: str) -> None:
     assert (result.agreement.exact, result.agreement.related, result.agreement.clips) == (3, 3, 5)
     assert (result.evaluated, result.without_labels) == (6, 1)
     assert (result.empty, result.failed, result.unlabelled) == (0, 0, 0)
-    assert metrics.average_precision(np.ravel(TRUTHS), np.ravel(SCORES)) == pytest.approx(0.693141, abs=1e-6)
+    assert metrics.measure_ranking(np.ravel(TRUTHS), np.ravel(SCORES))[0] == pytest.approx(0.693141, abs=1e-6)
 
 
 def test_ties_are_one_step() -> None:
     truths, scores = np.array([1, 0, 1, 0]), np.array([0.5, 0.5, 0.5, 0.1])
-    assert metrics.average_precision(truths, scores) == pytest.approx(2 / 3, abs=1e-15)
-    assert metrics.area_under_roc(truths, scores) == 0.75
-    assert metrics.average_precision(np.array([0, 0, 1, 0]), np.full(4, 0.3)) == 0.25
-    assert metrics.area_under_roc(np.array([0, 0, 1, 0]), np.full(4, 0.3)) == 0.5
+    assert metrics.measure_ranking(truths, scores)[0] == pytest.approx(2 / 3, abs=1e-15)
+    assert metrics.measure_ranking(truths, scores)[1] == 0.75
+    assert metrics.measure_ranking(np.array([0, 0, 1, 0]), np.full(4, 0.3))[0] == 0.25
+    assert metrics.measure_ranking(np.array([0, 0, 1, 0]), np.full(4, 0.3))[1] == 0.5
     assert np.isnan(
         [
-            metrics.average_precision(np.zeros(3), np.arange(3.0)),
-            metrics.area_under_roc(np.ones(3), np.arange(3.0)),
+            metrics.measure_ranking(np.zeros(3), np.arange(3.0))[0],
+            metrics.measure_ranking(np.ones(3), np.arange(3.0))[1],
         ]
     ).all()
 

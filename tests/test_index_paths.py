@@ -88,7 +88,7 @@ def test_a_template_needs_its_fields_and_a_root(tmp_path: Path) -> None:
 
 def test_lists_without_names_of_clips_ask_for_them(tmp_path: Path) -> None:
     file = write(tmp_path / "eval_segments.csv", SEGMENTS)
-    with pytest.raises(SettingsError, match=r"do not say how their clips are called.*--files"):
+    with pytest.raises(SettingsError, match=r"do not say how their clips are called.*files="):
         read_index(file, root=tmp_path)
 
 

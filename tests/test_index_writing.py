@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from datasets import ClassLabel, Dataset, List, Value
+from datasets import ClassLabel, Dataset, Features, List, Value
 from typer.testing import CliRunner
 
 from hf_audio_tagger import build_tagger, ontology, read_index, roll_up, write_index
@@ -135,8 +135,10 @@ def test_what_no_index_can_hold_is_refused_and_nothing_is_written(tmp_path: Path
     target.write_text("as it was")
     wrong = [
         ({"name": ["a"]}, "needs a column 'id'"),
-        ({"id": ["a", None]}, "Row 1 has no 'id'"),
+        ({"id": ["a", None]}, "Row 1: 'id' is missing"),
         ({"id": [1]}, "'id' must hold a text"),
+        ({"id": ["a", "../b"]}, "Row 1: 'id' leaves the folder"),
+        ({"id": ["a"], "bos": [float("nan")]}, "Row 0: 'bos' must be seconds"),
         ({"id": ["a"], "when": [float("nan")]}, "JSON cannot hold"),
         ({"id": ["a"], "data": [b"x"]}, "JSON cannot hold"),
     ]
@@ -147,6 +149,13 @@ def test_what_no_index_can_hold_is_refused_and_nothing_is_written(tmp_path: Path
     assert [one.name for one in tmp_path.iterdir()] == ["src.csv"]
     with pytest.raises(SettingsError, match="cannot be written"):
         write_index(Dataset.from_dict({"id": ["a"]}), tmp_path / "none" / "src.csv")
+
+
+@pytest.mark.parametrize("kind", ["int64", "float32"])
+def test_times_may_be_numbers_of_any_type(tmp_path: Path, kind: str) -> None:
+    features = Features({"id": Value("string"), "bos": Value(kind)})
+    write_index(Dataset.from_dict({"id": ["a"], "bos": [30]}, features=features), tmp_path / "src.csv")
+    assert (tmp_path / "src.csv").read_text() == '{"id": "a", "bos": "30.000"}\n'
 
 
 def test_a_file_may_be_written_over_itself(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from hf_audio_tagger import build_tagger, nearest, read_neighbors, write_neighbo
 from hf_audio_tagger.cli import app
 from hf_audio_tagger.errors import ColumnError, SettingsError
 from hf_audio_tagger.neighbors import search as search_module
-from hf_audio_tagger.neighbors.vectors import ArrayVectors, ColumnVectors, read_block
 from hf_audio_tagger.provenance import add_provenance, record_tagger
 
 COLUMN = "video_audio_embedding"
@@ -236,6 +235,8 @@ def test_files_keep_order_and_scores(tmp_path: Path) -> None:
     lines = (tmp_path / "near.512").read_text().splitlines()
     assert [list(json.loads(line)) for line in lines] == [[id] for id in near["id"]]
     assert json.loads(lines[0])["q0"][0][0] == near[0]["neighbors"][0]["id"]
+    with pytest.raises(SettingsError, match=r"none.near: it cannot be written \(No such file"):
+        write_neighbors(near, tmp_path / "none" / "near")
 
 
 def test_published_files_are_read_and_wrong_lines_are_named(tmp_path: Path) -> None:
@@ -266,20 +267,3 @@ def test_the_command_writes_what_python_finds(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["nearest", *names, "--out", str(out), "--column", "x"])
     assert done.exit_code == 1
     assert "no column 'x'" in done.stderr
-
-
-def test_plain_vectors_are_searched_by_the_same_code() -> None:
-    """As a question in words will be: vectors without rows, against a column."""
-    rng = np.random.default_rng(9)
-    queries = rng.standard_normal((3, 4)).astype(np.float32)
-    base = make_rows(rng.standard_normal((50, 4)).tolist())
-    block = read_block(ArrayVectors(queries), 0, 3, "cpu")
-    scores, rows = search_module.search(block, ColumnVectors(base, COLUMN), 5, "cpu")
-    near = nearest(make_rows(queries.tolist(), "q"), base, k=5)
-    assert [[f"n{place}" for place in row] for row in rows] == [
-        [one["id"] for one in row] for row in near["neighbors"]
-    ]
-    assert scores.tolist() == [[one["score"] for one in row] for row in near["neighbors"]]
-    for wrong in (queries[0], [["a"]]):
-        with pytest.raises(SettingsError, match="queries must be a Dataset, or an array"):
-            ArrayVectors(wrong)

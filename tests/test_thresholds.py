@@ -75,6 +75,11 @@ def test_a_file_keeps_scores_and_never(tmp_path: Path) -> None:
     write_thresholds(thresholds, tmp_path / "t.json")
     assert read_thresholds(tmp_path / "t.json") == thresholds
     assert json.loads((tmp_path / "t.json").read_bytes()) == {"Speech": 0.41, "Türe": 0.0, "Dog": None}
+    with pytest.raises(SettingsError, match=r"none.t\.json: it cannot be written \(No such file"):
+        write_thresholds(thresholds, tmp_path / "none" / "t.json")
+    for wrong in (2.0, np.nan, "high"):
+        with pytest.raises(SettingsError, match=r"'Dog' must be between 0 and 1, or infinity for never"):
+            write_thresholds({"Dog": wrong}, tmp_path / "t.json")
 
 
 @pytest.mark.parametrize(

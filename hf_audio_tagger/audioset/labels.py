@@ -65,7 +65,7 @@ def read_labels(ds: Dataset, column: str = "labels", classes: Sequence[str] | No
     check_dataset(ds)
     if column not in ds.column_names:
         existing = ", ".join(map(repr, ds.column_names)) or "none"
-        raise ColumnError(f"The rows have no column {column!r}, only {existing}. Name it with column=.")
+        raise ColumnError(f"The rows have no column {column!r}, only {existing}.")
     cells = ds.select_columns([column]).with_format("arrow")[:][column]
     return parse_labels(cells, column, classes or find_class_names(ds.features[column]))
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ..errors import SettingsError
 from .console import print_text, quiet_libraries, stdout
-from .options import AsJson
+from .options import SOURCES, AsJson, option
 from .report import count_table, finish
 from .rows import open_rows
 
@@ -41,6 +41,7 @@ def evaluate(
     labels: Annotated[str, typer.Option(help="The column of labels: mids or names.")] = "labels",
     column: Annotated[str, typer.Option(help="The column of tags.")] = "video_audio_tags",
     id_column: Annotated[str, typer.Option(help="The column of ids, to find a clip's scores.")] = "id",
+    split: Annotated[str | None, option(SOURCES, help="Needed where there are several.")] = None,
     thresholds: Annotated[
         Path | None,
         typer.Option(
@@ -87,7 +88,7 @@ def evaluate(
     from ..thresholds import NEVER, write_thresholds
 
     given: Any = load_predictions(scores) if scores and Path(scores).expanduser().is_dir() else scores
-    result = evaluate(open_rows(source), given, labels, column=column, id_column=id_column)
+    result = evaluate(open_rows(source, split), given, labels, column=column, id_column=id_column)
     if thresholds is not None:
         write_thresholds(result.thresholds(precision, NEVER if otherwise is None else otherwise), thresholds)
     if plot is not None:

@@ -6,10 +6,13 @@ import typer
 
 from .console import print_text, quiet_libraries
 from .options import SOURCES, option
+from .rows import open_rows
 
 
 def index(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Another index, or any SOURCE of `tag`.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="What `tag` wrote, another index, or any SOURCE.")
+    ],
     out: Annotated[str, typer.Option("--out", "-o", metavar="FILE", help="The index to write.")],
     labels: Annotated[
         str | None,
@@ -27,12 +30,8 @@ def index(
     or AST's json.
     """
     quiet_libraries()
-    from datasets import Dataset
-
     from ..index.writing import write_index
-    from ..sources import open_source
 
-    rows = open_source(source, split=split).dataset
-    assert isinstance(rows, Dataset)  # streaming is not asked for
+    rows = open_rows(source, split)
     write_index(rows, out, labels)
     print_text(f"{len(rows):,} rows are written to {out}")

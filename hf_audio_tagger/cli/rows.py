@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-def open_rows(name: str) -> "Dataset":
+def open_rows(name: str, split: str | None = None) -> "Dataset":
     """The rows of what `tag` wrote or of a source, with the provenance of their tags."""
     from datasets import Dataset
 
@@ -20,7 +20,7 @@ def open_rows(name: str) -> "Dataset":
     folder = Path(name).expanduser()
     if (folder / ".hf_audio_tagger" / "run.json").is_file():
         return load_result(folder)
-    source = open_source(name)
+    source = open_source(name, split=split)
     if not isinstance(source.dataset, Dataset):
         raise SettingsError(f"{name} is a stream; this command needs a dataset.")
     return add_provenance(source.dataset, source.provenance)

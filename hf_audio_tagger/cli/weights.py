@@ -8,6 +8,7 @@ import typer
 from .console import print_text, quiet_libraries, stdout
 from .options import SOURCES, AsJson, option
 from .report import finish, two_columns
+from .rows import open_rows
 
 if TYPE_CHECKING:
     from ..index.sample_weights import WeightFacts
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 def weights(
     source: Annotated[
         str,
-        typer.Argument(metavar="SOURCE", help="An index, or any SOURCE of `tag` with a column of labels."),
+        typer.Argument(
+            metavar="SOURCE", help="An index, what `tag` wrote, or any SOURCE of `tag` with labels."
+        ),
     ],
     out: Annotated[str, typer.Option("--out", "-o", metavar="FILE", help="The file of weights, one a line.")],
     column: Annotated[
@@ -42,14 +45,10 @@ def weights(
     much the commonest class leads before and after.
     """
     quiet_libraries()
-    from datasets import Dataset
-
     from ..audioset.labels import read_labels
     from ..index.sample_weights import describe_weights, sample_weights, write_weights
-    from ..sources import open_source
 
-    rows = open_source(source, split=split).dataset
-    assert isinstance(rows, Dataset)  # streaming is not asked for
+    rows = open_rows(source, split)
     made = sample_weights(rows, column, parse_offset(offset), combine)
     write_weights(made, out)
     facts = describe_weights(read_labels(rows, column), made)

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
+from ..audioset.labels import check_dataset
 from ..checks import invalid, is_number
 from ..errors import SettingsError
 from ..thresholds import NEVER
-from .answers import NO_TAG, Answers, read_answers
-from .metrics import compute_curve, compute_d_prime, compute_lwlrap, measure_curve
+from .metrics import compute_curve, compute_d_prime, compute_lwlrap, measure_ranking
+from .predictions import NO_TAG, Predictions, read_predictions
 from .truth import Truth, find_agreement, read_truth
 
 MOST_DIGITS = 17  # that tell any two float64 apart
@@ -146,33 +147,32 @@ def evaluate(
     >>> result.mean_ap, result.agreement.exact
     (1.0, 3)
     """
-    if not isinstance(ds, Dataset):
-        raise invalid("ds", type(ds).__name__, "a Dataset (of a DatasetDict, one of its splits)")
-    answers = read_answers(ds, scores, classes, column, id_column)
-    truth = read_truth(ds, labels, answers.classes, classes)
-    if len(truth.places) and (truth.places < 0).all() and answers.scores is not None:
+    check_dataset(ds)
+    predictions = read_predictions(ds, scores, classes, column, id_column)
+    truth = read_truth(ds, labels, predictions.classes, classes)
+    if len(truth.places) and (truth.places < 0).all() and predictions.scores is not None:
         raise SettingsError(
             f"No label in {labels!r}, such as {truth.labels.classes[0]!r}, is one of the "
-            f"{len(answers.classes)} classes, such as {answers.classes[0]!r}."
+            f"{len(predictions.classes)} classes, such as {predictions.classes[0]!r}."
         )
-    has_answer = answers.tags != NO_TAG
-    is_evaluated = has_answer & truth.is_known
+    is_predicted = predictions.tags != NO_TAG
+    is_evaluated = is_predicted & truth.is_known
     has_labels = truth.labels.has_labels()
     counts: dict[str, Any] = {
         "evaluated": int(is_evaluated.sum()),
-        "empty": int(answers.is_empty.sum()),
-        "failed": int((~has_answer & ~answers.is_empty).sum()),
-        "unlabelled": int((has_answer & ~truth.is_known).sum()),
+        "empty": int(predictions.is_empty.sum()),
+        "failed": int((~is_predicted & ~predictions.is_empty).sum()),
+        "unlabelled": int((is_predicted & ~truth.is_known).sum()),
         "without_labels": int((is_evaluated & ~has_labels).sum()),
     }
-    agreement = measure_agreement(answers, truth, is_evaluated & has_labels)
-    if answers.scores is None:
+    agreement = measure_agreement(predictions, truth, is_evaluated & has_labels)
+    if predictions.scores is None:
         return Evaluation(
-            None, None, None, None, agreement, (), (), truth.unknown, **counts, note=answers.note
+            None, None, None, None, agreement, (), (), truth.unknown, **counts, note=predictions.note
         )
-    scored = Scored(truth.as_array(len(answers.classes))[is_evaluated], answers.scores[is_evaluated])
+    scored = Scored(truth.as_array(len(predictions.classes))[is_evaluated], predictions.scores[is_evaluated])
     return Evaluation(
-        **measure_scores(scored, answers.classes),
+        **measure_scores(scored, predictions.classes),
         agreement=agreement,
         labels_without_class=truth.unknown,
         **counts,
@@ -180,8 +180,8 @@ def evaluate(
     )
 
 
-def measure_agreement(answers: Answers, truth: Truth, is_counted: np.ndarray) -> Agreement:
-    exact, related = find_agreement(truth, answers.tags, answers.classes)
+def measure_agreement(predictions: Predictions, truth: Truth, is_counted: np.ndarray) -> Agreement:
+    exact, related = find_agreement(truth, predictions.tags, predictions.classes)
     return Agreement(
         int(is_counted.sum()), int((exact & is_counted).sum()), int((related & is_counted).sum())
     )
@@ -193,8 +193,7 @@ def measure_scores(scored: Scored, names: Sequence[str]) -> dict[str, Any]:
     by_class = np.ascontiguousarray(scored.scores.T)
     results = []
     for place in np.flatnonzero(positives):
-        curve = compute_curve(scored.truths[:, place], by_class[place])
-        precision, area = measure_curve(*curve[1:])
+        precision, area = measure_ranking(scored.truths[:, place], by_class[place])
         results.append(
             ClassResult(names[int(place)], int(positives[place]), precision, area, compute_d_prime(area))
         )

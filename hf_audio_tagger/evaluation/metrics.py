@@ -23,8 +23,16 @@ def compute_curve(truths: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, n
     return scores[lasts], np.cumsum(truths)[lasts], lasts + 1
 
 
-def measure_curve(hits: np.ndarray, clips: np.ndarray) -> tuple[float, float]:
-    """Average precision and area under the ROC, from positives and clips at each step of a curve."""
+def measure_ranking(truths: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
+    """Average precision and area under the ROC.
+
+    The first is the mean of precision over the steps of recall, without interpolation; the second is the
+    probability that a positive clip has a higher score than a negative one, where equal scores count half.
+
+    >>> measure_ranking(np.array([1, 0, 1, 0]), np.array([0.5, 0.5, 0.5, 0.1])) == (2 / 3, 3 / 4)
+    True
+    """
+    _, hits, clips = compute_curve(truths, scores)
     if not len(hits) or not hits[-1]:
         return float("nan"), float("nan")
     steps, misses = np.diff(hits, prepend=0), clips - hits
@@ -33,24 +41,6 @@ def measure_curve(hits: np.ndarray, clips: np.ndarray) -> tuple[float, float]:
         return precision, float("nan")
     above = misses - np.diff(misses, prepend=0) / 2  # negatives of a higher score, and half of the equal ones
     return precision, float(1 - np.sum(steps * above) / (hits[-1] * misses[-1]))
-
-
-def average_precision(truths: np.ndarray, scores: np.ndarray) -> float:
-    """The mean of precision over the steps of recall, without interpolation.
-
-    >>> average_precision(np.array([1, 0, 1, 0]), np.array([0.5, 0.5, 0.5, 0.1])) == 2 / 3
-    True
-    """
-    return measure_curve(*compute_curve(truths, scores)[1:])[0]
-
-
-def area_under_roc(truths: np.ndarray, scores: np.ndarray) -> float:
-    """The probability that a positive clip has a higher score than a negative one; equal scores count half.
-
-    >>> area_under_roc(np.array([1, 0, 1, 0]), np.array([0.5, 0.5, 0.5, 0.1]))
-    0.75
-    """
-    return measure_curve(*compute_curve(truths, scores)[1:])[1]
 
 
 def compute_d_prime(area: float) -> float:

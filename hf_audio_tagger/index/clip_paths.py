@@ -74,7 +74,7 @@ def find_clip_paths(table: pa.Table, root: str, files: str | None, folders: Clip
     paths = apply_template(table, files) if files else apply_rules(table, root, folders)
     if pc.any(pc.match_substring_regex(paths, UNSAFE_PATH)).as_py():
         wrong = next(path for path in paths.to_pylist() if path is not None and UNSAFE.search(path))
-        advice = "" if files else f" Where clips are called otherwise: files={EXAMPLE!r} (--files)."
+        advice = "" if files else f" Where clips are called otherwise: files={EXAMPLE!r}."
         raise IndexFileError(f"The clip {wrong!r:.200} is not below the folder {root!r}.{advice}")
     return paths
 

@@ -57,7 +57,7 @@ def read_index(
     if top is not None and template is None and kind in WITHOUT_CLIP_NAMES:
         raise IndexFileError(
             f"{file}: rows of this kind ({kind}) do not say how their clips are called. Say it: "
-            f"files={EXAMPLE!r} (--files)."
+            f"files={EXAMPLE!r}."
         )
     info = file.stat()
     key = digest_values(

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 from datasets import Dataset
 
-from ..atomic_files import open_atomic
 from ..audioset.labels import Labels, read_labels
-from ..checks import invalid, is_number
+from ..checks import invalid, is_number, open_output
 from ..errors import SettingsError
 
 SCALE = 1_000.0  # of all weights; a sampler ignores it
@@ -126,12 +125,9 @@ def write_weights(weights: Sequence[float] | np.ndarray, path: str | os.PathLike
         raise SettingsError(
             f"Weight {wrong[0]} must be a finite number of at least 0; got {values[wrong[0]]}."
         )
-    try:
-        with open_atomic(Path(path).expanduser()) as file:
-            for text in format_weights(values):
-                file.write(text.encode())
-    except OSError as error:
-        raise SettingsError(f"{path}: it cannot be written ({error.strerror}).") from error
+    with open_output(path) as file:
+        for text in format_weights(values):
+            file.write(text.encode())
 
 
 def find_wrong(weights: np.ndarray) -> np.ndarray:

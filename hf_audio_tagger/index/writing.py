@@ -6,7 +6,6 @@ The text is made of whole columns in Arrow, several times as fast as one row aft
 import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,16 +13,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 
-from ..atomic_files import open_atomic
 from ..audioset.labels import check_dataset, read_labels
 from ..audioset.ontology import ontology
+from ..checks import open_output
 from ..compat.datasets_internals import is_decodable
 from ..errors import ColumnError
+from ..text import one_line
 from .clip_paths import is_whole_path
-from .columns import SECONDS, TEXT, TEXTS, TYPES_IN_FILES, WORDS
-from .formats import IndexFileError
+from .columns import SECONDS, TEXT, TEXTS, TYPES_IN_FILES, WORDS, WrongRowError, build_table, check_row
 
 ROWS_AT_ONCE = 10_000
+TIMES = ("bos", "eos")
 TAGGERS_COLUMNS = "video_audio_"  # how those begin that a tagger adds
 ESCAPED = r"[^ !#-\[\]-~]"  # in JSON: quotes, backslashes, control characters and all that is not ASCII
 
@@ -50,14 +50,11 @@ def write_index(ds: Dataset, path: str | os.PathLike[str], labels: str | None = 
     names = [name for name in ds.column_names if is_key(ds, name) and not (labels and name == "labels")]
     check_columns(ds, names)
     mids = None if labels is None else find_mids(ds, labels)
-    try:
-        with open_atomic(Path(path).expanduser()) as file:
-            for first, table in iterate_tables(ds, names):
-                if mids is not None:
-                    table = table.append_column("labels", pa.chunked_array([mids.slice(first, len(table))]))
-                file.write(format_rows(table))
-    except OSError as error:
-        raise IndexFileError(f"{path}: it cannot be written ({error.strerror}).") from error
+    with open_output(path) as file:
+        for first, table in iterate_tables(ds, names):
+            if mids is not None:
+                table = table.append_column("labels", pa.chunked_array([mids.slice(first, len(table))]))
+            file.write(format_rows(table))
 
 
 def is_key(ds: Dataset, name: str) -> bool:
@@ -71,8 +68,9 @@ def check_columns(ds: Dataset, names: list[str]) -> None:
     schema = ds.features.arrow_schema
     for name in names:
         kind, allowed = schema.field(name).type, TYPES_IN_FILES.get(name)
-        if allowed and kind not in allowed and not pa.types.is_null(kind):
-            advice = ' labels="labels" (--labels labels) writes names as mids.' if name == "labels" else ""
+        is_time = name in TIMES and (pa.types.is_integer(kind) or pa.types.is_floating(kind))
+        if allowed and kind not in allowed and not is_time and not pa.types.is_null(kind):
+            advice = ' labels="labels" writes names as mids.' if name == "labels" else ""
             expected = " or ".join(WORDS[one] for one in allowed)
             raise ColumnError(f"{name!r} must hold {expected} in an index; got {kind}.{advice}")
 
@@ -98,11 +96,22 @@ def iterate_tables(ds: Dataset, names: list[str]) -> Iterator[tuple[int, pa.Tabl
     """Tables with the number of their first row."""
     first = 0
     for table in ds.select_columns(names).with_format("arrow").iter(ROWS_AT_ONCE):
-        if table["id"].null_count or pc.any(pc.equal(table["id"], "")).as_py():
-            row = first + next(place for place, id in enumerate(table["id"].to_pylist()) if not id)
-            raise ColumnError(f"Row {row} has no 'id', which an index needs.")
+        try:
+            build_table(table)
+        except (WrongRowError, pa.ArrowInvalid) as error:
+            check_rows(table, first)
+            raise ColumnError(f"The rows from {first} on are none of an index: {one_line(error)}.") from error
         yield first, table
         first += len(table)
+
+
+def check_rows(table: pa.Table, first: int) -> None:
+    """Raise the error of a row that `read_index` would refuse."""
+    for number, row in enumerate(table.to_pylist(), first):
+        try:
+            check_row(row)
+        except WrongRowError as error:
+            raise ColumnError(f"Row {number}: {error}.") from error
 
 
 def format_rows(table: pa.Table) -> bytes:
@@ -119,8 +128,9 @@ def format_rows(table: pa.Table) -> bytes:
 
 def format_column(name: str, cells: pa.Array, table: pa.Table) -> pa.Array:
     """The JSON of each cell; null for a null."""
-    if name in ("bos", "eos") and cells.type == SECONDS:
-        return pa.array([None if value is None else f'"{value:.3f}"' for value in cells.to_pylist()], TEXT)
+    if name in TIMES and cells.type != TEXT:
+        seconds = cells.cast(SECONDS).to_pylist()
+        return pa.array([None if value is None else f'"{value:.3f}"' for value in seconds], TEXT)
     if cells.type == TEXT:
         return quote(cells)
     if cells.type == TEXTS and not cells.flatten().null_count:

@@ -1,6 +1,6 @@
 """Neighbours: the rows of a base whose vectors point most nearly the same way, exactly, in blocks.
 
-vectors.py      a column of vectors, or an array, as blocks of unit vectors
+vectors.py      a column of vectors as blocks of unit vectors
 search.py       blocks of queries against blocks of the base: the k best, by torch
 nearest.py      `nearest`: the same for two datasets, with ids
 files.py        `write_neighbors`, `read_neighbors`

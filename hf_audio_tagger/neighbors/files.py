@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, Features
 
-from ..atomic_files import open_atomic
-from ..checks import check_counts, is_number
+from ..checks import check_counts, is_number, open_output
 from ..errors import ColumnError, SettingsError
 
 LINES_AT_ONCE = 1_000
@@ -33,7 +32,7 @@ def write_neighbors(ds: Dataset, path: str | Path) -> None:
             "write_neighbors takes the columns id and neighbors, as nearest gives them; the dataset has "
             f"{', '.join(map(repr, ds.column_names))}."
         )
-    with open_atomic(Path(path).expanduser()) as file:
+    with open_output(path) as file:
         for table in ds.select_columns(["id", "neighbors"]).with_format("arrow").iter(LINES_AT_ONCE):
             ids = table["id"].cast(pa.string()).to_pylist()
             cells = table["neighbors"].combine_chunks()

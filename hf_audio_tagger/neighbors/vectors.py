@@ -1,4 +1,4 @@
-"""Vectors as blocks of unit vectors, from a dataset's column or from an array.
+"""A dataset's column of vectors, as blocks of unit vectors.
 
 A column is read from Arrow's memory in blocks; the whole is never copied. Its cells hold one vector a row,
 or, as in `video_audio_embedding`, a list with a vector for each video of the row, of which there may be one.
@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 import torch
 from datasets import Dataset
 
-from ..checks import invalid
 from ..errors import ColumnError
 
 # Norms outside of these bounds are computed in float64: squares of their elements may leave float32's range.
@@ -35,25 +34,6 @@ class Vectors(Protocol):
 
     def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         """The vectors of some rows, and the row of each: (vectors,) and a new array (vectors, width)."""
-
-
-class ArrayVectors:
-    """A vector in each row of an array.
-
-    >>> ArrayVectors([[3, 4], [0, 1]]).read(1, 2)[1].tolist()
-    [[0, 1]]
-    """
-
-    def __init__(self, array: Any) -> None:
-        self.array = np.asarray(array)
-        if self.array.ndim != 2 or self.array.dtype.kind not in "fiu":
-            raise invalid("queries", array, "a Dataset, or an array (vectors, width)")
-
-    def __len__(self) -> int:
-        return len(self.array)
-
-    def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        return np.arange(start, min(stop, len(self))), self.array[start:stop].copy()
 
 
 class ColumnVectors:

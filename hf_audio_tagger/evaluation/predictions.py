@@ -1,4 +1,4 @@
-"""What a model said of each row of a dataset: its scores of every class, or its tag alone.
+"""What a model predicts for each row of a dataset: its scores of every class, or its tag alone.
 
 | scores | read from |
 |---|---|
@@ -29,8 +29,8 @@ ROWS_AT_ONCE = 1_000  # of full lists of labels, 527 structs each
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """A model's answers. A row with neither a tag nor the mark of EMPTY failed, or was never tagged."""
+class Predictions:
+    """A model's predictions. A row with neither a tag nor the mark of EMPTY failed, or was never tagged."""
 
     classes: tuple[str, ...]
     tags: np.ndarray  # (rows,): the class with the best score, or NO_TAG
@@ -39,17 +39,17 @@ class Answers:
     note: str | None = None  # why there are tags alone
 
 
-def read_answers(
+def read_predictions(
     ds: Dataset, scores: Any, classes: Sequence[str] | None, tag_column: str, id_column: str
-) -> Answers:
-    """The answers for each row of a dataset, from what was passed as scores, or from its columns."""
+) -> Predictions:
+    """The predictions for each row of a dataset, from what was passed as scores, or from its columns."""
     if isinstance(scores, Dataset):
         return join_predictions(ds, scores, id_column)
     if scores is not None and not isinstance(scores, str):
         return read_array(scores, len(ds), classes)
     top_column = scores or f"{find_prefix(tag_column)}_top"
     if scores is None and is_predictions(ds):
-        return read_predictions(ds)
+        return average_windows(ds)
     if scores is not None and scores not in ds.column_names:
         raise ColumnError(f"The rows have no column {scores!r}, only {list_names(ds)}.")
     if top_column in ds.column_names:
@@ -71,7 +71,7 @@ def is_predictions(ds: Dataset) -> bool:
     return "scores" in ds.features and isinstance(label, List) and isinstance(label.feature, ClassLabel)
 
 
-def read_predictions(ds: Dataset) -> Answers:
+def average_windows(ds: Dataset) -> Predictions:
     """The mean scores of each clip over its windows. A clip without windows has no audio stream."""
     if not is_predictions(ds):
         raise ColumnError(
@@ -87,18 +87,18 @@ def read_predictions(ds: Dataset) -> Answers:
                 means[row] = windows.mean(axis=0, dtype=np.float64)
             row += 1
     is_empty = np.isnan(means).all(axis=1)
-    return Answers(names, rank_first(means), is_empty, means)
+    return Predictions(names, rank_first(means), is_empty, means)
 
 
-def join_predictions(ds: Dataset, predictions: Dataset, id_column: str) -> Answers:
-    """The answers of predictions for the rows with the same ids."""
-    answers = read_predictions(predictions)
+def join_predictions(ds: Dataset, exported: Dataset, id_column: str) -> Predictions:
+    """The mean scores of exported predictions for the rows with the same ids."""
+    predictions = average_windows(exported)
     if id_column not in ds.column_names:
         raise ColumnError(
             f"The rows have no column {id_column!r} to find their scores by, only {list_names(ds)}; "
             "id_column= names it."
         )
-    places = {str(id): place for place, id in enumerate(predictions["id"])}
+    places = {str(id): place for place, id in enumerate(exported["id"])}
     ids = [str(id) for id in ds[id_column]]
     found = np.array([places.get(id, -1) for id in ids], dtype=np.int64)
     if len(ids) and (found < 0).all():
@@ -108,13 +108,13 @@ def join_predictions(ds: Dataset, predictions: Dataset, id_column: str) -> Answe
             "export_predictions(id_column=...) names the clips."
         )
     is_known = found >= 0
-    scores = np.full((len(ids), len(answers.classes)), np.nan)
-    scores[is_known] = answers.scores[found[is_known]]  # type: ignore[index]
-    is_empty = is_known & answers.is_empty[found]
-    return Answers(answers.classes, rank_first(scores), is_empty, scores)
+    scores = np.full((len(ids), len(predictions.classes)), np.nan)
+    scores[is_known] = predictions.scores[found[is_known]]  # type: ignore[index]
+    is_empty = is_known & predictions.is_empty[found]
+    return Predictions(predictions.classes, rank_first(scores), is_empty, scores)
 
 
-def read_array(values: Any, rows: int, classes: Sequence[str] | None) -> Answers:
+def read_array(values: Any, rows: int, classes: Sequence[str] | None) -> Predictions:
     """An array of scores; a row of nan is a clip that failed."""
     scores = np.asarray(values, dtype=np.float64)
     if classes is None:
@@ -127,7 +127,7 @@ def read_array(values: Any, rows: int, classes: Sequence[str] | None) -> Answers
     is_partial = is_missing.any(axis=1) & ~is_missing.all(axis=1)
     if is_partial.any():
         raise SettingsError(f"Row {int(is_partial.argmax())} of scores has some that are not numbers.")
-    return Answers(tuple(classes), rank_first(scores), np.zeros(rows, bool), scores)
+    return Predictions(tuple(classes), rank_first(scores), np.zeros(rows, bool), scores)
 
 
 def rank_first(scores: np.ndarray) -> np.ndarray:
@@ -154,7 +154,7 @@ def flatten_videos(cells: pa.ChunkedArray, column: str, first_row: int = 0) -> p
     return values.take(pa.array(places, mask=lengths == 0))
 
 
-def read_tags(ds: Dataset, column: str, note: str) -> Answers:
+def read_tags(ds: Dataset, column: str, note: str) -> Predictions:
     if column not in ds.column_names:
         raise ColumnError(
             f"The rows have no tags ({column!r}) and no scores, only {list_names(ds)}. Tag them first, "
@@ -167,10 +167,10 @@ def read_tags(ds: Dataset, column: str, note: str) -> Answers:
     places = np.array([classes.index(text) if text in classes else NO_TAG for text in texts], dtype=np.int64)
     is_empty = np.array([text == EMPTY for text in texts], dtype=bool)
     tags = places[codes] if len(texts) else np.zeros(0, np.int64)
-    return Answers(tuple(classes), tags, is_empty[codes] if len(texts) else np.zeros(0, bool), None, note)
+    return Predictions(tuple(classes), tags, is_empty[codes] if len(texts) else np.zeros(0, bool), None, note)
 
 
-def read_top(ds: Dataset, column: str, tag_column: str, classes: Sequence[str] | None) -> Answers:
+def read_top(ds: Dataset, column: str, tag_column: str, classes: Sequence[str] | None) -> Predictions:
     """Scores from lists of {label, score} if each has every class; else the tags alone."""
     rows = ds.select_columns([column]).with_format("arrow")
     labels: dict[str, int] = {}
@@ -200,7 +200,7 @@ def read_top(ds: Dataset, column: str, tag_column: str, classes: Sequence[str] |
         scores[filled[:, None], columns] = values.reshape(-1, len(names))
         tags[filled] = columns[:, 0]
         start += len(part_lengths)
-    return Answers(names, tags, lengths == 0, scores)
+    return Predictions(names, tags, lengths == 0, scores)
 
 
 def read_lists(
@@ -236,7 +236,7 @@ def order_classes(
     return tuple(classes), np.array([list(classes).index(label) for label in labels], dtype=np.int64)
 
 
-def read_first_labels(parts: Sequence[Any], labels: dict[str, int], note: str) -> Answers:
+def read_first_labels(parts: Sequence[Any], labels: dict[str, int], note: str) -> Predictions:
     """The first label of each list, as the tag."""
     tags, lengths = [], []
     for part_lengths, indices, _ in parts:
@@ -244,4 +244,4 @@ def read_first_labels(parts: Sequence[Any], labels: dict[str, int], note: str) -
         tags.append(np.where(part_lengths > 0, np.append(indices, NO_TAG)[starts], NO_TAG))
         lengths.append(part_lengths)
     is_empty = np.concatenate([np.zeros(0, np.int64), *lengths]) == 0
-    return Answers(tuple(labels), np.concatenate([np.zeros(0, np.int64), *tags]), is_empty, None, note)
+    return Predictions(tuple(labels), np.concatenate([np.zeros(0, np.int64), *tags]), is_empty, None, note)
