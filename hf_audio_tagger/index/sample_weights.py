@@ -11,7 +11,7 @@ from datasets import Dataset
 
 from ..atomic_files import open_atomic
 from ..audioset.labels import Labels, read_labels
-from ..checks import invalid, is_number
+from ..checks import check_choice, invalid, is_number
 from ..errors import SettingsError
 
 SCALE = 1_000.0  # of all weights; a sampler ignores it
@@ -52,8 +52,7 @@ def sample_weights(
     [332.23, 497.51, 990.1, 497.51, 0.0]
     """
     added = read_offset(offset)
-    if combine not in COMBINE:
-        raise invalid("combine", combine, f"one of {', '.join(map(repr, COMBINE))}")
+    check_choice("combine", combine, COMBINE)
     return weigh(read_labels(ds, column, classes), added, combine)
 
 
