@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 FOLDER = "FOLDER"
+DETECTOR = "detector"  # an option that the peer lacks
 CHECKPOINT = Path(__file__).parents[1] / "hf_audio_tagger" / "demo" / "checkpoint"
 OUTPUTS = ("res.jsonl", "res_stats.jsonl", "duration.jsonl", "ratio.jsonl")
 
@@ -58,6 +59,10 @@ def audio_size(**options: Any) -> dict[str, Any]:
 
 def motion(**options: Any) -> dict[str, Any]:
     return {"video_motion_score_filter": options}
+
+
+def text_area(**options: Any) -> dict[str, Any]:
+    return {"video_ocr_area_ratio_filter": {DETECTOR: "easyocr", **options}}
 
 
 KEEP = {"keep_stats_in_res_ds": True}
@@ -165,14 +170,34 @@ WITH_MOTION: dict[str, dict[str, Any]] = {
     ),
 }
 
-
 RECIPES = {**SMALL, **WITH_MOTION}
 
+LINES = {"blank": 0, "caption": 1, "credits": 3}  # of text in each frame
+TEXT_ROWS: list[dict[str, Any]] = [
+    {"text": "blank", "videos": ["blank.mp4"]},
+    {"text": "credits", "videos": ["credits.mp4"]},
+    {"text": "both", "videos": ["caption.mp4", "credits.mp4"]},
+    {"text": "none", "videos": []},
+]
 
-def write_recipe(folder: Path, name: str, out: str = "out") -> Path:
+
+def recipe_of_text(*process: dict[str, Any]) -> dict[str, Any]:
+    return {"dataset_path": f"{FOLDER}/text.jsonl", "process": list(process), **KEEP}
+
+
+WITH_TEXT: dict[str, dict[str, Any]] = {  # needs EasyOCR on both sides
+    "text": recipe_of_text(text_area(max_area_ratio=0.2), duration(), MAPPER),
+}
+
+
+def write_recipe(folder: Path, name: str, out: str = "out", *, for_peer: bool = False) -> Path:
     """The recipe, whose outputs go to the folder `out`."""
     paths = {"dataset_path": f"{FOLDER}/samples.jsonl", "export_path": f"{FOLDER}/out/res.jsonl"}
-    text = yaml.safe_dump({**paths, "np": 1, **RECIPES[name]})
+    recipe = {**RECIPES, **WITH_TEXT}[name]
+    steps = [next(iter(step.items())) for step in recipe["process"]]
+    lacked = {DETECTOR} if for_peer else set()
+    process = [{step: {key: options[key] for key in options.keys() - lacked}} for step, options in steps]
+    text = yaml.safe_dump({**paths, "np": 1, **recipe, "process": process})
     path = folder / f"{name}.yaml"
     path.write_text(text.replace(f"{FOLDER}/out", f"{folder}/{out}").replace(FOLDER, str(folder)))
     return path

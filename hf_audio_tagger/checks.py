@@ -34,6 +34,16 @@ def invalid(name: str, value: Any, expected: str, choices: Iterable[str] = ()) -
     return SettingsError(f"{name} must be {expected}; got {value!r:.200}.{suggestion}")
 
 
+def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
+    """Raise an error for an argument that is none of the choices.
+
+    >>> check_choice("resize", "aspect", ("aspect", "peer"))
+    """
+    names = list(choices)
+    if value not in names:
+        raise invalid(name, value, f"one of {', '.join(map(repr, names))}", names)
+
+
 def find_near(value: Any, choices: Iterable[str]) -> str | None:
     """The choice that a wrong value may mean: another name of it, another spelling, or a mistyped one.
 

@@ -161,3 +161,10 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def _without_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dry run does not time OpenVINO: converting a network takes seconds."""
     monkeypatch.setattr("hf_audio_tagger.speed.find_spec", lambda name: None)
+
+
+@pytest.fixture(scope="session")
+def easyocr_weights(tmp_path_factory: pytest.TempPathFactory) -> None:
+    from text_detectors import place_easyocr_weights
+
+    place_easyocr_weights(tmp_path_factory.mktemp("easyocr"))

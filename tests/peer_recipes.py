@@ -1,9 +1,9 @@
 """What py-data-juicer 1.6.1 writes for the recipes of `benchmarks.recipes`, and how it was made.
 
-    python -m tests.peer_recipes PYTHON   # of an environment that has the peer
+    python -m tests.peer_recipes PYTHON   # of an environment that has the peer, and EasyOCR with its weights
 
-runs the recipes with it and writes `peer_recipes.jsonl` anew. The clips whose motion is scored are kept in
-`peer_clips/`, so that no encoder's version changes a score.
+runs the recipes with it and writes `peer_recipes.jsonl` anew. The clips whose pictures are looked at are kept
+in `peer_clips/`, so that no encoder's version changes a number.
 """
 
 import json
@@ -13,8 +13,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.child import Child, Subject
-from benchmarks.recipes import RECIPES, SPEEDS, read_outputs, write_recipe
-from benchmarks.subjects.recipe_media import make_materials, write_moving_pictures
+from benchmarks.recipes import LINES, RECIPES, SPEEDS, WITH_TEXT, read_outputs, write_recipe
+from benchmarks.subjects.recipe_media import make_materials, write_lines_of_text, write_moving_pictures
 
 KEPT = Path(__file__).parent / "peer_recipes.jsonl"
 CLIPS = Path(__file__).parent / "peer_clips"
@@ -34,7 +34,7 @@ def read_kept() -> dict[str, dict[str, str]]:
 
 def run_peer(python: str, folder: Path, names: list[str]) -> dict[str, dict[str, str]]:
     """What the peer writes for each recipe."""
-    recipes = [str(write_recipe(folder, name, f"peer_{name}")) for name in names]
+    recipes = [str(write_recipe(folder, name, f"peer_{name}", for_peer=True)) for name in names]
     child = Child(Subject("recipes_peer", {}, python), folder / "peer.log")
     try:
         child.ask({"recipes": recipes})
@@ -48,7 +48,10 @@ if __name__ == "__main__":
     for seed, (name, pixels) in enumerate(SPEEDS.items()):
         if not (CLIPS / f"{name}.mp4").exists():
             write_moving_pictures(CLIPS / f"{name}.mp4", pixels, seed)
+    for name, lines in LINES.items():
+        if not (CLIPS / f"{name}.mp4").exists():
+            write_lines_of_text(CLIPS / f"{name}.mp4", lines)
     with tempfile.TemporaryDirectory() as place:
         make_kept_materials(Path(place))
-        written = run_peer(sys.argv[1], Path(place), list(RECIPES))
+        written = run_peer(sys.argv[1], Path(place), [*RECIPES, *WITH_TEXT])
     KEPT.write_text("".join(json.dumps({"recipe": name, **files}) + "\n" for name, files in written.items()))

@@ -176,7 +176,10 @@ def test_a_class_of_a_notebook_is_hashed_with_its_code() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"on_error": "skip"}, "on_error must be one of 'raise', 'record'; got 'skip'."),
+        (
+            {"on_error": "skip"},
+            "on_error must be one of 'raise', 'record'; got 'skip'. Did you mean 'record'?",
+        ),
         ({"column": ""}, "column must be a column's name or None; got ''."),
         ({"output_column": 3}, "output_column must be a column's name or None; got 3."),
         ({"batched": "yes"}, "batched must be True, False or None; got 'yes'."),

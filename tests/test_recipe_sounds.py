@@ -89,6 +89,7 @@ def test_the_mapper_before_gives_tags_and_scores(tmp_path: Path, clips: dict[str
         ({"any_of": ["Speech"], "min_score": 0}, f"no 'video_audio_top' .* Put {OPERATOR} with top_k: 5"),
         ({"none_of": ["Speech"], "tag_field_name": "t"}, "no 't' in .* and tag_field_name: t before"),
         ({}, "any_of or none_of must name categories"),
+        ({"any_of": 3}, "any_of must be a name or a list of names; got 3"),
         (
             {"any_of": ["Vehicel"]},
             "video_audio_tags_filter: AudioSet has no 'Vehicel': did you mean 'Vehicle'",

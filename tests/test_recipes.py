@@ -50,7 +50,7 @@ def test_yaml_is_loaded_safely(folder: Path) -> None:
         ("dataset_path: recipe.yaml", r"samples are read from \.jsonl"),
         ("dataset_path: x\nnp: 0", "np must be a whole number of at least 1; got 0"),
         ("dataset_path: x\nnp: true", "np must be a whole number of at least 1; got True"),
-        ("dataset_path: x\ntext_keys: {a: 1}", "text_keys must be a column's name or a list of names"),
+        ("dataset_path: x\ntext_keys: {a: 1}", "text_keys must be a name or a list of names"),
         (
             "dataset_path: x\nkeep_stats_in_res_ds: 'no'",
             "keep_stats_in_res_ds must be true or false; got 'no'",

@@ -1,7 +1,5 @@
 """The area of text: which frames are sampled, boxes and their areas, what a map gets."""
 
-import importlib.util
-import os
 import pickle
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 from datasets import Dataset, List, Value
 from datasets.fingerprint import Hasher
 from picture_files import write_pictures
+from text_detectors import skip_without
 
 from hf_audio_tagger import MediaError, SettingsError, text_area
 from hf_audio_tagger.cells import FileMedia
@@ -175,11 +174,16 @@ def test_a_recipe_names_its_detector(columns: dict[str, str], tmp_path: Path) ->
 def test_settings_are_checked_hashed_and_pickled(monkeypatch: pytest.MonkeyPatch) -> None:
     for settings, message in (
         ({"detector": "tesseract"}, "detector must be one of 'ppocr', 'easyocr'; got 'tesseract'."),
+        (
+            {"detector": ["easyocr"]},
+            "detector must be one of 'ppocr', 'easyocr'; got ['easyocr']. Did you mean 'easyocr'?",
+        ),
         ({"frames": 0}, "frames must be a whole number of at least 1; got 0."),
         (
             {"languages": []},
             "languages must be a code of EasyOCR's, such as 'en', or a list of them; got [].",
         ),
+        ({"languages": 3}, "languages must be a code of EasyOCR's, such as 'en', or a list of them; got 3."),
         ({"max_seconds": 0}, "max_seconds must be a number above 0; got 0."),
     ):
         with pytest.raises(SettingsError) as caught:
@@ -223,35 +227,12 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     return write_pictures(path, 3, size=(640, 360), pictures=[picture] * 3, codec="ffv1"), covered
 
 
-def skip_without(detector: str) -> None:
-    from hf_audio_tagger.measures.text_detectors import DETECTORS
-
-    try:
-        DETECTORS[detector].check()
-    except SettingsError as error:
-        pytest.skip(str(error))
-
-
 @pytest.mark.campaign
 def test_ppocr_finds_rendered_text(lines: tuple[Path, float]) -> None:
     """Its boxes are enlarged, by 1.38 times on text like this."""
     skip_without("ppocr")
     path, covered = lines
     assert 1.1 * covered < text_area(frames=1).compute(path) < 2 * covered
-
-
-@pytest.fixture
-def easyocr_weights(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """EasyOCR's own weights from a package that carries them, where EasyOCR looks for them."""
-    skip_without("easyocr")
-    home = Path(os.environ.setdefault("EASYOCR_MODULE_PATH", str(tmp_path_factory.mktemp("easyocr"))))
-    target = home / "model" / "craft_mlt_25k.pth"
-    spec = importlib.util.find_spec("easyocr_en_models")
-    if not target.exists():
-        if spec is None or spec.origin is None:
-            pytest.skip("no package carries EasyOCR's weights")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.symlink_to(Path(spec.origin).parent / "models" / target.name)
 
 
 @pytest.mark.campaign

@@ -8,7 +8,7 @@ import av
 import numpy as np
 from av.video.stream import VideoStream
 
-from benchmarks.recipes import AUDIOS, CONTAINERS, MOTION_ROWS, ROWS, SPEEDS, VIDEOS
+from benchmarks.recipes import AUDIOS, CONTAINERS, MOTION_ROWS, ROWS, SPEEDS, TEXT_ROWS, VIDEOS
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 
@@ -26,7 +26,8 @@ def make_materials(folder: Path) -> None:
     for seed, (name, pixels) in enumerate(SPEEDS.items()):
         write_moving_pictures(folder / f"{name}.mp4", pixels, seed)
     containers = [{"text": name, "videos": [name]} for name in CONTAINERS]
-    for name, rows in {"samples": ROWS, "containers": containers, "motion": MOTION_ROWS}.items():
+    tables = {"samples": ROWS, "containers": containers, "motion": MOTION_ROWS, "text": TEXT_ROWS}
+    for name, rows in tables.items():
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
@@ -41,6 +42,16 @@ def write_moving_pictures(path: Path, pixels: int, seed: int) -> None:
     pattern = np.repeat(np.repeat(blocks, 8, axis=0), 8, axis=1)
     greys = [pattern[:, index * pixels : index * pixels + 64] for index in range(24)]
     write_pictures(path, greys, "mpeg4", 12)
+
+
+def write_lines_of_text(path: Path, lines: int) -> None:
+    """A second of a plain ground with so many lines of text."""
+    import cv2  # an extra
+
+    grey = np.full((180, 320), 60, np.uint8)
+    for line in range(lines):
+        cv2.putText(grey, f"line {line + 1} of text", (20, 50 + 50 * line), 0, 1.0, 230, 2)
+    write_pictures(path, [grey] * 6, "mpeg4", 6)
 
 
 def write_pictures(path: Path, greys: list[np.ndarray], codec: str, rate: int) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from datasets import Dataset
 
 from ..audioset.labels import Labels, read_labels
-from ..checks import invalid, is_number, open_output
+from ..checks import check_choice, invalid, is_number, open_output
 from ..errors import SettingsError
 
 SCALE = 1_000.0  # of all weights; a sampler ignores it
@@ -51,8 +51,7 @@ def sample_weights(
     [332.23, 497.51, 990.1, 497.51, 0.0]
     """
     added = read_offset(offset)
-    if combine not in COMBINE:
-        raise invalid("combine", combine, f"one of {', '.join(map(repr, COMBINE))}")
+    check_choice("combine", combine, COMBINE)
     return weigh(read_labels(ds, column, classes), added, combine)
 
 

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 
 import pyarrow as pa
 from datasets import Features
@@ -11,7 +11,8 @@ from datasets import Features
 from .. import memo
 from ..activity import add_clips, expect_clips
 from ..cells import Media, UnreadableMedia, is_list_cell, parse_cell, parse_cells
-from ..checks import invalid
+from ..checks import check_choice, invalid
+from ..choices import OnError
 from ..compat.datasets_internals import set_hash_key
 from ..errors import ColumnError, MediaError, transportable
 from ..media.failures import convert_clip_errors
@@ -19,8 +20,6 @@ from ..process import check_rank
 from ..rows import Rows, read_rows
 
 T = TypeVar("T")
-
-ON_ERROR = ("raise", "record")
 
 
 def without_effect(default: T) -> T:
@@ -67,7 +66,7 @@ class Measure(ABC):
 
     column: str | None = None
     output_column: str | None = None
-    on_error: str = "raise"
+    on_error: OnError = "raise"
     batched: bool | None = without_effect(None)
 
     def __init_subclass__(cls, **arguments: Any) -> None:
@@ -75,8 +74,7 @@ class Measure(ABC):
         set_hash_key(cls, cls.identity)
 
     def __post_init__(self) -> None:
-        if self.on_error not in ON_ERROR:
-            raise invalid("on_error", self.on_error, f"one of {', '.join(map(repr, ON_ERROR))}")
+        check_choice("on_error", self.on_error, get_args(OnError))
         for setting in ("column", "output_column"):
             value = getattr(self, setting)
             if value is not None and not (isinstance(value, str) and value):

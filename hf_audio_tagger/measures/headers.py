@@ -12,7 +12,7 @@ import pyarrow as pa
 from ..cells import BytesMedia, FileMedia, Media
 from ..checks import invalid, is_whole_number
 from ..errors import MediaError
-from ..media.audio import open_source, raise_read_failures
+from ..media.audio import opened_source
 from ..media.container import open_container
 from .base import Measure
 
@@ -106,15 +106,10 @@ def open_video(media: Media) -> Iterator[Any]:
     """The first video stream of a file that is opened safely."""
     if not isinstance(media, FileMedia | BytesMedia):
         raise MediaError(f"{media.name}: it is decoded sound, without a picture.")
-    source = open_source(media)
-    try:
-        with raise_read_failures(source), open_container(source, media.name, "video") as container:
-            if not container.streams.video:
-                raise MediaError(f"{media.name}: it has no video stream.")
-            yield container.streams.video[0]
-    finally:
-        if hasattr(source, "close"):
-            source.close()
+    with opened_source(media) as source, open_container(source, media.name, "video") as container:
+        if not container.streams.video:
+            raise MediaError(f"{media.name}: it has no video stream.")
+        yield container.streams.video[0]
 
 
 def read_seconds(stream: Any, name: str) -> Fraction:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..cells import Media
-from ..checks import COUNT, invalid, is_count, is_number
+from ..checks import COUNT, check_choice, invalid, is_count, is_number
 from ..media.frames import LONGEST_SECONDS, Pictures, open_pictures
 from ..media.opencv import load_opencv
 from .base import Measure
@@ -53,8 +53,7 @@ class MotionScore(Measure):
             raise invalid("divisible", self.divisible, COUNT)
         if not isinstance(self.relative, bool):
             raise invalid("relative", self.relative, "True or False")
-        if self.resize not in RESIZES:
-            raise invalid("resize", self.resize, f"one of {', '.join(map(repr, RESIZES))}")
+        check_choice("resize", self.resize, RESIZES)
         load_opencv()
 
     @property

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from ..cells import BytesMedia, FileMedia, Media
 from ..errors import MediaError
-from ..media.audio import open_sound, open_source, raise_read_failures
+from ..media.audio import open_sound, opened_source
 from .base import Measure
 
 
@@ -39,14 +39,10 @@ class AudioSize(Measure):
             return len(media.data)
         if not isinstance(media, FileMedia):
             raise MediaError(f"{media.name}: it is decoded sound, not a file.")
-        source: Any = open_source(media)
-        if isinstance(source, str):
-            return os.path.getsize(source.removeprefix("file:"))
-        try:
-            with raise_read_failures(source):
-                return int(source.seek(0, os.SEEK_END))
-        finally:
-            source.close()
+        with opened_source(media) as source:
+            if isinstance(source, str):
+                return os.path.getsize(source.removeprefix("file:"))
+            return int(source.seek(0, os.SEEK_END))
 
 
 def audio_duration(**settings: Any) -> AudioDuration:

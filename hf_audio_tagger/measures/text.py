@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..cells import Media
-from ..checks import COUNT, invalid, is_count, is_number
+from ..checks import COUNT, check_choice, invalid, is_count, is_number
 from ..media.frames import LONGEST_SECONDS, Pictures, open_pictures
 from ..media.sampled_frames import read_sampled_frames
 from .base import Measure
@@ -47,14 +47,14 @@ class TextArea(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.detector not in DETECTORS:
-            raise invalid("detector", self.detector, f"one of {', '.join(map(repr, DETECTORS))}")
+        check_choice("detector", self.detector, DETECTORS)
         if not is_count(self.frames):
             raise invalid("frames", self.frames, COUNT)
-        codes = (self.languages,) if isinstance(self.languages, str) else tuple(self.languages)
-        if not codes or not all(isinstance(code, str) for code in codes):
+        codes: Any = [self.languages] if isinstance(self.languages, str) else self.languages
+        is_list = isinstance(codes, list | tuple)
+        if not (is_list and codes and all(isinstance(code, str) for code in codes)):
             raise invalid("languages", self.languages, "a code of EasyOCR's, such as 'en', or a list of them")
-        object.__setattr__(self, "languages", codes)
+        object.__setattr__(self, "languages", tuple(codes))
         if not (is_number(self.max_seconds) and math.isfinite(self.max_seconds) and self.max_seconds > 0):
             raise invalid("max_seconds", self.max_seconds, "a number above 0")
         DETECTORS[self.detector].check()

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import av.container
 
@@ -42,15 +43,22 @@ def open_sound(
     if isinstance(media, DecoderMedia):
         yield torchcodec.TorchcodecSound(media.decoder, media.name, channels)
         return
+    with opened_source(media) as source, open_container(source, media.name) as container:
+        if not container.streams.audio:
+            yield None
+        elif decoder == "auto":
+            yield open_auto(container, source, media.name, channels, only_start)
+        else:
+            yield load_decoder(decoder).open_sound(container, source, media.name, channels)
+
+
+@contextmanager
+def opened_source(media: FileMedia | BytesMedia) -> Iterator[Any]:
+    """The input for decoders, closed at the end of the block. Failures to read a remote file are raised."""
     source = open_source(media)
     try:
-        with raise_read_failures(source), open_container(source, media.name) as container:
-            if not container.streams.audio:
-                yield None
-            elif decoder == "auto":
-                yield open_auto(container, source, media.name, channels, only_start)
-            else:
-                yield load_decoder(decoder).open_sound(container, source, media.name, channels)
+        with raise_read_failures(source):
+            yield source
     finally:
         if hasattr(source, "close"):
             source.close()

@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 
 from ..cells import BytesMedia, FileMedia, Media, UnreadableMedia
 from ..errors import MediaError
-from .audio import open_source, raise_read_failures
+from .audio import opened_source
 from .container import MOST_PIXELS, Source, open_container, rewind
 from .failures import describe_error, find_exhausted_resource
 
@@ -184,17 +184,12 @@ def open_pictures(media: Media, longest_seconds: float = LONGEST_SECONDS) -> Ite
         raise media.error(f"{media.name}: {media.reason}")
     if not isinstance(media, FileMedia | BytesMedia):
         raise MediaError(f"{media.name}: it is sound without a file, and has no pictures.")
-    source = open_source(media)
-    try:
-        with raise_read_failures(source):
-            pictures = Pictures(source, media.name, longest_seconds)
-            try:
-                yield pictures
-            finally:
-                pictures.container.close()
-    finally:
-        if hasattr(source, "close"):
-            source.close()
+    with opened_source(media) as source:
+        pictures = Pictures(source, media.name, longest_seconds)
+        try:
+            yield pictures
+        finally:
+            pictures.container.close()
 
 
 def find_video_stream(container: av.container.InputContainer, name: str) -> VideoStream:

@@ -11,7 +11,7 @@ from datasets import Dataset, IterableDataset
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..checks import invalid, is_number
+from ..checks import check_choice, invalid, is_number
 from ..errors import ColumnError, SettingsError
 from ..text import safe_text
 from .look import Picture
@@ -68,10 +68,8 @@ def plot_stat(
     ['≥ 1 keeps 3 of 3 rows', '≥ 5 keeps 2 of 3 rows']
     >>> plot_stat("out/res_stats.jsonl", "video_motion_score", 0.25).savefig("a.png")  # doctest: +SKIP
     """
-    if keep not in KEEP:
-        raise invalid("keep", keep, "one of 'at least', 'at most'")
-    if any_or_all not in ("any", "all"):
-        raise invalid("any_or_all", any_or_all, "one of 'any', 'all'")
+    check_choice("keep", keep, KEEP)
+    check_choice("any_or_all", any_or_all, ("any", "all"))
     for threshold in thresholds:
         if not is_number(threshold):
             raise invalid("thresholds", threshold, "numbers")

@@ -5,7 +5,6 @@ process with a newer PyAV they drop all samples silently. So the samples go to i
 operator at a time, and what it writes is read back. Errors are not skipped unless the recipe's step says so.
 """
 
-import difflib
 import json
 import os
 import signal
@@ -21,6 +20,7 @@ from typing import Any
 import yaml
 from datasets import Dataset, Json
 
+from ..checks import find_near
 from ..errors import RunError, SettingsError
 from ..sources.data_files import load_files
 from ..sources.source import SourceError
@@ -93,7 +93,7 @@ def find_foreign(steps: Sequence[Step], python: str, note: Note) -> list[Foreign
         found = json.loads(answer.read_text(encoding="utf-8"))
     unknown = [step.operator for step in steps if step.operator not in found["names"]]
     if unknown:
-        close = {near for name in unknown for near in difflib.get_close_matches(name, found["names"])}
+        close = {near for name in unknown if (near := find_near(name, found["names"]))}
         hint = f" Did you mean {', '.join(sorted(close))}?" if close else ""
         raise SettingsError(
             f"Unknown operator{'s' * (len(unknown) > 1)}: {', '.join(unknown)}. Neither this package nor "

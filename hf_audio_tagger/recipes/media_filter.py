@@ -15,6 +15,7 @@ from datasets import List, Value
 
 from ..cells import Media, parse_cells
 from ..checks import is_number
+from ..choices import OnError
 from ..measures.base import Measure, Measured
 from .operator import Batch, Fields, Filter, SampleResult
 from .recipe import option, read_flag, read_text
@@ -51,7 +52,7 @@ class MediaFilter(Filter):
         """Of each stat."""
 
     @abstractmethod
-    def build_measure(self, on_error: str) -> Measure:
+    def build_measure(self, on_error: OnError) -> Measure:
         """What counts the stats of a video."""
 
     def split(self, value: Any) -> tuple[Any, ...]:

@@ -89,7 +89,7 @@ def read_export_path(name: str, value: Any) -> Path:
 def read_names(name: str, value: Any) -> tuple[str, ...]:
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not all(isinstance(one, str) and one for one in names):
-        raise invalid(name, value, "a column's name or a list of names")
+        raise invalid(name, value, "a name or a list of names")
     return tuple(names)
 
 

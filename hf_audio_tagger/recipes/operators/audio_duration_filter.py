@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from datasets import Value
 
+from ...choices import OnError
 from ...measures.base import Measure
 from ...measures.sound_files import AudioDuration
 from ..media_filter import AudioFilter, Limits
@@ -30,5 +31,5 @@ class AudioDurationFilter(AudioFilter):
     def limits(self) -> Mapping[str, Limits]:
         return {"audio_duration": (self.min_duration, self.max_duration)}
 
-    def build_measure(self, on_error: str) -> Measure:
+    def build_measure(self, on_error: OnError) -> Measure:
         return AudioDuration(on_error=on_error)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from datasets import Value
 
 from ...checks import invalid
+from ...choices import OnError
 from ...measures.base import Measure
 from ...measures.sound_files import AudioSize
 from ..media_filter import AudioFilter, Limits
@@ -43,5 +44,5 @@ class AudioSizeFilter(AudioFilter):
     def limits(self) -> Mapping[str, Limits]:
         return {"audio_sizes": (self.min_size, self.max_size)}
 
-    def build_measure(self, on_error: str) -> Measure:
+    def build_measure(self, on_error: OnError) -> Measure:
         return AudioSize(on_error=on_error)

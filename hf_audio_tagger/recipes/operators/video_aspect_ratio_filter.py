@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from datasets import Value
 
 from ...checks import invalid
+from ...choices import OnError
 from ...measures.base import Measure
 from ...measures.headers import VideoAspectRatio
 from ..media_filter import Limits, VideoFilter
@@ -41,5 +42,5 @@ class VideoAspectRatioFilter(VideoFilter):
     def limits(self) -> Mapping[str, Limits]:
         return {"video_aspect_ratios": (self.min_ratio, self.max_ratio)}
 
-    def build_measure(self, on_error: str) -> Measure:
+    def build_measure(self, on_error: OnError) -> Measure:
         return VideoAspectRatio(on_error=on_error)

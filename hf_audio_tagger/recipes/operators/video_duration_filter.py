@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from datasets import Value
 
+from ...choices import OnError
 from ...measures.base import Measure
 from ...measures.headers import MICROSECOND_DECIMALS, VideoDuration
 from ..media_filter import Limits, VideoFilter
@@ -33,6 +34,6 @@ class VideoDurationFilter(VideoFilter):
     def limits(self) -> Mapping[str, Limits]:
         return {"video_duration": (self.min_duration, self.max_duration)}
 
-    def build_measure(self, on_error: str) -> Measure:
+    def build_measure(self, on_error: OnError) -> Measure:
         decimals = MICROSECOND_DECIMALS if self.video_backend == "ffmpeg" else None
         return VideoDuration(decimals=decimals, on_error=on_error)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from datasets import Value
 
 from ...checks import invalid
+from ...choices import OnError
 from ...measures.base import Measure
 from ...measures.motion import WITHOUT_PAIRS, motion_score
 from ..media_filter import Limits, VideoFilter
@@ -55,7 +56,7 @@ class VideoMotionScoreFilter(VideoFilter):
     def limits(self) -> Mapping[str, Limits]:
         return {"video_motion_score": (self.min_score, self.max_score)}
 
-    def build_measure(self, on_error: str) -> Measure:
+    def build_measure(self, on_error: OnError) -> Measure:
         return motion_score(
             sampling_fps=self.sampling_fps,
             size=self.size,

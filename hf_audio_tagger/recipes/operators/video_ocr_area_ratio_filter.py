@@ -11,20 +11,13 @@ from typing import Any, ClassVar
 
 from datasets import Value
 
-from ...checks import invalid
+from ...choices import OnError
 from ...measures.base import Measure
 from ...measures.text import text_area
 from ...measures.text_detectors import DETECTORS
 from ..media_filter import Limits, VideoFilter
 from ..operator import SampleResult
-from ..recipe import one_of, option, read_count, read_number
-
-
-def read_languages(name: str, value: Any) -> tuple[str, ...]:
-    codes = [value] if isinstance(value, str) else value
-    if not isinstance(codes, list) or not codes or not all(isinstance(code, str) for code in codes):
-        raise invalid(name, value, "a code of EasyOCR's, such as en, or a list of them")
-    return tuple(codes)
+from ..recipe import one_of, option, read_count, read_names, read_number
 
 
 @dataclass
@@ -37,7 +30,7 @@ class VideoOcrAreaRatioFilter(VideoFilter):
     min_area_ratio: float = option(0, read_number)
     max_area_ratio: float = option(1.0, read_number)
     frame_sample_num: int = option(3, read_count)
-    languages_to_detect: tuple[str, ...] = option(("ch_sim", "en"), read_languages)
+    languages_to_detect: tuple[str, ...] = option(("ch_sim", "en"), read_names)
     detector: str = option("ppocr", one_of(*DETECTORS))  # Data-Juicer has no such option
 
     @property
@@ -48,7 +41,7 @@ class VideoOcrAreaRatioFilter(VideoFilter):
     def outcomes(self) -> tuple[str, ...]:  # type: ignore[override]  # the detector is an option
         return (f"text area by {self.detector}",)
 
-    def build_measure(self, on_error: str) -> Measure:
+    def build_measure(self, on_error: OnError) -> Measure:
         return text_area(
             detector=self.detector,
             frames=self.frame_sample_num,

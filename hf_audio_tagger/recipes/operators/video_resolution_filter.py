@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from datasets import Value
 
+from ...choices import OnError
 from ...measures.base import Measure
 from ...measures.headers import VideoResolution
 from ..media_filter import Limits, VideoFilter
@@ -35,7 +36,7 @@ class VideoResolutionFilter(VideoFilter):
             "video_height": (self.min_height, self.max_height),
         }
 
-    def build_measure(self, on_error: str) -> Measure:
+    def build_measure(self, on_error: OnError) -> Measure:
         return VideoResolution(on_error=on_error)
 
     def split(self, value: Any) -> tuple[Any, ...]:
