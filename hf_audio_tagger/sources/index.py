@@ -6,7 +6,7 @@ from ..index.reading import AUDIO, read_index
 from .data_files import concatenate, find_data_files
 from .source import Source, SourceRequest, check_utf8_names
 
-WITHOUT_ROOT = "This is an index: to read its clips, name their folder with root=."
+WITHOUT_ROOT = "This is an index: to read its clips, name their folder with --root (root=)."
 
 
 def open_index(request: SourceRequest) -> Source | None:
