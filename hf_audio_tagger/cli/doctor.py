@@ -16,7 +16,7 @@ from .wording import SETTINGS, use_options
 if TYPE_CHECKING:
     from ..doctor import Finding
 
-SUBJECT_COLUMNS = 16
+SUBJECT_COLUMNS = 17  # "openvino bfloat16"
 INDENT = " " * (len("  ✓ ") + SUBJECT_COLUMNS + 1)  # of details and remedies
 
 
