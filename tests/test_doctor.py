@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hf_audio_tagger.cli import app
+from hf_audio_tagger.cli.doctor import SUBJECT_COLUMNS
 from hf_audio_tagger.doctor import Finding, decoders, libraries
 
 
@@ -190,3 +191,7 @@ def test_a_decoder_that_gives_another_tone_is_reported() -> None:
     assert "as one of 659 Hz" in found.detail
     assert decoders.check_decoder("pyav", b"no video").state == "error"
     assert decoders.check_decoder("decord", b"no video").state in ("warning", "note")  # optional
+
+
+def test_every_engine_and_dtype_fits_its_column() -> None:
+    assert len("openvino bfloat16") <= SUBJECT_COLUMNS

@@ -1,7 +1,6 @@
 """What commands share: settings before a run, a bar during it, a summary after it, and exit codes."""
 
 import os
-import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +13,7 @@ from ..errors import ColumnError, SettingsError, TaggerError
 from ..settings import ABOUT
 from ..text import safe_json
 from .console import fail, note, stderr
+from .interruption import interrupted_by_sigterm
 from .wording import find_options, use_options
 
 if TYPE_CHECKING:
@@ -57,24 +57,18 @@ def run_with_bar(
     work: str = "Tagging",
     rows: str = "rows",
 ) -> Summary:
-    """Show the settings, then a bar during the run. Ctrl-C and SIGTERM end it; what is done is kept.
-
-    A scheduler sends SIGTERM before it kills a preempted process.
-    """
+    """Show the settings, then a bar during the run. Ctrl-C and SIGTERM end it; what is done is kept."""
     from .progress import Bar, Notes
 
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     bar = Notes(stderr()) if quiet else Bar(stderr(), show, work, rows)
     try:
-        with bar:
+        with interrupted_by_sigterm(), bar:
             return run(bar)
     except KeyboardInterrupt:
         is_begun = bar.latest is not None and bar.latest.done_rows > 0
         kept = f"What is done is kept in {out}; the same command continues from there."
         note(f"Interrupted. {kept}" if is_begun else f"Interrupted before any of the {rows} were done.")
         raise typer.Exit(INTERRUPTED) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def settings_table(

@@ -1,6 +1,5 @@
 """`hf-audio-tagger run`: a Data-Juicer recipe."""
 
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +8,7 @@ import typer
 from ..results.reasons import find_common_reasons
 from .console import note, print_text, quiet_libraries, stderr, stdout
 from .ending import describe_speed, show_reasons
+from .interruption import interrupted_by_sigterm
 from .report import exit_codes, finish
 
 if TYPE_CHECKING:
@@ -53,15 +53,12 @@ def run(
 
     bar = Notes(stderr()) if quiet else Bar(stderr(), rows="samples")
     show_note = (lambda line: None) if quiet else note
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the processes of py-data-juicer
-    try:
-        with exit_codes(context, OSError), bar, watched_by(bar.show):
-            if analyze:
-                analysis = analyze_recipe(recipe, show_note, data_juicer=data_juicer)
-            else:
-                report = run_recipe(recipe, show_note, overwrite=overwrite, data_juicer=data_juicer)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    # SIGTERM also ends the processes of py-data-juicer.
+    with interrupted_by_sigterm(), exit_codes(context, OSError), bar, watched_by(bar.show):
+        if analyze:
+            analysis = analyze_recipe(recipe, show_note, data_juicer=data_juicer)
+        else:
+            report = run_recipe(recipe, show_note, overwrite=overwrite, data_juicer=data_juicer)
     if analyze:
         show = lambda: show_analysis(analysis)  # noqa: E731
         finish(describe_analysis(analysis), len(analysis.failures), as_json, show)
