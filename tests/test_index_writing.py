@@ -189,3 +189,11 @@ def test_real_lists_are_equal_after_a_round_trip(tmp_path: Path) -> None:
     assert len(lines) == 20_371
     assert lines[0] == json.dumps(json.loads(lines[0]))
     assert json.loads(lines[0])["bos"] == "0.000"
+
+
+def test_paths_of_media_are_no_key(tmp_path: Path) -> None:
+    """With a key `video` the file would be a table of clips, which `read_index` refuses."""
+    ds = Dataset.from_dict({"id": ["a"], "bos": [1.0], "eos": [2.0], "video": ["clips/a.mp4"]})
+    write_index(ds, tmp_path / "src.csv")
+    assert read_index(tmp_path / "src.csv").to_list()[0]["id"] == "a"
+    assert "video" not in (tmp_path / "src.csv").read_text("utf-8")

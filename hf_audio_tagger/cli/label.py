@@ -59,7 +59,7 @@ def label(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Label FOLDER: each file's scores in every class, patch by patch.
+    """Label FOLDER: each file's scores in every class, window by window.
 
     DIR gets audio_pred.json and audio_pred/*.npy, as torch_audioset's tools
     write and read them; load_predictions and top_moments read them in Python.
@@ -112,7 +112,7 @@ def show_summary(summary: "LabelSummary", console: Console) -> None:
         "without sound": f"{summary.without_sound:,}",
         "failed": f"{summary.failed:,}",
         "labelled sound": format_hours(summary.sound_seconds),
-        "patches": f"{summary.patches:,}",
+        "windows": f"{summary.patches:,}",
         **describe_work(summary, "files"),
     }
     console.print(count_table(counts, summary.failed))

@@ -15,6 +15,7 @@ from datasets import Dataset
 
 from ..audioset.labels import check_dataset, read_labels
 from ..audioset.ontology import ontology
+from ..cells import COLUMNS
 from ..checks import open_output
 from ..compat.datasets_internals import is_decodable
 from ..errors import ColumnError
@@ -58,7 +59,9 @@ def write_index(ds: Dataset, path: str | os.PathLike[str], labels: str | None = 
 
 
 def is_key(ds: Dataset, name: str) -> bool:
-    return not is_decodable(ds.features[name]) and not name.startswith(TAGGERS_COLUMNS)
+    """False for media, also as plain paths: with such a key a file would be a table of clips."""
+    is_media = name in COLUMNS or is_decodable(ds.features[name])
+    return not is_media and not name.startswith(TAGGERS_COLUMNS)
 
 
 def check_columns(ds: Dataset, names: list[str]) -> None:
