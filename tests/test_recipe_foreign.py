@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -116,16 +115,19 @@ def test_nothing_of_ours_is_found_there(tmp_path: Path, python: str, monkeypatch
 
 def test_an_interrupt_ends_all_processes(tmp_path: Path, python: str) -> None:
     file = tmp_path / "ids"
-
-    def interrupt() -> None:
+    paths = {
+        "dataset_path": str(write_rows(tmp_path / "s.jsonl", ROWS)),
+        "export_path": str(tmp_path / "r.jsonl"),
+    }
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump({**paths, "process": [{"slow_mapper": {"file": str(file)}}]}))
+    command = [sys.executable, "-m", "hf_audio_tagger", "run", str(recipe), "--data-juicer", python]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         wait_for(file.exists)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    waiting = threading.Thread(target=interrupt)
-    waiting.start()
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, python, [{"slow_mapper": {"file": str(file)}}])
-    waiting.join()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
     wait_for(lambda: not any(map(is_running, map(int, file.read_text().split()))))
 
 
