@@ -1,4 +1,4 @@
-"""SIGTERM interrupts a command, and ends the workers that it forked. Each test sends it to a process of its own."""
+"""SIGTERM interrupts a command, and ends the workers that it forked. Each test has a process of its own."""
 
 import signal
 import subprocess
