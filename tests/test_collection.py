@@ -326,6 +326,7 @@ print(done.patches, peak_mb() - before)
 """
 
 
+@pytest.mark.campaign  # takes ten seconds
 @pytest.mark.timeout(120)
 def test_memory_does_not_grow_with_a_files_length(tmp_path: Path, tagger: Tagger) -> None:
     minute = np.random.default_rng(0).normal(scale=0.1, size=60 * 48_000).clip(-1, 1)

@@ -244,6 +244,7 @@ print(json.dumps(answers))
 """
 
 
+@pytest.mark.campaign  # takes ten seconds
 @pytest.mark.timeout(120)
 def test_a_downloaded_model_tags_where_there_is_no_network(
     hub: Hub, tiny: Path, clips: dict[str, Path], tmp_path: Path

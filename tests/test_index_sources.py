@@ -48,6 +48,7 @@ def test_tag_takes_an_index(library: Path) -> None:
     assert open_source(str(out)).dataset.column_names[0] == "dir"  # a table again, which is no index
 
 
+@pytest.mark.campaign  # takes ten seconds
 def test_label_takes_an_index_and_files(library: Path) -> None:
     (library / "list.csv").write_text(
         SEGMENTS.replace("--PJHxphWEs", "siren").replace("-aE2O5G5WE_", "absent")

@@ -250,6 +250,7 @@ def test_links_are_followed_when_asked_for_and_loops_end(linked: Path) -> None:
     assert source.notes == ()
 
 
+@pytest.mark.campaign  # takes ten seconds
 def test_a_folder_of_links_alone_still_has_its_rows(siren: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.mp4").symlink_to(siren)

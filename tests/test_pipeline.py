@@ -302,6 +302,7 @@ print(peak_mb() - before)
 """
 
 
+@pytest.mark.campaign  # takes ten seconds
 @pytest.mark.timeout(120)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
 def test_memory_is_bounded_by_windows_in_flight(long_clip: Path, tmp_path: Path) -> None:

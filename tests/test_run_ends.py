@@ -81,6 +81,7 @@ def test_tag_says_speed_sound_and_reasons_and_then_nothing_to_do(clips: Path, tm
     assert (summary["sound_seconds_now"], summary["times_realtime"], summary["url"]) == (0, 0, None)
 
 
+@pytest.mark.campaign  # takes ten seconds
 @pytest.mark.parametrize("command", ["tag", "label"])
 def test_quiet_leaves_the_summary_and_errors(clips: Path, tmp_path: Path, command: str) -> None:
     if command == "tag":

@@ -112,6 +112,7 @@ def test_streams_and_limits_are_refused(folder: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.campaign  # takes ten seconds
 def test_on_the_shell(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["tag", str(folder), "--model", "demo", "--device", "cpu", "--sample", "3"]
     printed = CliRunner().invoke(app, [*words, "--json"])

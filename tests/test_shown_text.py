@@ -122,6 +122,7 @@ def test_a_terminal_that_lacks_letters_is_given_their_numbers() -> None:
     assert shown_by("latin-1", "été 日本 \udce9") == "été \\u65e5\\u672c \\xe9\n"
 
 
+@pytest.mark.campaign  # takes ten seconds
 def test_a_traceback_is_shown_without_obeying_the_name(
     monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -163,6 +163,7 @@ def test_fingerprints_depend_on_the_files_content(tmp_path: Path) -> None:
     assert ("threshold", 0.02) in number.identity()[3]
 
 
+@pytest.mark.campaign  # takes ten seconds
 def test_the_shell_takes_a_number_or_a_file(tmp_path: Path, clips: dict[str, Path]) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text(json.dumps({"video": str(clips["Siren"])}) + "\n")

@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-import numpy as np
-
 from ..child import Runs, Subject, ask_in_turn
 from ..outcome import Figure, Outcome, Row
 from .bench import OURS, PEER, Bench
@@ -40,6 +38,8 @@ def motion(bench: Bench) -> Outcome:
 
 def text(bench: Bench) -> Outcome:
     """EasyOCR's detector stands for the peer, which uses it: its numbers are equal on the peer's clips."""
+    import numpy as np
+
     videos = [*list_peers_clips(), *bench.materials.words(2 * bench.scale.clips)]
     settings = {"measure": "text_area", "warm": videos[0]}
     subjects = {
