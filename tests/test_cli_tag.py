@@ -67,6 +67,7 @@ def invoke(*words: object) -> Result:
     return CliRunner().invoke(app, ["tag", *map(str, words)])
 
 
+@pytest.mark.campaign  # takes ten seconds
 def test_the_same_command_continues_after_kill_9_of_the_whole_group(clips: Path, tmp_path: Path) -> None:
     dest = tmp_path / "out"
     command = [*COMMAND, "tag", str(clips), "--out", str(dest), "--shard-rows", "5", "--json", *SETTINGS]
@@ -143,6 +144,7 @@ def test_ctrl_c_on_a_terminal_ends_cleanly(clips: Path, tmp_path: Path) -> None:
     assert json.loads(result.stdout)["processed_now"] == ROWS - kept
 
 
+@pytest.mark.campaign  # takes ten seconds
 def test_to_the_hub_and_from_there(few: Path, tmp_path: Path) -> None:
     """DEST on the Hub, then SOURCE on the Hub as a stream: over HTTP, as processes."""
     with serve({TOKEN: "user"}) as hub:

@@ -343,6 +343,7 @@ def test_memory_does_not_grow_with_a_files_length(tmp_path: Path, tagger: Tagger
     assert float(grown_mb) < 60  # ten minutes more are 115 MB as decoded; allocators' own swings take 30
 
 
+@pytest.mark.campaign  # takes ten seconds
 @pytest.mark.timeout(120)
 def test_label_from_the_shell(recordings: Path, tmp_path: Path, tagger: Tagger) -> None:
     from typer.testing import CliRunner

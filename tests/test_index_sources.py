@@ -34,6 +34,7 @@ def test_map_reads_the_column(library: Path) -> None:
     assert tagged.features["audio"] == Audio(decode=False)
 
 
+@pytest.mark.campaign  # takes ten seconds
 def test_tag_takes_an_index(library: Path) -> None:
     out = library / "tagged.jsonl"
     command = ["tag", str(library / "src.csv"), "--out", str(out), "--model", "demo", "--json"]

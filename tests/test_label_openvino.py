@@ -65,6 +65,7 @@ def test_vggish_is_labelled_in_a_worker(
     assert ran.stdout.split() == ["2"]
 
 
+@pytest.mark.campaign  # takes ten seconds
 @pytest.mark.timeout(120)
 def test_workers_also_work_where_the_parent_has_used_openvino(sounds: Path, tmp_path: Path) -> None:
     tagger = build_tagger("yamnet", weights=write_yamnet(tmp_path / "yamnet.pth"), engine="openvino")

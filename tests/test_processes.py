@@ -92,6 +92,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.campaign  # takes ten seconds
 @pytest.mark.timeout(120)
 def test_spawn(clips: Clips, tmp_path: Path) -> None:
     script = tmp_path / "spawned.py"

@@ -201,7 +201,7 @@ def is_rising(values: list[float]) -> bool:
     return bool(np.all(np.diff(values) >= 0))
 
 
-@pytest.mark.parametrize("num_proc", [None, 1])
+@pytest.mark.parametrize("num_proc", [None, pytest.param(1, marks=pytest.mark.campaign)])
 def test_a_long_file_moves_the_bar(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_proc: int | None
 ) -> None:

@@ -197,6 +197,7 @@ def test_a_run_that_cannot_go_on_exits_with_2(folder: Path) -> None:
     assert (done.exit_code, "the rows cannot be read" in done.stderr) == (2, True)
 
 
+@pytest.mark.campaign  # takes ten seconds
 @pytest.mark.timeout(100)
 def test_the_command_in_the_recipes_folder(folder: Path, tmp_path: Path) -> None:
     """As a person runs it: relative paths in the recipe start from the current folder."""

@@ -57,6 +57,7 @@ def test_the_commonest_reasons_each_with_its_first_file() -> None:
     assert find_common_reasons(failures, 9)[-1] == FailureReason("no name stands here", 1, "e.mp4")
 
 
+@pytest.mark.campaign  # takes ten seconds
 def test_tag_says_speed_sound_and_reasons_and_then_nothing_to_do(clips: Path, tmp_path: Path) -> None:
     first = invoke("tag", clips, "--out", tmp_path / "out", *SETTINGS)
     assert first.exit_code == 3
