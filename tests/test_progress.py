@@ -230,7 +230,8 @@ def test_a_long_file_moves_the_bar(
     assert stages[-1] == WORKING
     assert LOADING in stages
     assert summary.sound_seconds_now == pytest.approx(last.activity.sound_seconds, abs=0.01)
-    assert 0 < summary.times_realtime == pytest.approx(last.times_realtime, rel=0.2)
+    if num_proc is None:  # a worker has a speed from its first result on, which may be the last one here
+        assert 0 < summary.times_realtime == pytest.approx(last.times_realtime, rel=0.2)
 
 
 def test_label_moves_by_windows_too(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
