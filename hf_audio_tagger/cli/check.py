@@ -11,7 +11,7 @@ from rich.table import Table
 from ..errors import SettingsError
 from ..text import safe_text
 from .console import note, print_text, quiet_libraries, stderr, stdout
-from .options import RUN, SOURCES, AsJson, Files, FollowLinks, Root, option
+from .options import RUN, SOURCES, AsJson, Files, FollowLinks, Root, Split, option
 from .report import count_table, exit_codes, finish
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def check(
     column: Annotated[
         str | None, option(SOURCES, help="The column of media.", show_default="as `tag` finds it")
     ] = None,
-    split: Annotated[str | None, option(SOURCES, help="Needed where there are several.")] = None,
+    split: Split = None,
     follow_links: FollowLinks = False,
     num_proc: Annotated[
         int | None, option(RUN, min=1, metavar="N", help="Processes that decode.", show_default="none: here")

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ..errors import SettingsError
 from .console import print_text, quiet_libraries, stdout
-from .options import SOURCES, AsJson, option
+from .options import AsJson, Split
 from .report import count_table, finish
 from .rows import open_rows
 
@@ -41,7 +41,7 @@ def evaluate(
     labels: Annotated[str, typer.Option(help="The column of labels: mids or names.")] = "labels",
     column: Annotated[str, typer.Option(help="The column of tags.")] = "video_audio_tags",
     id_column: Annotated[str, typer.Option(help="The column of ids, to find a clip's scores.")] = "id",
-    split: Annotated[str | None, option(SOURCES, help="Needed where there are several.")] = None,
+    split: Split = None,
     thresholds: Annotated[
         Path | None,
         typer.Option(

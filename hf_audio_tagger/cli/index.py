@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from .console import print_text, quiet_libraries
-from .options import SOURCES, option
+from .options import Split
 from .rows import open_rows
 
 
@@ -22,7 +22,7 @@ def index(
             show_default="labels, as they are",
         ),
     ] = None,
-    split: Annotated[str | None, option(SOURCES, help="Needed where there are several.")] = None,
+    split: Split = None,
 ) -> None:
     """Write SOURCE as an index: JSON Lines, as vipant and audioset-dl read them.
 

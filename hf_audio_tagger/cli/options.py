@@ -27,6 +27,7 @@ Processes = Annotated[
     int | None,
     option(RUN, "--num-proc", min=1, metavar="N", help="Processes.", show_default="one for each GPU, or one"),
 ]
+Split = Annotated[str | None, option(SOURCES, "--split", help="Needed where there are several.")]
 FollowLinks = Annotated[
     bool, option(SOURCES, "--follow-links", help="Also read files outside of a folder that its links name.")
 ]

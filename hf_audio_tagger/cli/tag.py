@@ -25,6 +25,7 @@ from .options import (
     Quiet,
     Root,
     Sample,
+    Split,
     option,
     takes_tagger,
 )
@@ -61,7 +62,7 @@ def tag(
         ),
     ] = None,
     config: Annotated[str | None, option(SOURCES, help="Config (subset) of a Hub dataset.")] = None,
-    split: Annotated[str | None, option(SOURCES, help="Needed where there are several.")] = None,
+    split: Split = None,
     streaming: Annotated[
         bool, option(SOURCES, "--streaming", help="Stream the rows, without a copy on this disk.")
     ] = False,

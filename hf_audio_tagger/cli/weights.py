@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .console import print_text, quiet_libraries, stdout
-from .options import SOURCES, AsJson, option
+from .options import AsJson, Split
 from .report import finish, two_columns
 from .rows import open_rows
 
@@ -35,7 +35,7 @@ def weights(
     combine: Annotated[
         str, typer.Option(metavar="sum|max", help="The sum over a row's labels, or the most of them.")
     ] = "sum",
-    split: Annotated[str | None, option(SOURCES, help="Needed where there are several.")] = None,
+    split: Split = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a weight for each row of SOURCE: the rarer its labels, the larger.

@@ -5,12 +5,13 @@ each finding should be shown immediately.
 """
 
 from collections.abc import Iterator
+from functools import cache, partial
 
 from .decoders import check_decoders
 from .devices import check_devices
 from .libraries import Finding, State, check_versions
 from .machine import check_machine
-from .models import check_models
+from .models import check_models, examine_model
 from .speed import check_speed
 
 __all__ = ["Finding", "State", "examine"]
@@ -30,6 +31,7 @@ def examine(
     yield "Decoders", check_decoders()
     yield "Devices", check_devices()
     yield "Memory and disk", check_machine()
-    yield "Models", check_models(model, revision)
+    examined = cache(partial(examine_model, model, revision))  # two sections need it, and it may ask the Hub
+    yield "Models", check_models(examined)
     if speed:
-        yield "Speed", check_speed(model, revision)
+        yield "Speed", check_speed(model, revision, examined)

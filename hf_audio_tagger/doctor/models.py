@@ -1,17 +1,19 @@
 """Checks that the packaged model works, and that the given model is on disk or can be downloaded."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from .libraries import LIBRARIES, Finding, install_command, shorten
+from .libraries import LIBRARIES, Finding, State, install_command, shorten
 
 ERRORS_FIRST = "Fix the errors above first."
 RATE_HZ = 44_100
 
+Examined = tuple[Finding, bool]  # and whether the model's files are on this machine
 
-def check_models(model: str | None, revision: str | None) -> Iterator[Finding]:
+
+def check_models(examine_model: Callable[[], Examined]) -> Iterator[Finding]:
     yield check_demo()
-    yield check_model(model, revision)
+    yield examine_model()[0]
 
 
 def check_demo() -> Finding:
@@ -33,12 +35,18 @@ def check_demo() -> Finding:
 
 
 def check_model(model: str | None, revision: str | None = None) -> Finding:
+    return examine_model(model, revision)[0]
+
+
+def examine_model(model: str | None, revision: str | None = None) -> Examined:
+    """Look for the model's files; the Hub may be asked for them."""
     try:
         from ..models import ModelSpec
         from ..models.registry import find_family
         from ..tagger import DEFAULT_MODEL
     except Exception as error:  # the libraries do not load
-        return Finding("model", "error", f"unknown: {shorten(error)}", ERRORS_FIRST)
+        return Finding("model", "error", f"unknown: {shorten(error)}", ERRORS_FIRST), False
     spec = ModelSpec(model or DEFAULT_MODEL, revision)
     files = find_family(spec.model).find_files(spec)
-    return Finding("model", "ok" if files.is_ready else "error", files.detail, files.remedy)
+    state: State = "ok" if files.is_ready else "error"
+    return Finding("model", state, files.detail, files.remedy), files.is_local

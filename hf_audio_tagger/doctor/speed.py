@@ -1,10 +1,11 @@
 """Times the model with each engine and dtype that this machine has, and says which settings to pass."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ..errors import TaggerError
 from .libraries import Finding, find_version, shorten
+from .models import Examined
 
 if TYPE_CHECKING:
     from ..speed import Timing
@@ -12,12 +13,13 @@ if TYPE_CHECKING:
 EXTRA = 'pip install "hf-audio-tagger[openvino]"'
 
 
-def check_speed(model: str | None, revision: str | None = None) -> Iterator[Finding]:
+def check_speed(
+    model: str | None, revision: str | None, examine_model: Callable[[], Examined]
+) -> Iterator[Finding]:
     """One finding for each engine and dtype, and one with the fastest. Nothing is downloaded for this."""
     try:
         import torch
 
-        from ..models.registry import find_family
         from ..process import pick_device
         from ..settings import DEFAULT_MODEL
         from ..speed import time_windows
@@ -26,9 +28,9 @@ def check_speed(model: str | None, revision: str | None = None) -> Iterator[Find
         yield Finding("speed", "note", f"not measured: {shorten(error)}")
         return
     tagger = build_tagger(model or DEFAULT_MODEL, revision=revision)
-    files = find_family(tagger.model).find_files(tagger.spec)
-    if not files.is_local:
-        yield Finding("speed", "note", f"not measured: {files.detail}", files.remedy)
+    found, is_local = examine_model()
+    if not is_local:
+        yield Finding("speed", "note", f"not measured: {found.detail}", found.remedy)
         return
     fastest: Timing | None = None
     try:
