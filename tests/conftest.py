@@ -12,6 +12,8 @@ import pytest
 if TYPE_CHECKING:
     from weights_server import WeightsServer
 
+MARKERS_APART = ("campaign", "cluster", "browser")  # long, or in need of more than the test extra brings
+
 os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "0")
 os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
@@ -37,13 +39,13 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the campaigns out of a run of everything: `pytest -m campaign`, or naming a file, runs them."""
+    """Leave some tests out of a run of everything: `pytest -m MARKER`, or naming a file, runs them."""
     names_folders = all(Path(argument).is_dir() for argument in config.args)
     if config.getoption("markexpr") or not names_folders:
         return
-    campaigns = [item for item in items if item.get_closest_marker("campaign")]
-    config.hook.pytest_deselected(items=campaigns)
-    items[:] = [item for item in items if item not in set(campaigns)]
+    apart = {item for item in items if any(map(item.get_closest_marker, MARKERS_APART))}
+    config.hook.pytest_deselected(items=sorted(apart, key=items.index))
+    items[:] = [item for item in items if item not in apart]
 
 
 def folder_from(variable: str) -> Path:
