@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import fields
 from functools import wraps
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
@@ -14,6 +14,9 @@ from ..errors import SettingsError
 from ..settings import ABOUT, IS_COUNT, Settings
 from .console import quiet_libraries
 from .report import exit_codes
+
+if TYPE_CHECKING:
+    from ..executors.cluster import RayCluster
 
 SOURCES, RUN, HUB = "Source", "The run", "The Hub"
 PANELS = (SOURCES, "Model", "Sound", "Columns", RUN, HUB)  # in the order of --help
@@ -26,6 +29,17 @@ def option(panel: str, *names: str, **more: Any) -> Any:
 Processes = Annotated[
     int | None,
     option(RUN, "--num-proc", min=1, metavar="N", help="Processes.", show_default="one for each GPU, or one"),
+]
+Ray = Annotated[
+    str | None,
+    option(
+        RUN,
+        "--ray",
+        metavar="WHERE",
+        help="Run on a Ray cluster: auto, HOST:PORT, or local. All nodes must see SOURCE and DEST; "
+        "--num-proc is then workers in it.",
+        show_default="this machine",
+    ),
 ]
 Split = Annotated[str | None, option(SOURCES, "--split", help="Needed where there are several.")]
 FollowLinks = Annotated[
@@ -62,6 +76,13 @@ Fast = Annotated[
 Quiet = Annotated[
     bool, option(RUN, "--quiet", "-q", help="Show no settings and no bar; errors and the summary stay.")
 ]
+
+
+def read_cluster(ray: str | None) -> "RayCluster | None":
+    """The cluster that --ray names."""
+    from ..executors.cluster import RayCluster
+
+    return None if ray is None else RayCluster(ray)
 
 
 def takes_tagger(*without: str, **defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -14,8 +14,8 @@ from ..atomic_files import write_file
 from ..checks import invalid
 from ..disk import describe_fullest
 from ..errors import RunError
-from ..executors import pick_executor
-from ..executors.contract import Job, JobProgress, Work
+from ..executors.contract import Job, JobProgress, Work, Workers
+from .node_probe import NodeProbe, marked
 from .progress import Progress, ProgressSum
 from .record import Record
 from .run_folder import RunFolder, locked
@@ -37,6 +37,8 @@ class RunPlan:
     failed_rows: int = 0  # of those that are done
     kept_rows: int = 0  # of those that are done: their existing tags were kept
     notes: Sequence[str] = ()  # for the user, a line each
+    probe: NodeProbe | None = None  # of the machines of a cluster
+    num_proc: int | None = None  # how many workers it is given to
 
 
 class Watcher:
@@ -145,7 +147,7 @@ class Task(Protocol[Summary]):
 
 def run_task(
     task: Task[Summary],
-    num_proc: int | None,
+    workers: Workers,
     watcher: Watcher | None,
     max_failures: int | str | None = None,
 ) -> Summary:
@@ -154,7 +156,7 @@ def run_task(
     watcher = watcher or Watcher()
     folder = task.folder
     with disk_errors(folder) as beginning, locked(folder):
-        plan = task.plan()
+        plan = replace(task.plan(), num_proc=workers.count)
         beginning.is_over = True
         watcher.planned(plan)
         for text in plan.notes:
@@ -162,8 +164,11 @@ def run_task(
         counter = RunCounter(plan, failure_limit, watcher)
         try:
             failure_limit.check(plan.failed_rows, plan.done_rows, plan.total_rows)
-            execute = pick_executor(num_proc)
-            execute(plan.jobs, plan.work, counter.add, watcher.stopping, num_proc or 1, folder.log)
+            with marked(folder.state, plan.probe) as probe:
+                if probe is not None and plan.jobs:
+                    workers.check(probe)
+                count = workers.count or 1
+                workers.execute(plan.jobs, plan.work, counter.add, watcher.stopping, count, folder.log)
         except TooManyFailuresError as error:
             listed = task.list_failures(plan, counter)
             raise RunError(f"{error} What is done is kept, the failures are listed in {listed}.") from None

@@ -1,0 +1,120 @@
+"""Whether a run's jobs can be done on another machine of a cluster: asked there before any clip is scored."""
+
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..atomic_files import temporary_path
+from ..digests import digest_values
+from ..disk import describe_fullest, find_mount
+from ..sources.columns import find_media_column
+from ..sources.source import Source
+from ..tagger import Tagger
+from ..text import one_line
+from .stamps import MISSING, make_stamps
+
+FREE_BYTES = 64 << 20  # that a disk must have left
+
+
+@dataclass(frozen=True, eq=False)
+class NodeProbe:
+    """Compares another machine with this one. Called there, it returns what is wrong, a sentence each."""
+
+    source: Source
+    tagger: Tagger
+    fingerprint: str  # of the tagger here
+    folder: Path  # of DEST, where the workers write
+    stamps: tuple[tuple[int, bytes], ...] = ()  # rows of the source, with the stamps of their files here
+    mark: Path | None = None  # a file in DEST with a text that nothing else has
+    text: str = ""
+
+    def __call__(self) -> list[str]:
+        checks = (self.check_model, self.check_source, self.check_folder, self.check_disks)
+        return [problem for check in checks if (problem := check())]
+
+    def check_model(self) -> str | None:
+        try:
+            replace(self.tagger, device=None).check_machine()
+            fingerprint = digest_values(self.tagger.identity())
+        except Exception as error:
+            return f"the model {self.tagger.model!r} cannot be used there ({one_line(error)})"
+        if fingerprint != self.fingerprint:
+            return f"its files of the model {self.tagger.model!r} are not those of this machine"
+        return None
+
+    def check_source(self) -> str | None:
+        try:
+            column = find_media_column(self.source, self.tagger.column)
+            for row, stamp in self.stamps:
+                (there,) = make_stamps(self.source, self.source.rows(row, row + 1)[column], row)
+                if there == MISSING:
+                    return f"the source {self.source.name} cannot be read there (row {row:,}: no such file)"
+                if there != stamp:
+                    return f"the source {self.source.name} has other files there (row {row:,})"
+        except Exception as error:
+            return f"the source {self.source.name} cannot be read there ({one_line(error)})"
+        return None
+
+    def check_folder(self) -> str | None:
+        try:
+            if self.mark is not None and self.mark.read_text() != self.text:
+                return f"its folder {self.folder} is not the one of this machine"
+            temporary = temporary_path(self.folder / "node")
+            temporary.write_text(self.text)
+            temporary.unlink()
+        except FileNotFoundError:
+            return f"its folder {self.folder} is not the one of this machine; all nodes must share it"
+        except OSError as error:
+            return f"it cannot write to {self.folder} ({error.strerror or error})"
+        return None
+
+    def check_disks(self) -> str | None:
+        for path in (self.folder, tempfile.gettempdir()):
+            if shutil.disk_usage(find_mount(path)).free < FREE_BYTES:
+                return f"there is no room there: {describe_fullest([path])}"
+        return None
+
+
+def make_probe(source: Source, tagger: Tagger, folder: Path) -> NodeProbe:
+    """A probe that compares with this machine."""
+    column = find_media_column(source, tagger.column)
+    last = (source.row_count or 1) - 1
+    stamps = []
+    for row in sorted({0, last // 2, last}):
+        (stamp,) = make_stamps(source, source.rows(row, row + 1)[column], row)
+        stamps += [(row, stamp)] if stamp != MISSING else []
+    return NodeProbe(source, tagger, digest_values(tagger.identity()), folder, tuple(stamps))
+
+
+@contextmanager
+def marked(state: Path, probe: NodeProbe | None) -> Iterator[NodeProbe | None]:
+    """The probe with a mark in DEST's state, which is there while the block lasts."""
+    if probe is None:
+        yield None
+        return
+    mark, text = temporary_path(state.absolute() / "nodes"), secrets.token_hex(16)
+    mark.write_text(text)
+    try:
+        yield replace(probe, mark=mark, text=text)
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+def prepare_tagger(tagger: Tagger, is_on_cluster: bool) -> Tagger:
+    """Check that the tagger can be used, here or on nodes that may have a device which this machine lacks.
+
+    On a cluster, `dtype="auto"` is what it is here, so that all nodes give the same results.
+    """
+    if not is_on_cluster:
+        tagger.check_machine()
+        return tagger
+    if tagger.dtype == "auto":
+        settings: dict[str, Any] = {"dtype": tagger.spec.resolve_dtype(tagger.device)}
+        tagger = replace(tagger, **settings)
+    replace(tagger, device=None).check_machine()
+    return tagger
