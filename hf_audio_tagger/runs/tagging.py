@@ -10,6 +10,7 @@ from datasets import Dataset, IterableDataset
 from ..atomic_files import remove_leftovers
 from ..checks import check_counts
 from ..columns import error_column
+from ..digests import digest_values
 from ..errors import SettingsError
 from ..media_column import pick_column
 from ..provenance import Provenance, add_provenance, read_file_provenance, update_provenance
@@ -25,6 +26,15 @@ from .output import join_shards, plain_features, plain_table
 from .record import make_record, prepare_folder, read_record
 from .run_folder import RunFolder, folder_for
 from .shards import find_shards, read_columns, read_footer, read_texts
+from .share import Share, parse_share
+from .standing import (
+    describe_standing,
+    digest_shards,
+    finishing,
+    read_finished,
+    read_standing,
+    write_finished,
+)
 from .tag_plan import make_plan
 from .tag_shard import ShardTagger, tag_rows
 
@@ -44,6 +54,7 @@ def tag_dataset(
     overwrite: bool = False,
     retry_failed: bool = False,
     max_failures: int | str | None = None,
+    shard: str | None = None,
     push: Mapping[str, Any] | None = None,
     watcher: Watcher | None = None,
 ) -> Summary:
@@ -63,6 +74,8 @@ def tag_dataset(
         overwrite: remove what an earlier run has written to DEST.
         retry_failed: process failed rows again, but no other rows that are done.
         max_failures: stop when more rows failed, a number or a share such as "5%".
+        shard: "2/8" for the second of eight commands that tag the source together, each for itself, into one
+            DEST that all of them see. The last one to end finishes the run, or a call without `shard`.
         push: push the result, as `push(ds, **push)`: {"repo_id": "user/name", "private": True, ...}.
         watcher: gets the progress.
 
@@ -74,11 +87,13 @@ def tag_dataset(
     opened = source if isinstance(source, Source) else open_source(source, token=tagger.token)
     check_counts(num_proc=num_proc, shard_rows=shard_rows, limit=limit, sample=sample)
     opened, limit = limit_rows(opened, limit, sample)
-    folder = folder_for(dest)
+    folder = folder_for(dest, parse_share(shard))
     if opened.row_count == 0:
         raise SettingsError(f"{opened.name} holds no rows.")
     if opened.is_stream and num_proc is not None and num_proc > 1:
         raise SettingsError("A stream is read in sequence, by one process: leave out num_proc=.")
+    if opened.is_stream and folder.share is not None:
+        raise SettingsError("A stream is read in sequence, by one command: leave out shard= or streaming=.")
     tagger = with_media_column(opened, tagger)
     provenance = update_provenance(opened.provenance, opened.features, tagger)
     task = TaggingTask(
@@ -106,23 +121,53 @@ class TaggingTask:
         return make_plan(work, self.retry_failed)
 
     def list_failures(self, plan: RunPlan, counter: RunCounter) -> str | None:
-        return self.summarize(plan, counter).failures
+        return self.summarize(self.folder, plan, counter).failures
 
     def finish(self, plan: RunPlan, counter: RunCounter, watcher: Watcher) -> Summary:
-        remove_leftovers(self.folder.shards)  # of workers that were lost
-        join_shards(self.folder, watcher)
-        summary = self.summarize(plan, counter)
-        if self.push is not None or self.folder.repo_id is not None:
-            summary = replace(summary, url=self.push_result(watcher))
-        return summary
+        remove_leftovers(self.folder.shards, self.folder.is_ours)  # of workers that were lost
+        if self.folder.share is None:
+            return self.complete(self.folder, plan, counter, watcher)
+        return self.finish_share(self.folder.share, plan, counter, watcher)
 
-    def summarize(self, plan: RunPlan, counter: RunCounter) -> Summary:
-        """Count the shards' rows and list the failures in their file."""
+    def finish_share(self, share: Share, plan: RunPlan, counter: RunCounter, watcher: Watcher) -> Summary:
+        """Finish the run if this share was the last one; otherwise count the rows of this share."""
+        standing = read_standing(self.folder, plan.record)
+        note = describe_standing(standing)
+        if not standing.left_rows:
+            whole = replace(self.folder, share=None)
+            with finishing(whole) as is_finishing:
+                for _ in range(share.count if is_finishing else 0):
+                    state = digest_shards(whole)
+                    summary = self.complete(whole, plan, counter, watcher)
+                    write_finished(whole, {"shards": state, "push": self.push_key, "url": summary.url})
+                    if digest_shards(whole) == state:
+                        return summary
+            note = "All rows are done, and another command is finishing the run."
+        summary = self.summarize(self.folder, plan, counter)
+        notes = (*summary.notes, note)
+        return replace(summary, shard=str(share), rows_left=standing.left_rows, notes=notes)
+
+    def complete(self, folder: RunFolder, plan: RunPlan, counter: RunCounter, watcher: Watcher) -> Summary:
+        """Join the shards, list the failures, and push."""
+        join_shards(folder, watcher)
+        summary = self.summarize(folder, plan, counter)
+        if self.push is None and folder.repo_id is None:
+            return summary
+        finished = read_finished(folder) if self.folder.share else {}
+        is_pushed = (finished.get("shards"), finished.get("push")) == (digest_shards(folder), self.push_key)
+        return replace(summary, url=finished["url"] if is_pushed else self.push_result(watcher))
+
+    @property
+    def push_key(self) -> str:
+        return digest_values(self.push)
+
+    def summarize(self, folder: RunFolder, plan: RunPlan, counter: RunCounter) -> Summary:
+        """Count the rows of a folder's shards and list the failures in their file."""
         column, errors = self.tagger.tag_column, error_column(self.tagger.tag_column).name
         media = pick_column(list(self.source.features), self.tagger.column)
-        facts, kept, notes = TagFacts(), 0, []
+        facts, kept, kept_now, notes = TagFacts(), 0, -plan.kept_rows, []
         failures: list[dict[str, Any]] = []
-        for index, path in find_shards(self.folder.shards).items():
+        for index, path in folder.find_shards().items():
             counted = count_table(read_columns(path, [column, errors]), column)
             facts += counted
             if counted.failed_rows:
@@ -130,22 +175,24 @@ class TaggingTask:
                 first_row = index * plan.record.shard_rows
                 failures += find_failures(read_texts(path, media, [errors]), errors, media, first_row)
             footer = read_footer(path, plan.record.fingerprint)
-            kept += footer.kept_rows if footer else 0
+            kept_rows = footer.kept_rows if footer else 0
+            kept += kept_rows
+            kept_now += kept_rows if self.folder.has_shard(index) else 0
         if kept and None in self.provenance[column]:
             notes = [f"{kept:,} rows came with tags of unknown origin and were kept (redo=True tags them)."]
         now = counter.progress
         return Summary(
-            dest=self.folder.dest,
+            dest=folder.dest,
             rows=facts.rows,
             tagged=facts.tagged_rows,
             empty=facts.empty_rows,
             without_videos=facts.rows_without_videos,
             failed=facts.failed_rows,
-            processed_now=now.processed_now - (kept - plan.kept_rows),
+            processed_now=now.processed_now - kept_now,
             seconds=round(counter.seconds, 3),
             clips_per_second=round(now.clips_per_second, 3),
             most_frequent=tuple(facts.most_frequent(MOST_TAGS)),
-            failures=write_failures(self.folder.failures, failures),
+            failures=write_failures(folder.failures, failures),
             kept=kept,
             notes=tuple(notes),
             sound_seconds_now=round(now.activity.sound_seconds, 3),
