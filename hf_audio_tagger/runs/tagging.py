@@ -19,6 +19,7 @@ from ..sources import open_source
 from ..sources.columns import with_media_column
 from ..sources.sampling import limit_rows
 from ..sources.source import Source
+from ..sources.tar_shards import TarSource
 from ..tagger import Tagger, build_tagger
 from .engine import RunCounter, RunPlan, Watcher, run_task, write_failures
 from .output import join_shards, plain_features, plain_table
@@ -27,6 +28,7 @@ from .run_folder import RunFolder, folder_for
 from .shards import find_shards, read_columns, read_footer, read_texts
 from .tag_plan import make_plan
 from .tag_shard import ShardTagger, tag_rows
+from .tar_tagging import tag_tars
 
 SHARD_ROWS = 1_000
 MOST_TAGS = 10  # in a summary
@@ -34,7 +36,7 @@ MOST_TAGS = 10  # in a summary
 
 def tag_dataset(
     source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Dataset | IterableDataset | Source,
-    dest: str | os.PathLike[str],
+    dest: str | os.PathLike[str] | None,
     tagger: Tagger | None = None,
     *,
     num_proc: int | None = None,
@@ -45,6 +47,8 @@ def tag_dataset(
     retry_failed: bool = False,
     max_failures: int | str | None = None,
     push: Mapping[str, Any] | None = None,
+    beside: bool = False,
+    keep_files: bool = False,
     watcher: Watcher | None = None,
 ) -> Summary:
     """Tag a source into DEST, shard by shard; called again, it resumes.
@@ -52,9 +56,14 @@ def tag_dataset(
     Rows whose local files have changed since (by size and modification time) are tagged again, and so
     are the rows of damaged shards.
 
+    Tars in WebDataset's layout are read in sequence, each of them a shard: a sample is a row with its key,
+    its members of text and JSON as strings, and the tags of its video, else of its sound. A tar that breaks
+    off gives the samples before and counts as failed; `retry_failed` reads on in it.
+
     Args:
         source: any source that `open_source` accepts, or its result.
-        dest: a folder (`load_dataset` opens it), a .jsonl or .parquet file, or hf://datasets/user/name.
+        dest: a folder (`load_dataset` opens it), a .jsonl or .parquet file, or hf://datasets/user/name. None
+            with `beside`.
         tagger: default: `build_tagger(on_error="record")`.
         num_proc: worker processes. Default: none, only this process.
         shard_rows: rows in a shard, 1,000 by default. A resumed run keeps its own.
@@ -64,6 +73,8 @@ def tag_dataset(
         retry_failed: process failed rows again, but no other rows that are done.
         max_failures: stop when more rows failed, a number or a share such as "5%".
         push: push the result, as `push(ds, **push)`: {"repo_id": "user/name", "private": True, ...}.
+        beside: of tars: write NAME.tar.tags.parquet beside each of them, and no DEST.
+        keep_files: of tars: the rows have their media and all other members, too.
         watcher: gets the progress.
 
     >>> tag_dataset("clips/", "tagged/").failed  # doctest: +SKIP
@@ -73,6 +84,27 @@ def tag_dataset(
     tagger.check_machine()
     opened = source if isinstance(source, Source) else open_source(source, token=tagger.token)
     check_counts(num_proc=num_proc, shard_rows=shard_rows, limit=limit, sample=sample)
+    if isinstance(opened, TarSource):
+        if (shard_rows, limit, sample) != (None, None, None):
+            raise SettingsError(
+                "A tar is a shard, and all of it is read: leave out shard_rows=, limit= and sample=, or name "
+                "fewer tars."
+            )
+        return tag_tars(
+            opened,
+            dest,
+            tagger,
+            beside=beside,
+            keep_files=keep_files,
+            num_proc=num_proc,
+            overwrite=overwrite,
+            retry_failed=retry_failed,
+            max_failures=max_failures,
+            push=push,
+            watcher=watcher,
+        )
+    if dest is None or beside or keep_files:
+        raise SettingsError(f"{opened.name} is no tar: pass a DEST, without beside= and keep_files=.")
     opened, limit = limit_rows(opened, limit, sample)
     folder = folder_for(dest)
     if opened.row_count == 0:
