@@ -162,7 +162,7 @@ def test_failed_rows_are_recorded_and_done_again_in_place(
     rows = rows_of(tmp_path / "out")
     assert drop_urls(rows[:4] + rows[5:8]) == whole[:4] + whole[5:]
     failures = read_failures(summary)
-    assert [(one["row"], one["path"]) for one in failures] == [(4, "004"), (8, "x"), (9, "000")]
+    assert [(one["row"], one["key"]) for one in failures] == [(4, "004"), (8, "x"), (9, "000")]
     assert failures[0]["error"].startswith("004.mp4: ")
     assert "no member of a video or a sound" in failures[1]["error"]
     assert "came before" in failures[2]["error"]
@@ -303,3 +303,13 @@ def test_beside_and_keep_files_are_for_tars(tmp_path: Path) -> None:
             tag_dataset(["a.mp4"], tmp_path / "out", TAGGER, **options)
     with pytest.raises(SettingsError, match="pass a DEST"):
         tag_dataset(["a.mp4"], None, TAGGER)
+
+
+def test_several_commands_share_the_tars(tars: Path, whole: list[dict[str, Any]], tmp_path: Path) -> None:
+    pattern, dest = str(tars / "*.tar"), tmp_path / "out"
+    first = tag_dataset(pattern, dest, TAGGER, shard="1/2")
+    assert (first.rows, first.shard, first.rows_left) == (5, "1/2", 1)
+    assert "done 2 of 3 tars; 1 are left to 2/2" in first.notes[-1]
+    last = tag_dataset(pattern, dest, TAGGER, shard="2/2")
+    assert (last.rows, last.shard, last.rows_left) == (8, None, 0)
+    assert drop_urls(rows_of(dest)) == whole

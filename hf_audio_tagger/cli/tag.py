@@ -25,6 +25,7 @@ from .options import (
     Quiet,
     Root,
     Sample,
+    Shard,
     Split,
     option,
     takes_tagger,
@@ -91,6 +92,7 @@ def tag(
     max_failures: Annotated[
         str | None, option(RUN, metavar="N|N%", help="Stop when more rows failed. What is done is kept.")
     ] = None,
+    shard: Shard = None,
     dry_run: Annotated[
         bool,
         option(
@@ -127,6 +129,7 @@ def tag(
             "--overwrite": overwrite,
             "--retry-failed": retry_failed,
             "--max-failures": max_failures,
+            "--shard": shard,
             "--push": push,
         }
         check_without_out({} if dry_run else needs_out)
@@ -164,6 +167,7 @@ def tag(
             overwrite=overwrite,
             retry_failed=retry_failed,
             max_failures=max_failures,
+            shard=shard,
             push=push_options,
             beside=beside,
             keep_files=keep_files,
@@ -207,6 +211,8 @@ def describe_run(
     if plan is not None:
         facts["sample" if plan.record.sampled else "limit"] = format_count(plan.record.limit, "none")
         facts |= {"shard_rows": f"{plan.record.shard_rows:,}", "num_proc": str(num_proc)}
+        if plan.folder.share is not None:
+            facts["shard"] = f"{plan.folder.share}, {format_count(plan.total_rows)} rows"
         facts["done before"] = f"{plan.done_rows:,} rows"
     column = find_media_column(source, tagger.column)
     return settings_table(facts, tagger, source.notes, column=column)

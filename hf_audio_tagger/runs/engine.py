@@ -16,9 +16,10 @@ from ..disk import describe_fullest
 from ..errors import RunError
 from ..executors import pick_executor
 from ..executors.contract import Job, JobProgress, Work
+from .locks import locked
 from .progress import Progress, ProgressSum
 from .record import Record
-from .run_folder import RunFolder, locked
+from .run_folder import RunFolder
 
 Summary = TypeVar("Summary", covariant=True)
 SAMPLE_ROWS = 100  # processed before a share of failures is checked

@@ -166,14 +166,15 @@ def identify_file(path: Path) -> Identity:
     return path.name, info.st_size, info.st_mtime_ns
 
 
-def read_ledger(ledger: Path) -> set[Identity]:
-    """The shards that were whole when they were written or last read."""
+def read_ledgers(state: Path) -> set[Identity]:
+    """The shards that were whole when they were written or last read, by any command."""
     found = set()
-    for line in ledger.read_bytes().splitlines() if ledger.exists() else []:
-        # A line is cut off when a run is killed, or damaged: its shard is read again.
-        with suppress(ValueError, TypeError, KeyError, RecursionError):
-            name, size, time_ns = json.loads(line)["shard"]
-            found.add((name, size, time_ns))
+    for ledger in state.glob("shards*.jsonl"):
+        for line in ledger.read_bytes().splitlines():
+            # A line is cut off when a run is killed, or damaged: its shard is read again.
+            with suppress(ValueError, TypeError, KeyError, RecursionError):
+                name, size, time_ns = json.loads(line)["shard"]
+                found.add((name, size, time_ns))
     return found
 
 

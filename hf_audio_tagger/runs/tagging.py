@@ -10,6 +10,7 @@ from datasets import Dataset, IterableDataset
 from ..atomic_files import remove_leftovers
 from ..checks import check_counts
 from ..columns import error_column
+from ..digests import digest_values
 from ..errors import SettingsError
 from ..media_column import pick_column
 from ..provenance import Provenance, add_provenance, read_file_provenance, update_provenance
@@ -19,16 +20,28 @@ from ..sources import open_source
 from ..sources.columns import with_media_column
 from ..sources.sampling import limit_rows
 from ..sources.source import Source
-from ..sources.tar_shards import TarSource
+from ..sources.tar_shards import TarSource, choose_clip
 from ..tagger import Tagger, build_tagger
 from .engine import RunCounter, RunPlan, Watcher, run_task, write_failures
 from .output import join_shards, plain_features, plain_table
 from .record import make_record, prepare_folder, read_record
 from .run_folder import RunFolder, folder_for
 from .shards import find_shards, read_columns, read_footer, read_texts
+from .share import Share, parse_share
+from .standing import (
+    describe_standing,
+    digest_shards,
+    finishing,
+    read_finished,
+    read_standing,
+    write_finished,
+)
 from .tag_plan import make_plan
 from .tag_shard import ShardTagger, tag_rows
-from .tar_tagging import tag_tars
+from .tar_folder import BesideFolder, folder_beside
+from .tar_plan import plan_tars, read_tar_standing
+from .tar_shard import TarTagger
+from .tar_summary import summarize_tars
 
 SHARD_ROWS = 1_000
 MOST_TAGS = 10  # in a summary
@@ -46,6 +59,7 @@ def tag_dataset(
     overwrite: bool = False,
     retry_failed: bool = False,
     max_failures: int | str | None = None,
+    shard: str | None = None,
     push: Mapping[str, Any] | None = None,
     beside: bool = False,
     keep_files: bool = False,
@@ -72,6 +86,8 @@ def tag_dataset(
         overwrite: remove what an earlier run has written to DEST.
         retry_failed: process failed rows again, but no other rows that are done.
         max_failures: stop when more rows failed, a number or a share such as "5%".
+        shard: "2/8" for the second of eight commands that tag the source together, each for itself, into one
+            DEST that all of them see. The last one to end finishes the run, or a call without `shard`.
         push: push the result, as `push(ds, **push)`: {"repo_id": "user/name", "private": True, ...}.
         beside: of tars: write NAME.tar.tags.parquet beside each of them, and no DEST.
         keep_files: of tars: the rows have their media and all other members, too.
@@ -90,33 +106,37 @@ def tag_dataset(
                 "A tar is a shard, and all of it is read: leave out shard_rows=, limit= and sample=, or name "
                 "fewer tars."
             )
-        return tag_tars(
-            opened,
-            dest,
-            tagger,
-            beside=beside,
-            keep_files=keep_files,
-            num_proc=num_proc,
-            overwrite=overwrite,
-            retry_failed=retry_failed,
-            max_failures=max_failures,
-            push=push,
-            watcher=watcher,
-        )
-    if dest is None or beside or keep_files:
+        opened = choose_clip(opened, tagger.column, keep_files)
+    elif dest is None or beside or keep_files:
         raise SettingsError(f"{opened.name} is no tar: pass a DEST, without beside= and keep_files=.")
     opened, limit = limit_rows(opened, limit, sample)
-    folder = folder_for(dest)
+    folder = pick_folder(opened, dest, beside, push is not None, parse_share(shard))
     if opened.row_count == 0:
         raise SettingsError(f"{opened.name} holds no rows.")
-    if opened.is_stream and num_proc is not None and num_proc > 1:
+    if not opened.is_divisible and num_proc is not None and num_proc > 1:
         raise SettingsError("A stream is read in sequence, by one process: leave out num_proc=.")
+    if not opened.is_divisible and folder.share is not None:
+        raise SettingsError("A stream is read in sequence, by one command: leave out shard= or streaming=.")
     tagger = with_media_column(opened, tagger)
     provenance = update_provenance(opened.provenance, opened.features, tagger)
     task = TaggingTask(
         folder, opened, tagger, provenance, shard_rows or SHARD_ROWS, limit, overwrite, retry_failed, push
     )
     return run_task(task, num_proc, watcher, max_failures)
+
+
+def pick_folder(
+    source: Source, dest: str | os.PathLike[str] | None, beside: bool, has_push: bool, share: Share | None
+) -> RunFolder:
+    """DEST, or the folder of tars where the results lie beside these."""
+    if dest is not None and not beside:
+        return folder_for(dest, share)
+    if dest is not None or not beside:
+        raise SettingsError("Tags of tars go to DEST (dest=), or beside the tars (beside=True): pass one.")
+    if has_push:
+        raise SettingsError("push= takes a DEST; what lies beside tars is not pushed.")
+    assert isinstance(source, TarSource)
+    return folder_beside(source, share)
 
 
 @dataclass(eq=False)
@@ -133,28 +153,68 @@ class TaggingTask:
 
     def plan(self) -> RunPlan:
         wanted = make_record(self.source, self.tagger, self.shard_rows, self.limit)
+        if isinstance(self.source, TarSource):
+            tars = TarTagger(self.source, self.tagger, self.folder, wanted, self.provenance)
+            return plan_tars(tars, self.overwrite, self.retry_failed)
         record = prepare_folder(self.folder, wanted, self.overwrite)
         work = ShardTagger(self.source, self.tagger, self.folder, record, self.provenance)
         return make_plan(work, self.retry_failed)
 
     def list_failures(self, plan: RunPlan, counter: RunCounter) -> str | None:
-        return self.summarize(plan, counter).failures
+        return self.summarize(self.folder, plan, counter).failures
 
     def finish(self, plan: RunPlan, counter: RunCounter, watcher: Watcher) -> Summary:
-        remove_leftovers(self.folder.shards)  # of workers that were lost
-        join_shards(self.folder, watcher)
-        summary = self.summarize(plan, counter)
-        if self.push is not None or self.folder.repo_id is not None:
-            summary = replace(summary, url=self.push_result(watcher))
-        return summary
+        remove_leftovers(self.folder.shards, self.folder.is_ours)  # of workers that were lost
+        if isinstance(self.folder, BesideFolder):
+            self.folder.clear(overwrite=False)
+        if self.folder.share is None:
+            return self.complete(self.folder, plan, counter, watcher)
+        return self.finish_share(self.folder.share, plan, counter, watcher)
 
-    def summarize(self, plan: RunPlan, counter: RunCounter) -> Summary:
-        """Count the shards' rows and list the failures in their file."""
+    def finish_share(self, share: Share, plan: RunPlan, counter: RunCounter, watcher: Watcher) -> Summary:
+        """Finish the run if this share was the last one; otherwise count the rows of this share."""
+        if isinstance(plan.work, TarTagger):
+            standing = read_tar_standing(plan.work)
+        else:
+            standing = read_standing(self.folder, plan.record)
+        note = describe_standing(standing)
+        if not standing.left:
+            whole = replace(self.folder, share=None)
+            with finishing(whole) as is_finishing:
+                for _ in range(share.count if is_finishing else 0):
+                    state = digest_shards(whole)
+                    summary = self.complete(whole, plan, counter, watcher)
+                    write_finished(whole, {"shards": state, "push": self.push_key, "url": summary.url})
+                    if digest_shards(whole) == state:
+                        return summary
+            note = "All rows are done, and another command is finishing the run."
+        summary = self.summarize(self.folder, plan, counter)
+        notes = (*summary.notes, note)
+        return replace(summary, shard=str(share), rows_left=standing.left, notes=notes)
+
+    def complete(self, folder: RunFolder, plan: RunPlan, counter: RunCounter, watcher: Watcher) -> Summary:
+        """Join the shards, list the failures, and push."""
+        join_shards(folder, watcher)
+        summary = self.summarize(folder, plan, counter)
+        if self.push is None and folder.repo_id is None:
+            return summary
+        finished = read_finished(folder) if self.folder.share else {}
+        is_pushed = (finished.get("shards"), finished.get("push")) == (digest_shards(folder), self.push_key)
+        return replace(summary, url=finished["url"] if is_pushed else self.push_result(watcher))
+
+    @property
+    def push_key(self) -> str:
+        return digest_values(self.push)
+
+    def summarize(self, folder: RunFolder, plan: RunPlan, counter: RunCounter) -> Summary:
+        """Count the rows of a folder's shards and list the failures in their file."""
+        if isinstance(plan.work, TarTagger):
+            return summarize_tars(folder, plan.work, counter)
         column, errors = self.tagger.tag_column, error_column(self.tagger.tag_column).name
         media = pick_column(list(self.source.features), self.tagger.column)
-        facts, kept, notes = TagFacts(), 0, []
+        facts, kept, kept_now, notes = TagFacts(), 0, -plan.kept_rows, []
         failures: list[dict[str, Any]] = []
-        for index, path in find_shards(self.folder.shards).items():
+        for index, path in folder.find_shards().items():
             counted = count_table(read_columns(path, [column, errors]), column)
             facts += counted
             if counted.failed_rows:
@@ -162,22 +222,24 @@ class TaggingTask:
                 first_row = index * plan.record.shard_rows
                 failures += find_failures(read_texts(path, media, [errors]), errors, media, first_row)
             footer = read_footer(path, plan.record.fingerprint)
-            kept += footer.kept_rows if footer else 0
+            kept_rows = footer.kept_rows if footer else 0
+            kept += kept_rows
+            kept_now += kept_rows if self.folder.has_shard(index) else 0
         if kept and None in self.provenance[column]:
             notes = [f"{kept:,} rows came with tags of unknown origin and were kept (redo=True tags them)."]
         now = counter.progress
         return Summary(
-            dest=self.folder.dest,
+            dest=folder.dest,
             rows=facts.rows,
             tagged=facts.tagged_rows,
             empty=facts.empty_rows,
             without_videos=facts.rows_without_videos,
             failed=facts.failed_rows,
-            processed_now=now.processed_now - (kept - plan.kept_rows),
+            processed_now=now.processed_now - kept_now,
             seconds=round(counter.seconds, 3),
             clips_per_second=round(now.clips_per_second, 3),
             most_frequent=tuple(facts.most_frequent(MOST_TAGS)),
-            failures=write_failures(self.folder.failures, failures),
+            failures=write_failures(folder.failures, failures),
             kept=kept,
             notes=tuple(notes),
             sound_seconds_now=round(now.activity.sound_seconds, 3),

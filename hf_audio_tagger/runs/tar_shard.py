@@ -29,9 +29,9 @@ from .output import plain_features
 from .shards import Footer, read_batches, read_columns
 from .stamps import NO_FILE
 from .tag_shard import Batch, ShardJob, ShardTagger, list_tag_columns
+from .tar_folder import BesideFolder
 
 BATCH_BYTES = 256 << 20  # of media in a batch, if it has several rows
-BESIDE = ".tags.parquet"  # after the tar's name
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,12 @@ class TarTagger(ShardTagger):
     """Tags tars. A shard is a file in DEST, or lies beside its tar."""
 
     source: TarSource
-    is_beside: bool = False
 
     @cached_property
     def features(self) -> Features:
         """The columns of a shard: without the clip, unless files are kept."""
         found = self.tagger.features(self.source.features)
-        if not self.layout.keeps_files:
+        if self.layout.kept != "all":
             del found[self.layout.media]
         return found if self.folder.keeps_bytes else plain_features(found)
 
@@ -88,10 +87,9 @@ class TarTagger(ShardTagger):
         return digest_values(self.layout)
 
     def find_shard(self, index: int) -> Path:
-        if not self.is_beside:
-            return super().find_shard(index)
-        path = Path(self.source.tars[index].path).expanduser()
-        return path.with_name(path.name + BESIDE)
+        if isinstance(self.folder, BesideFolder):
+            return self.folder.results[index]
+        return super().find_shard(index)
 
     def write_shards(
         self, job: ShardJob, batch_rows: int, reporter: JobReporter

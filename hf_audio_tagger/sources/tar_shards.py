@@ -11,6 +11,7 @@ from datasets import IterableDataset
 
 from ..cells import UnreadableMedia
 from ..digests import digest_values
+from ..media_column import pick_column
 from ..text import as_utf8
 from .source import Source, SourceError, SourceRequest, State, Stream
 from .tars.byte_streams import open_bytes
@@ -62,9 +63,10 @@ def make_source(name: str, tars: Sequence[Tar], layout: Layout) -> TarSource:
 
 
 def choose_clip(source: TarSource, column: str | None, keeps_files: bool) -> TarSource:
-    """The source with another of its members as the clip, or with all files in its rows."""
-    layout = replace(source.layout, keeps_files=keeps_files)
+    """The source of a run: with the member of a column as the clip, and with texts alone or all files."""
+    layout = replace(source.layout, kept="all" if keeps_files else "texts")
     if column is not None:
+        pick_column(list(source.features), column)  # an error where there is no such member
         layout = replace(layout, media=column, is_chosen=True)
     return source if layout == source.layout else make_source(source.name, source.tars, layout)
 

@@ -154,7 +154,7 @@ class GzipStream(ByteStream):
         while missing and (part := self.unpack(missing)):
             parts.append(part)
             missing -= len(part)
-        self.check_growth(self.position + count - missing)
+            self.check_growth(self.position + count - missing)
         return b"".join(parts)
 
     def unpack(self, most: int) -> bytes:

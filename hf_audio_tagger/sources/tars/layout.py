@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 from datasets import Audio, Features, Value, Video
@@ -30,7 +30,12 @@ TEXT_NAMES = (
     "tags srt vtt lrc csv tsv xml yaml yml toml md html htm url"
 )
 TEXT_SUFFIXES = frozenset(TEXT_NAMES.split())
+Kept = Literal["texts", "media", "all"]
 FILE = {"bytes": Value("binary"), "path": Value("string")}  # a file in a cell, not seen as the media
+
+
+def is_kept(suffix: str, kept: Kept) -> bool:
+    return is_text(suffix) or kept == "all" or (kept == "media" and is_media(suffix))
 
 
 def is_media(suffix: str) -> bool:
@@ -58,12 +63,12 @@ class Layout:
     media: str  # the clip's suffix, and the name of its column
     others: tuple[str, ...] = ()  # media of samples without it, which stand in for it
     is_chosen: bool = False  # the user named the clip's column: nothing stands in for it
-    keeps_files: bool = False  # the rows have media and other files, not texts alone
+    kept: Kept = "media"  # beside texts and the clip, what else is a column
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """The members with a column, beside the clip's."""
-        return tuple(one for one in self.suffixes if one != self.media and (is_text(one) or self.keeps_files))
+        return tuple(one for one in self.suffixes if one != self.media and is_kept(one, self.kept))
 
     @cached_property
     def features(self) -> Features:
@@ -118,7 +123,7 @@ def make_layout(samples: Sequence[Sequence[str]]) -> Layout | None:
 
     >>> make_layout([["mp4", "wav", "json"], ["webm", "json"]])
     Layout(suffixes=('mp4', 'wav', 'json', 'webm'), media='mp4', others=('webm',), is_chosen=False, \
-keeps_files=False)
+kept='media')
     """
     counts = Counter(suffix for sample in samples for suffix in sample)
     media = [suffix for suffix in counts if is_media(suffix)]
