@@ -68,7 +68,7 @@ def find_group(category: Category) -> int:
 
 
 class Sounds:
-    """All categories of the ontology by number, those that clips have, and one label that is not AudioSet's."""
+    """All categories of the ontology by number, and one label that is not AudioSet's."""
 
     def __init__(self) -> None:
         self.categories = list(ontology)

@@ -36,6 +36,7 @@
 
   function focus(id) {
     const element = find(id);
+    if (element && !element.checkVisibility()) find("filters-fold").click();
     if (element) element.focus();
   }
 

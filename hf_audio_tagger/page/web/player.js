@@ -106,7 +106,7 @@
     current = { clip: -1, detail: null };
   }
 
-  const playTime = () => (media && !media.hidden ? media.currentTime : 0);
+  const playTime = () => (media && !media.hidden ? media.currentTime : -1); // -1: nothing can be played
   const onTime = (listener) => listeners.push(listener);
   Object.assign(report, { showMedia, playAt, togglePlay, stopMedia: stop, playTime, onTime, makeAddress });
 })();

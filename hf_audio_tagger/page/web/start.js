@@ -70,15 +70,15 @@
     if (state.view === "map") report.showMap();
   }
 
-  function startFold() {
-    const button = find("sounds-fold");
+  // On narrow screens bars and filters are folded away at first; elsewhere page.css hides these buttons.
+  function startFold(name) {
+    const button = find(name + "-fold");
     const fold = (isOpen) => {
       button.setAttribute("aria-expanded", String(isOpen));
-      fill(button, isOpen ? "Fold" : "Unfold");
-      find("sounds").classList.toggle("folded", !isOpen);
+      find(name).classList.toggle("folded", !isOpen);
     };
     button.addEventListener("click", () => fold(button.getAttribute("aria-expanded") !== "true"));
-    fold(!matchMedia("(max-width: 799px)").matches);
+    fold(false);
   }
 
   async function loadAllColumns() {
@@ -106,7 +106,8 @@
     report.startDetail();
     report.drawFailures();
     report.startKeys();
-    startFold();
+    startFold("sounds");
+    startFold("filters");
     makeTabs();
     report.watch(["view"], drawView);
     report.watch(FILTERS, update);
