@@ -57,11 +57,11 @@ class Watched:
     def check(self, url: str, expected: Sequence[str] = ()) -> None:
         """Nothing was said but what is expected, and nothing asked for outside of the report's folder."""
         left = [text for text in self.messages if not any(part in text for part in expected)]
-        assert not left
+        assert not left, left
         outside = [
             request for request in self.requests if not request.startswith((url, f"blob:{url}", "data:"))
         ]
-        assert not outside
+        assert not outside, outside
 
 
 @contextmanager

@@ -15,7 +15,8 @@ MEDIA = ("media/a clip #1.webm", "media/gone.webm")
 BEGAN = """(start) => {
   const {played, paused, currentTime} = document.querySelector("video");
   for (let i = 0; i < played.length; i++) {
-    if (Math.abs(played.start(i) - start) < 0.3 && currentTime > start && currentTime <= played.end(i)) return !paused;
+    const isThere = Math.abs(played.start(i) - start) < 0.3 && currentTime > start;
+    if (isThere && currentTime <= played.end(i)) return !paused;
   }
 }"""
 
