@@ -50,8 +50,7 @@ def test_nothing_is_wider_than_the_window(browser: Any, folder: Path, width: int
             assert page.evaluate("document.getElementById('results').scrollWidth") <= width, name
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1440])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 360)])
 def test_axe_finds_nothing_serious(browser: Any, folder: Path, scheme: str, width: int) -> None:
     pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
     axe = files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
@@ -59,7 +58,7 @@ def test_axe_finds_nothing_serious(browser: Any, folder: Path, scheme: str, widt
     with watch_page(browser, folder, size=(width, 900), **options) as page:
         page.evaluate(axe)
         for name in list_views(page):
-            found = page.evaluate("() => axe.run()")["violations"]
+            found = page.evaluate("() => axe.run({preload: false})")["violations"]
             told = [(one["id"], one["impact"], [node["html"] for node in one["nodes"]][:3]) for one in found]
             assert not told, name
 
