@@ -95,13 +95,25 @@ def test_a_pushed_run_names_its_tagger(session: Session) -> None:
         assert "made by another tagger: channels was 'mean', is now 'first'" in seen[way]["message"]
 
 
+def shorten(errors: list[str | None], folder: Path) -> list[str | None]:
+    """Pushed errors name files below the folder that all clips share."""
+    return [error and error.replace(f"{folder / 'clips'}{os.sep}", "") for error in errors]
+
+
+def test_errors_name_no_folder_of_this_machine(session: Session) -> None:
+    (error,) = session["embedded"]["rows"][3]["video_audio_error"]
+    assert error.startswith("broken.mp4: it is no readable media file")
+    assert str(session.folder) not in str(session["embedded"]["rows"]) + session["embedded"]["card"]
+
+
 def test_what_is_loaded_back_equals_what_was_pushed(session: Session) -> None:
     seen = session["embedded"]
     assert seen["url"] == f"{session.hub.url}/datasets/maker/clips"
     for loaded, sent in zip(seen["rows"], seen["sent"], strict=True):
         name = Path(sent["video"]["path"]).name
         assert loaded["video"] == {"bytes": seen["files"][name], "path": name}
-        assert {**loaded, "video": None} == {**sent, "video": None}
+        errors = {"video_audio_error": shorten(sent["video_audio_error"], session.folder)}
+        assert {**loaded, "video": None} == {**sent, "video": None, **errors}
     assert [row["video_audio_tags"] for row in seen["rows"]] == TAGS
     assert "Video(decode=True" in seen["features"]
 

@@ -18,7 +18,7 @@ from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi
 
 from .._version import __version__
 from ..checks import invalid
-from ..columns import all_columns
+from ..columns import all_columns, error_column
 from ..errors import SettingsError
 from ..provenance import (
     TaggerRecord,
@@ -35,7 +35,14 @@ from ..settings import TAG_COLUMN
 from ..tagger import Tagger
 from .errors import HubError as HubError
 from .errors import explain_errors
-from .media_columns import Splits, cast_paths, find_media_column, holds_media, select_tags
+from .media_columns import (
+    Splits,
+    cast_paths,
+    find_media_column,
+    holds_media,
+    select_tags,
+    shorten_errors,
+)
 
 CARD_NAME, CARD_MESSAGE = "README.md", "Describe the audio tags"
 
@@ -65,7 +72,8 @@ def push(
     """Push a tagged dataset and describe its tags in the dataset card; returns the dataset's URL.
 
     One section of the card is added or replaced, with the model, the settings, counts, the most frequent tags
-    and the code that makes them; the rest of the card stays.
+    and the code that makes them; the rest of the card stays. Recorded errors name files below the folder that
+    all of them share, without the folders of this machine above it.
 
     Args:
         ds: a Dataset, which becomes one split, or a DatasetDict, which replaces all splits of its config.
@@ -97,12 +105,14 @@ def push(
     is_dict = isinstance(ds, DatasetDict)
     splits = dict(ds) if is_dict else {split or str(ds.split or "train"): ds}
     tag_column = tagger.tag_column if tagger is not None else TAG_COLUMN
-    records = merge_provenance([read_provenance(one) for one in splits.values()]).get(tag_column, ())
+    recorded = merge_provenance([read_provenance(one) for one in splits.values()])
+    records, tag_columns = recorded.get(tag_column, ()), list(dict.fromkeys([tag_column, *recorded]))
     tagger, records = check_records(tag_column, records, tagger)
     facts = {name: count_tags(one, tag_column) for name, one in splits.items()}
     first = next(iter(splits.values()))
     added = tuple(column.name for column in all_columns(tag_column) if column.name in first.column_names)
     media_column = find_media_column(first, tagger)
+    splits = shorten_errors(splits, media_column, [error_column(name).name for name in tag_columns])
     if only_tags:
         splits = select_tags(splits, media_column, key_columns, added)
     elif embed_media:

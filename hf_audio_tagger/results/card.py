@@ -150,11 +150,21 @@ def size_category(rows: int) -> str:
     return f"{BOUNDS[place - 1]}<n<{BOUNDS[place]}" if place < len(BOUNDS) else f"n>{BOUNDS[-1]}"
 
 
+def escape_markdown(text: str) -> str:
+    r"""Text that Markdown shows as it is: no markup, no entity, and no address made a link.
+
+    >>> print(escape_markdown("<b>www.a.b</b> &lt;"))
+    \<b\>www\.a.b\</b\> \&lt;
+    """
+    shown = re.sub(r"([\\`*_\[\]<>|~&])", r"\\\1", safe_text(" ".join(text.split())))
+    return re.sub(r"(?<=www)\.|:(?=//)|@", r"\\\g<0>", shown, flags=re.IGNORECASE)
+
+
 TEMPLATES = Environment(
     loader=PackageLoader(__package__), trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
 )
 TEMPLATES.filters |= {
-    "markdown": lambda text: re.sub(r"([\\`*_\[\]<>|~])", r"\\\1", safe_text(" ".join(text.split()))),
+    "markdown": escape_markdown,
     "code": lambda text: "`" + safe_text(text).replace("`", "'") + "`",
     "python": format_python,
     "cell": lambda code: code.replace("|", "\\|"),
