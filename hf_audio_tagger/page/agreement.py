@@ -11,7 +11,10 @@ MOST_DIFFERING = 1_000
 
 
 class Agreement:
-    """Counts clips that are alone in their rows, have labels and a tag. A tag agrees with a label that it is or is below."""
+    """Counts clips that are alone in their rows, and have labels and a tag.
+
+    A tag agrees with a label that it is, or is below.
+    """
 
     def __init__(self, column: str, sounds: Sounds) -> None:
         self.column, self.sounds = column, sounds

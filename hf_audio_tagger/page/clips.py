@@ -120,7 +120,7 @@ def split_row(row: dict[str, Any], layout: Layout, root: str, index: int, number
             error=None if error is None else shorten_paths(error, root)[:MOST_CHARACTERS],
             seconds=seconds if is_alone and seconds is not None else segments[-1][1] if segments else None,
             labels=None,
-            metadata=metadata,
+            metadata=[one for one in metadata if one[1] != name],
         )
 
 

@@ -42,7 +42,16 @@ class Layout:
     @property
     def read(self) -> list[str]:
         """The columns that are read for clips."""
-        shown = (self.tags, self.top, self.segments, self.error, self.media, self.name, self.seconds, self.labels)
+        shown = (
+            self.tags,
+            self.top,
+            self.segments,
+            self.error,
+            self.media,
+            self.name,
+            self.seconds,
+            self.labels,
+        )
         return list(dict.fromkeys([*(name for name in shown if name is not None), *self.metadata]))
 
 
@@ -133,5 +142,3 @@ def is_shown(kind: pa.DataType) -> bool:
         return bool(pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type))
     others = pa.types.is_boolean(kind) or pa.types.is_temporal(kind)
     return bool(others or is_number(kind) or is_plain(kind))
-
-

@@ -1,7 +1,7 @@
 """Of clips with embeddings: the most similar others, and a map in two dimensions.
 
-The map is a linear projection (PCA): each reading of the embeddings adds to sums of a fixed size, so that it holds for
-a million of them, gives the same picture each time, and needs no library. Neighbours show what a plane cannot.
+The map is a linear projection (PCA): it needs sums of a fixed size, so that it holds for a million of them,
+gives the same picture each time, and needs no library. Neighbours show what a plane cannot.
 """
 
 from collections.abc import Callable
@@ -55,7 +55,9 @@ def find_neighbors(
     for start in range(0, len(vectors), QUERIES_AT_ONCE):
         stop = min(start + QUERIES_AT_ONCE, len(vectors))
 
-        def find_same(rows: np.ndarray, start: int = start, stop: int = stop) -> tuple[np.ndarray, np.ndarray]:
+        def find_same(
+            rows: np.ndarray, start: int = start, stop: int = stop
+        ) -> tuple[np.ndarray, np.ndarray]:
             columns = np.flatnonzero((rows >= start) & (rows < stop))
             return rows[columns] - start, columns
 
@@ -91,7 +93,7 @@ def make_map(survey: Survey) -> Map | None:
     places = np.round(((points - centre) / span + 0.5) * LARGEST).astype(np.uint16)
     share = float(values[-2:].sum() / max(values.clip(0).sum(), 1e-12))
     note = (
-        f"Embeddings of {len(units):,} clips on the two directions in which they differ most (PCA), which hold "
-        f"{share:.0%} of their differences: clips far apart differ, clips side by side need not be alike."
+        f"Embeddings of {len(units):,} clips on the two directions in which they differ most (PCA), which "
+        f"hold {share:.0%} of their differences: clips far apart differ, neighbours need not be alike."
     )
     return Map(survey.clips, places[:, 0], places[:, 1], note)

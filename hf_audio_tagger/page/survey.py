@@ -34,7 +34,9 @@ def take_survey(tables: Tables, layout: Layout, folder: Path, advance: Callable[
             tags = read_column(table, layout.tags)
             media = read_column(table, layout.media) if layout.media else [None] * len(table)
             has_media = layout.media is not None
-            counts = np.array([count_clips(*row, has_media) for row in zip(tags, media, strict=True)], np.int64)
+            counts = np.array(
+                [count_clips(*row, has_media) for row in zip(tags, media, strict=True)], np.int64
+            )
             prefix = extend_prefix(prefix, media)
             if layout.embedding is not None:
                 file.add(table[layout.embedding], total + np.cumsum(counts) - counts, counts)

@@ -31,7 +31,7 @@ class Writer:
         self.agreement = None if label_column is None else Agreement(label_column, self.sounds)
         self.files = MediaFiles(folder, in_one_file)
         self.lines: list[str] = []
-        self.previews = self.failed_previews = self.posters = 0
+        self.with_media = self.failed_previews = self.posters = 0
 
     def write(
         self, clips: Iterable[Clip], plan: MediaPlan, neighbors: Neighbors, advance: Callable[[int], Any]
@@ -44,7 +44,8 @@ class Writer:
         self.write_lines(is_last=True)
 
     def write_part(self, part: int, some: list[tuple[Clip, Shown]], neighbors: Neighbors) -> None:
-        objects, posters = [], []
+        objects: list[dict[str, Any]] = []
+        posters: list[np.ndarray] = []
         for clip, shown in some:
             clip.seconds = pick_seconds(clip, shown)
             poster = None
@@ -56,7 +57,7 @@ class Writer:
             objects.append(self.describe(clip, neighbors) | describe_shown(clip, shown, self.files, poster))
             self.lines.append(make_line(clip))
             self.write_lines()
-            self.previews += shown.preview is not None
+            self.with_media += shown.has_media
             self.failed_previews += bool(shown.problems)
         self.posters += len(posters)
         sheet = self.files.add_sheet(part, posters)
