@@ -352,3 +352,22 @@ def test_wrong_arguments_are_refused_before_anything_is_sent(
     arguments = {"ds": rows(), "repo_id": "maker/none", "token": "hf_none", **options}
     with pytest.raises((SettingsError, ColumnError), match=words):
         push(arguments.pop("ds"), arguments.pop("repo_id"), **arguments)
+
+
+def test_the_page_comes_with_the_card(session: Session) -> None:
+    seen = session["with_page"]["embedded"]
+    assert seen["commits"] == ["Describe the audio tags"]  # one for both; the data had not changed
+    assert [path for path in seen["files"] if path.startswith("report/")] == ["report/train/index.html"]
+    link = f"{session.hub.url}/datasets/maker/paged/resolve/main/report/train/index.html"
+    assert f"- [train]({link}): one file; download it and open it." in seen["card"]
+    assert "data:video/" in seen["page"]
+    assert session["with_page"]["rows"] == 4
+    before = session["with_page"]["folder"]
+    assert "report/train/data/head.js" in before["files"]
+    assert '--include "report/train/*"' in before["card"]
+    tags_alone = session["with_page"]["tags"]["page"]
+    assert '"siren.mp4"' in tags_alone
+    assert "data:video/" not in tags_alone
+    for one in (seen, before, session["with_page"]["tags"]):
+        assert str(session.folder) not in one["page"] + one["card"]
+    assert session["with_page"]["refused"]["type"] == "SettingsError"

@@ -15,5 +15,5 @@
     head.py        facts, settings, failures
     folder.py      a folder, or one file, written whole or not at all
     making.py      all of these in their order
-    report.py      `report`
+    report.py      `report`; `notebook.py` shows it inline
 """

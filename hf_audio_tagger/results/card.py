@@ -27,6 +27,15 @@ BOUNDS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")  
 
 
 @dataclass(frozen=True)
+class CardReport:
+    """A page of a split that lies in the repository too."""
+
+    split: str
+    path: str  # of its folder
+    is_folder: bool  # else its index.html is all of it
+
+
+@dataclass(frozen=True)
 class PushedDataset:
     """The facts that the card shows of a pushed dataset."""
 
@@ -40,6 +49,8 @@ class PushedDataset:
     facts: Mapping[str, TagFacts]  # by split
     media: str  # "embedded", "by path" or "left out"
     records: Sequence[TaggerRecord | None] = ()  # of the tags, as far as known
+    reports: Sequence[CardReport] = ()
+    url: str = ""  # of the dataset, for links to its files
 
 
 def update_card(card: str, pushed: PushedDataset) -> str:
