@@ -61,7 +61,13 @@
     return bar;
   }
 
-  // A line: fold, dot, name, bar, number. `own` counts the sound itself, without what lies below it.
+  // Sums of lengths differ in their last digits: what is shown is compared.
+  function makeNumber(whole, part) {
+    const [all, some] = [describe(whole), describe(part)];
+    return make("span", { class: "number" }, part && some !== all ? [some, make("small", {}, " of " + all)] : all);
+  }
+
+  // A line: fold, name, bar, number. `own` counts the sound itself, without what lies below it.
   function makeLine(sound, most, own) {
     const whole = (own ? ownTotal : total)(sound);
     const part = measureShown(own ? [sound] : report.findBelow(sound));
@@ -79,8 +85,7 @@
         type: "button", class: "sound", "aria-pressed": String(state.sounds.includes(sound)), "data-sound": sound,
         title: name, onclick: () => choose(sound),
       }, make("span", { class: "sound-name" }, name), makeBar(whole, part, most, sound),
-      make("span", { class: "number" }, describe(part === whole || !part ? whole : part),
-        part && part !== whole ? make("small", {}, " of " + describe(whole)) : null)));
+      makeNumber(whole, part)));
   }
 
   function makeTree(sounds, most) {

@@ -65,7 +65,11 @@
 
   function takeKey(event) {
     const { target, key } = event;
-    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || find("help").open) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (find("help").open) {
+      if (key === "Escape" || key === "?") find("help").close();
+      return;
+    }
     if (target.matches("input:not([type=checkbox]), select, textarea")) {
       if (key === "Escape") focus("clips");
       return;

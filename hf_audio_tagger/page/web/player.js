@@ -6,6 +6,8 @@
   let figure = null, media = null, picture = null, note = null;
   let current = { clip: -1, detail: null };
   let wanted = null; // {at, play} that waits for the file's length
+  let whole = null; // the address of a file that was read as a whole
+  const MOST_BYTES = 100e6; // of such a file
   const listeners = [];
 
   // A path beside the page, whose parts are names of files and nothing else; null for any other.
@@ -37,8 +39,34 @@
     if (wanted) goTo(wanted);
   }
 
-  function goTo({ at, play }) {
+  // Some web servers, such as Python's, send no parts of files: browsers then play from the start alone. There the
+  // file is read as a whole.
+  async function readWhole(going) {
+    const { clip } = current, address = media.currentSrc;
+    let blob = null;
+    try {
+      const answer = await fetch(address);
+      if (answer.ok && !(Number(answer.headers.get("Content-Length")) > MOST_BYTES)) blob = await answer.blob();
+    } catch {
+      blob = null;
+    }
+    if (current.clip !== clip) return;
+    if (!blob) return tell("This web server sends no parts of files: the clip plays from its start alone. Open the report from disk.");
+    wanted = going;
+    whole = URL.createObjectURL(blob);
+    media.src = whole;
+  }
+
+  function canReach(seconds) {
+    const { seekable } = media;
+    const reach = seekable.length ? seekable.end(seekable.length - 1) : 0;
+    return whole || !location.protocol.startsWith("http") || Math.min(seconds, media.duration - 0.5) <= reach;
+  }
+
+  function goTo(going) {
+    const { at, play } = going;
     wanted = null;
+    if (at > 0 && !canReach(at)) return void readWhole(going);
     const end = media.duration;
     if (at !== undefined) {
       media.currentTime = Number.isFinite(end) ? Math.min(at, Math.max(0, end - 0.05)) : at;
@@ -70,6 +98,8 @@
     current = { clip, detail };
     if (!isNew) return figure;
     wanted = null;
+    if (whole) URL.revokeObjectURL(whole);
+    whole = null;
     picture.hidden = false;
     const address = detail.media ? makeAddress(detail.media) : null;
     media.pause();
