@@ -13,6 +13,11 @@ from transformers import (
     ClapFeatureExtractor,
     ClapModel,
     ClapProcessor,
+    PeAudioConfig,
+    PeAudioFeatureExtractor,
+    PeAudioFrameLevelModel,
+    PeAudioModel,
+    PeAudioProcessor,
     PreTrainedTokenizerFast,
 )
 
@@ -122,3 +127,40 @@ def make_sounds(count: int, seconds: Sequence[float] = (10.0,), seed: int = 0) -
 
 def as_cell(sound: np.ndarray) -> dict[str, Any]:
     return {"array": sound, "sampling_rate": RATE_HZ}
+
+
+def save_pe_audio(folder: Path, is_frame_level: bool = False) -> Path:
+    """A Perception Encoder for sound of 81,000 parameters, for whole windows or for each 40 ms."""
+    torch.manual_seed(0)
+    tokenizer = make_tokenizer()
+    text = {
+        "model_type": "modernbert",
+        "vocab_size": len(tokenizer),
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 128,
+        "pad_token_id": 1,
+        "bos_token_id": 0,
+        "eos_token_id": 2,
+        "cls_token_id": 0,
+        "sep_token_id": 2,
+    }
+    codec = {"encoder_hidden_size": 2, "downsampling_ratios": [2, 8, 10, 12], "codebook_dim": 8}
+    audio = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "head_dim": 16,
+        "dac_config": {"model_type": "dac", "hidden_size": 32, **codec},
+    }
+    kind = PeAudioFrameLevelModel if is_frame_level else PeAudioModel
+    model = kind(PeAudioConfig(text_config=text, audio_config=audio)).eval()
+    spread_weights(model)
+    model.text_audio_logit_scale.data.fill_(0.3)
+    model.text_audio_logit_bias.data.fill_(-1.0)
+    model.save_pretrained(folder)
+    PeAudioProcessor(PeAudioFeatureExtractor(), tokenizer).save_pretrained(folder)
+    return folder

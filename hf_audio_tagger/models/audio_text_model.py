@@ -41,8 +41,8 @@ class AudioTextPair(Protocol):
     bias: float  # a logit is scale * product + bias
     is_normalized: bool  # a product is that of embeddings of length 1
 
-    def embed_audio(self, windows: Sequence[np.ndarray]) -> np.ndarray:
-        """Windows → float32 (windows, frames, size): of each window, or of each of its frames."""
+    def embed_audio(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """For each window float32 (frames, size); one frame, if the model embeds whole windows."""
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Texts → float32 (texts, size)."""
@@ -112,24 +112,29 @@ class AudioTextModel:
         return ModelOutput.concatenate(on_every_core(self.predict_chunk, chunks))
 
     def predict_chunk(self, windows: Sequence[np.ndarray]) -> ModelOutput:
-        frames = self.pair.embed_audio(windows)
+        found = [self.compare(frames) for frames in self.pair.embed_audio(windows)]
         add_windows(len(windows))
+        logits, embeddings = (np.stack(rows).astype(np.float32) for rows in zip(*found, strict=True))
+        return ModelOutput(logits, embeddings)
+
+    def compare(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A window's logits and its embedding."""
+        embedding = normalize(normalize(frames).mean(axis=0))
+        if not self.labels:
+            return np.zeros(0, np.float32), embedding
         if self.pair.is_normalized:
             frames = normalize(frames)
-        embeddings = normalize(normalize(frames).mean(axis=1))
-        if not self.labels:
-            return ModelOutput(np.zeros((len(windows), 0), np.float32), embeddings)
-        logits = self.compare(frames, self.texts).max(axis=1)  # a sound that is in one frame is in the window
+        logits = self.compute_logits(frames, self.texts)
         if self.background is not None:
-            background = self.compare(frames, self.background).max(axis=1)
-            logits = logits - np.logaddexp.reduce(background, axis=-1, keepdims=True)
+            logits = logits - np.logaddexp.reduce(self.compute_logits(frames, self.background))
         if self.multi_label:
-            logits = np.concatenate([logits, -logits.max(axis=-1, keepdims=True)], axis=-1)
-        return ModelOutput(logits.astype(np.float32), embeddings)
+            logits = np.append(logits, -logits.max())
+        return logits, embedding
 
-    def compare(self, embeddings: np.ndarray, texts: np.ndarray) -> np.ndarray:
-        """The logits of (..., size) embeddings for texts."""
-        return self.pair.scale * (embeddings @ texts.T) + self.pair.bias
+    def compute_logits(self, frames: np.ndarray, texts: np.ndarray) -> np.ndarray:
+        """The highest logit of each text: a sound that is in one frame is in the window."""
+        logits: np.ndarray = (self.pair.scale * (frames @ texts.T) + self.pair.bias).max(axis=0)
+        return logits
 
 
 def hold_several(spec: ModelSpec, has_own_scores: bool) -> bool:

@@ -7,6 +7,7 @@ from ..choices import DEFAULT_MODEL
 from ..errors import SettingsError
 from .checkpoint_files import read_model_type
 from .families.clap import CLAP
+from .families.pe_audio import PE_AUDIO
 from .families.pretrained import DEMO, PRETRAINED
 from .families.vggish import VGGISH
 from .families.yamnet import YAMNET
@@ -24,6 +25,7 @@ FAMILIES: tuple[Family, ...] = (
 # Checkpoints that are no classifiers, by `model_type` in their config.
 CHECKPOINT_FAMILIES: dict[str, Family] = {
     "clap": CLAP,
+    "pe_audio": PE_AUDIO,
 }
 
 TEXT_MODELS = "Models that compare sound with text have one, such as 'laion/clap-htsat-unfused'."

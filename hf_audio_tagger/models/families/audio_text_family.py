@@ -1,10 +1,11 @@
 """The base of the families that compare sound with text: a checkpoint, and labels in a user's own words."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ...errors import ModelError
+from ...errors import ModelError, SettingsError
 from ..family import AudioModel
 from ..spec import ModelSpec
 from .pretrained import PretrainedFamily, explain_failure
@@ -64,3 +65,14 @@ class AudioTextFamily(PretrainedFamily):
         from ..audio_text_model import list_labels
 
         return list_labels(spec, self.has_own_scores)
+
+
+def tokenize(tokenizer: Any, texts: Sequence[str], most_tokens: int) -> Any:
+    """Texts as padded tokens; none is cut, which would change its meaning."""
+    tokens = tokenizer(list(texts), padding=True, return_tensors="pt")
+    if tokens["input_ids"].shape[1] > most_tokens:
+        longest = max(texts, key=len)
+        raise SettingsError(
+            f"The text {longest!r:.80} is too long: the model reads {most_tokens} tokens at most."
+        )
+    return tokens

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...errors import SettingsError
+import numpy as np
+
 from ..spec import ModelSpec
-from .audio_text_family import AudioTextFamily
+from .audio_text_family import AudioTextFamily, tokenize
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
 
@@ -40,7 +40,7 @@ class ClapPair:
         text = model.config.text_config
         self.most_tokens = int(text.max_position_embeddings - text.pad_token_id - 1)
 
-    def embed_audio(self, windows: "Sequence[np.ndarray]") -> "np.ndarray":
+    def embed_audio(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
         import torch
 
         with torch.inference_mode():
@@ -49,19 +49,13 @@ class ClapPair:
             is_longer = torch.zeros(len(windows), 1, dtype=torch.bool, device=self.device)
             pooled = self.model.audio_model(input_features=pictures, is_longer=is_longer).pooler_output
             embeddings: np.ndarray = self.model.audio_projection(pooled).float().cpu().numpy()
-        return embeddings[:, None]
+        return list(embeddings[:, None])
 
-    def embed_texts(self, texts: Sequence[str]) -> "np.ndarray":
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         import torch
 
-        tokens = self.tokenizer(list(texts), padding=True, return_tensors="pt").to(self.device)
-        if tokens["input_ids"].shape[1] > self.most_tokens:
-            text = max(texts, key=len)
-            raise SettingsError(
-                f"The text {text!r:.80} is too long: the model reads {self.most_tokens} tokens at most."
-            )
-        inputs = {name: tokens[name] for name in ("input_ids", "attention_mask")}
+        inputs = tokenize(self.tokenizer, texts, self.most_tokens).to(self.device)
         with torch.inference_mode():
-            pooled = self.model.text_model(**inputs).pooler_output
+            pooled = self.model.text_model(inputs["input_ids"], inputs["attention_mask"]).pooler_output
             embeddings: np.ndarray = self.model.text_projection(pooled).float().cpu().numpy()
         return embeddings
