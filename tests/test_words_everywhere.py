@@ -22,6 +22,7 @@ from hf_audio_tagger import (
     load_predictions,
     memo,
     tag_dataset,
+    write_thresholds,
 )
 from hf_audio_tagger.cli import app
 from hf_audio_tagger.demo import CHECKPOINT
@@ -85,12 +86,18 @@ def test_predictions_have_a_column_for_each_label(clap_folder: Path, clips: Clip
     assert scores == pytest.approx(dict(result.top or ()), abs=1e-5)
 
 
-def test_evaluate_gives_a_threshold_for_each_label(clap_folder: Path, ds: Dataset) -> None:
+def test_evaluate_gives_a_threshold_for_each_label(clap_folder: Path, ds: Dataset, tmp_path: Path) -> None:
     labelled = ds.add_column("labels", [["siren"], ["bell"], [], ["siren", "bell"]])
-    tagger = build_tagger(clap_folder, labels=["siren", "bell", "owl"], labels_hold="several", top_k=4)
-    result = evaluate(labelled.map(tagger))
+    settings: dict[str, Any] = {"labels": ["siren", "bell", "owl"], "labels_hold": "several", "top_k": 4}
+    result = evaluate(labelled.map(build_tagger(clap_folder, **settings)))
     assert {one.name for one in result.classes} == {"siren", "bell"}
-    assert result.thresholds().keys() == {"siren", "bell"}
+    write_thresholds(result.thresholds(), tmp_path / "thresholds.json")
+    trimmed = ds.map(build_tagger(clap_folder, threshold=tmp_path / "thresholds.json", **settings))
+    least = result.thresholds()
+    assert {"owl", "none"} <= {label for label, score in least.items() if score == float("inf")}
+    kept = [one for row in trimmed["video_audio_top"] for one in row[0]]
+    assert {one["label"] for one in kept} <= {"siren", "bell"}
+    assert all(one["score"] >= least[one["label"]] - 1e-6 for one in kept)
 
 
 def test_the_shell_takes_labels_and_template(clap_folder: Path, clips: Clips, tmp_path: Path) -> None:
