@@ -20,7 +20,7 @@ MOST_LINES = 400  # of a file: a longer one has two subjects
 LAYERS = (
     "_version choices errors text digests demo compat atomic_files disk file_locks",
     "checks scores cells media_paths",
-    "columns memo media_column activity thresholds",
+    "columns memo media_column activity thresholds label_texts",
     "rows process",
     "media audioset executors",
     "index models",
