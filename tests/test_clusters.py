@@ -165,7 +165,7 @@ def probe(tmp_path: Path) -> NodeProbe:
 
 
 def test_a_node_that_is_like_this_machine(probe: NodeProbe, tmp_path: Path) -> None:
-    with marked(tmp_path, probe) as there:
+    with marked(probe) as there:
         assert there is not None
         assert there.mark is not None
         assert there() == []
@@ -191,7 +191,7 @@ def test_a_source_that_a_node_does_not_see_is_told(probe: NodeProbe, tmp_path: P
 
 
 def test_another_folder_on_a_node_is_told(probe: NodeProbe, tmp_path: Path) -> None:
-    with marked(tmp_path, probe) as there:
+    with marked(probe) as there:
         assert there is not None
         assert "not the one of this machine" in replace(there, text="another")()[0]
         assert there.mark is not None

@@ -14,9 +14,11 @@ from ..digests import digest_values
 from ..disk import describe_fullest, find_mount
 from ..sources.columns import find_media_column
 from ..sources.source import Source
+from ..sources.tar_shards import TarSource
+from ..stores import Place, StoreError
 from ..tagger import Tagger
 from ..text import one_line
-from .stamps import MISSING, make_stamps
+from .stamps import MISSING, make_stamp, make_stamps
 
 FREE_BYTES = 64 << 20  # that a disk must have left
 
@@ -28,9 +30,9 @@ class NodeProbe:
     source: Source
     tagger: Tagger
     fingerprint: str  # of the tagger here
-    folder: Path  # of DEST, where the workers write
-    stamps: tuple[tuple[int, bytes], ...] = ()  # rows of the source, with the stamps of their files here
-    mark: Path | None = None  # a file in DEST with a text that nothing else has
+    folder: Place  # of DEST's state
+    stamps: tuple[bytes, ...]  # of some of the source's files, as they are here
+    mark: Place | None = None  # a file in DEST with a text that nothing else has
     text: str = ""
 
     def __call__(self) -> list[str]:
@@ -49,56 +51,73 @@ class NodeProbe:
 
     def check_source(self) -> str | None:
         try:
-            column = find_media_column(self.source, self.tagger.column)
-            for row, stamp in self.stamps:
-                (there,) = make_stamps(self.source, self.source.rows(row, row + 1)[column], row)
-                if there == MISSING:
-                    return f"the source {self.source.name} cannot be read there (row {row:,}: no such file)"
-                if there != stamp:
-                    return f"the source {self.source.name} has other files there (row {row:,})"
+            names = name_samples(self.source)
+            stamps = [*read_stamps(self.source, self.tagger)]
         except Exception as error:
             return f"the source {self.source.name} cannot be read there ({one_line(error)})"
+        for name, here, there in zip(names, self.stamps, stamps, strict=True):
+            if there == MISSING != here:
+                return f"the source {self.source.name} cannot be read there ({name}: no such file)"
+            if there != here:
+                return f"the source {self.source.name} has other files there ({name})"
         return None
 
     def check_folder(self) -> str | None:
         try:
-            if self.mark is not None and self.mark.read_text() != self.text:
+            if self.mark is not None and self.mark.read_bytes() != self.text.encode():
                 return f"its folder {self.folder} is not the one of this machine"
-            temporary = temporary_path(self.folder / "node")
-            temporary.write_text(self.text)
-            temporary.unlink()
+            written = self.folder / temporary_path(Path("node")).name
+            written.write_bytes(self.text.encode())
+            written.unlink()
         except FileNotFoundError:
             return f"its folder {self.folder} is not the one of this machine; all nodes must share it"
-        except OSError as error:
-            return f"it cannot write to {self.folder} ({error.strerror or error})"
+        except (OSError, StoreError) as error:
+            return f"it cannot write to {self.folder} ({one_line(error)})"
         return None
 
     def check_disks(self) -> str | None:
-        for path in (self.folder, tempfile.gettempdir()):
-            if shutil.disk_usage(find_mount(path)).free < FREE_BYTES:
+        for path in (self.folder, Path(tempfile.gettempdir())):
+            if isinstance(path, Path) and shutil.disk_usage(find_mount(path)).free < FREE_BYTES:
                 return f"there is no room there: {describe_fullest([path])}"
         return None
 
 
-def make_probe(source: Source, tagger: Tagger, folder: Path) -> NodeProbe:
+def make_probe(source: Source, tagger: Tagger, folder: Place) -> NodeProbe:
     """A probe that compares with this machine."""
+    folder = folder.absolute() if isinstance(folder, Path) else folder
+    stamps = tuple(read_stamps(source, tagger))
+    return NodeProbe(source, tagger, digest_values(tagger.identity()), folder, stamps)
+
+
+def choose_samples(count: int) -> list[int]:
+    return sorted({0, (count - 1) // 2, count - 1})
+
+
+def name_samples(source: Source) -> list[str]:
+    if isinstance(source, TarSource):
+        return [source.tars[index].path for index in choose_samples(len(source.tars))]
+    return [f"row {row:,}" for row in choose_samples(source.row_count or 1)]
+
+
+def read_stamps(source: Source, tagger: Tagger) -> Iterator[bytes]:
+    """The stamps of the files that some rows or tars of the source name, as they are on this machine."""
+    if isinstance(source, TarSource):
+        for index in choose_samples(len(source.tars)):
+            yield make_stamp(source.tars[index].path, ())
+        return
     column = find_media_column(source, tagger.column)
-    last = (source.row_count or 1) - 1
-    stamps = []
-    for row in sorted({0, last // 2, last}):
-        (stamp,) = make_stamps(source, source.rows(row, row + 1)[column], row)
-        stamps += [(row, stamp)] if stamp != MISSING else []
-    return NodeProbe(source, tagger, digest_values(tagger.identity()), folder, tuple(stamps))
+    for row in choose_samples(source.row_count or 1):
+        yield from make_stamps(source, source.rows(row, row + 1)[column], row)
 
 
 @contextmanager
-def marked(state: Path, probe: NodeProbe | None) -> Iterator[NodeProbe | None]:
+def marked(probe: NodeProbe | None) -> Iterator[NodeProbe | None]:
     """The probe with a mark in DEST's state, which is there while the block lasts."""
     if probe is None:
         yield None
         return
-    mark, text = temporary_path(state.absolute() / "nodes"), secrets.token_hex(16)
-    mark.write_text(text)
+    mark, text = probe.folder / temporary_path(Path("nodes")).name, secrets.token_hex(16)
+    mark.write_bytes(text.encode())
     try:
         yield replace(probe, mark=mark, text=text)
     finally:
