@@ -14,7 +14,7 @@ from datasets import Dataset, IterableDataset
 
 from ..compat.datasets_internals import get_fingerprint
 from ..provenance import read_provenance
-from ..text import as_utf8
+from ..text import as_utf8, hide_secrets
 from .data_files import KINDS, open_data_files
 from .index import open_index
 from .media_files import open_many, open_media_files
@@ -22,6 +22,7 @@ from .media_folder import open_media_folder
 from .source import Source, SourceError, SourceRequest
 from .splits import NOT_HERE, open_hub, open_saved
 from .streams import ensure_features, fingerprint_stream
+from .urls import open_url
 
 __all__ = ["Source", "SourceError", "open_source"]
 
@@ -29,6 +30,7 @@ OPENERS = (  # tried in this order
     open_saved,
     open_media_folder,
     open_index,
+    open_url,
     open_media_files,
     open_data_files,
     open_hub,
@@ -49,7 +51,8 @@ def open_source(
     """Open clips, a folder, data files, a `save_to_disk` folder, a Hub id, or a dataset of `datasets`.
 
     Args:
-        source: a path, a glob in a string, "user/name", a dataset, or a list of clips and folders of clips.
+        source: a path, a glob in a string, "user/name", a dataset, or a list of clips and folders of clips. A
+            clip, a table, a folder of clips or a glob may also be a URL (s3://, hf://, https://).
         config: of a Hub dataset, its config (subset).
         split: of a Hub dataset or a saved DatasetDict; needed where there are several.
         streaming: of a Hub dataset or data files: read rows as they come, with no copy on this disk.
@@ -85,4 +88,4 @@ def open_named(request: SourceRequest) -> Source:
         if opened is not None:
             return opened
     found = "there is nothing to read here" if request.path.exists() else NOT_HERE
-    raise SourceError(f"{request.name}: {found}. A source is {KINDS}.")
+    raise SourceError(f"{hide_secrets(request.name)}: {found}. A source is {KINDS}.")
