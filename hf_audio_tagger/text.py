@@ -26,7 +26,7 @@ def safe_text(text: str, keep: str = "") -> str:
 
 
 def hide_secrets(text: str) -> str:
-    """A text without user, password and query of its web addresses: signed ones are as good as passwords.
+    """A text whose web addresses have no user, password and query, which may be as good as a password.
 
     >>> hide_secrets("no answer from https://me:word@x.org/a.mp4?sig=12, try again")
     'no answer from https://x.org/a.mp4, try again'

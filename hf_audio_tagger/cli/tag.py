@@ -49,7 +49,8 @@ def tag(
             metavar="SOURCE",
             help="Clips and folders of clips, or - for a list of them on standard input. Or one .jsonl, "
             ".json, .csv or .parquet file or a glob of them in quotes, one index of AudioSet's clips (with "
-            "--root), one folder written by save_to_disk, or one dataset on the Hub (user/name).",
+            "--root), one folder written by save_to_disk, or one dataset on the Hub (user/name). Or tars in "
+            "WebDataset's layout: 'shards/*.tar', 'shards/{000..099}.tar', URLs.",
         ),
     ],
     out: Annotated[
@@ -78,6 +79,12 @@ def tag(
     shard_rows: Annotated[
         int | None, option(RUN, min=1, metavar="N", help="Rows that are saved at once.", show_default="1000")
     ] = None,
+    beside: Annotated[
+        bool, option(RUN, "--beside", help="Of tars: write NAME.tar.tags.parquet beside each, and no DEST.")
+    ] = False,
+    keep_files: Annotated[
+        bool, option(RUN, "--keep-files", help="Of tars: rows keep media and all other members, too.")
+    ] = False,
     overwrite: Annotated[bool, option(RUN, "--overwrite", help="Remove an earlier run's result.")] = False,
     retry_failed: Annotated[
         bool, option(RUN, "--retry-failed", help="Tag only the rows that failed.")
@@ -114,8 +121,9 @@ def tag(
     from ..runs import tag_dataset
     from ..sources import open_source
 
-    if out is None:
+    if out is None and not beside:
         needs_out = {
+            "--keep-files": keep_files,
             "--num-proc": num_proc,
             "--shard-rows": shard_rows,
             "--overwrite": overwrite,
@@ -141,12 +149,12 @@ def tag(
         processes = num_proc or default_num_proc(tagger.device)
         show_dry_run(opened, tagger, describe_run(opened, tagger, out), rows, processes, as_json)
         return
-    if out is None:
+    if out is None and not beside:
         print_clips(opened, tagger, limit, sample, as_json, quiet)
         return
-    processes = num_proc or (1 if opened.is_stream else default_num_proc(tagger.device))
+    processes = num_proc or (1 if not opened.is_divisible else default_num_proc(tagger.device))
     summary = run_with_bar(
-        out,
+        out or "the files beside the tars",
         lambda plan: describe_run(opened, tagger, out, plan, processes),
         lambda bar: tag_dataset(
             opened,
@@ -161,11 +169,14 @@ def tag(
             max_failures=max_failures,
             shard=shard,
             push=push_options,
+            beside=beside,
+            keep_files=keep_files,
             watcher=bar,
         ),
         quiet=quiet,
     )
-    finish(summary.as_dict(), summary.failed, as_json, lambda: show_summary(summary, stdout()))
+    failed = summary.failed + summary.broken_tars
+    finish(summary.as_dict(), failed, as_json, lambda: show_summary(summary, stdout()))
 
 
 def check_without_out(given: Mapping[str, object]) -> None:
@@ -216,6 +227,7 @@ def show_summary(summary: "Summary", console: Console) -> None:
     counts = {"rows": summary.rows, "tagged": summary.tagged, "kept tags": summary.kept}
     counts |= {"EMPTY": summary.empty, "without videos": summary.without_videos, "failed": summary.failed}
     optional = ("without videos", "kept tags")
+    counts |= {"broken tars": summary.broken_tars} if summary.broken_tars else {}
     shown = {name: f"{number:,}" for name, number in counts.items() if number or name not in optional}
     console.print(count_table(shown | describe_work(summary, "rows"), summary.failed))
     if summary.most_frequent:

@@ -225,6 +225,8 @@ class ShardWriter:
 
     def add(self, table: pa.Table) -> None:
         """Write rows. The caller updates the footer, except for the number of rows."""
+        if not len(table):
+            return  # `datasets` cannot read a row group without rows
         self.pending.append(table.select(self.schema.names).cast(self.schema))
         self.footer.rows += len(table)
         pending_bytes = sum(one.nbytes for one in self.pending)

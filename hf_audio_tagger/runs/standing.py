@@ -23,16 +23,17 @@ from .share import Share, read_suffix
 
 @dataclass(frozen=True)
 class Standing:
-    """The rows of all commands together."""
+    """The rows of all commands together, or their tars, whose rows are not known."""
 
-    done_rows: int
-    total_rows: int
+    done: int
+    total: int
     unfinished: tuple[Share, ...]
     running: tuple[Share, ...]
+    unit: str = "rows"
 
     @property
-    def left_rows(self) -> int:
-        return self.total_rows - self.done_rows
+    def left(self) -> int:
+        return self.total - self.done
 
 
 def read_standing(folder: RunFolder, record: Record) -> Standing:
@@ -53,10 +54,18 @@ def read_standing(folder: RunFolder, record: Record) -> Standing:
         done_rows += rows
         if rows < record.count_rows(index):
             unfinished.add(index % folder.share.count + 1)
+    return make_standing(folder, done_rows, record.rows, unfinished)
+
+
+def make_standing(
+    folder: RunFolder, done: int, total: int, unfinished: Iterable[int], unit: str = "rows"
+) -> Standing:
+    """The standing of a run whose unfinished shares have these numbers."""
+    assert folder.share is not None
     shares = tuple(Share(number, folder.share.count) for number in sorted(unfinished))
     held = map(read_suffix, find_held(folder))
     running = tuple(share for share in held if share is not None)
-    return Standing(done_rows, record.rows, shares, running)
+    return Standing(done, total, shares, running, unit)
 
 
 def describe_standing(standing: Standing) -> str:
@@ -67,8 +76,8 @@ def describe_standing(standing: Standing) -> str:
 end finishes the run, and so does a command for all rows, which does what is left.
     """
     running = list_shares(one for one in standing.unfinished if one in standing.running) or "none"
-    done = f"{standing.done_rows:,} of {standing.total_rows:,} rows"
-    left = f"{standing.left_rows:,} are left to {list_shares(standing.unfinished)}"
+    done = f"{standing.done:,} of {standing.total:,} {standing.unit}"
+    left = f"{standing.left:,} are left to {list_shares(standing.unfinished)}"
     return (
         f"All commands together have done {done}; {left} (running now: {running}). The last one to end "
         "finishes the run, and so does a command for all rows, which does what is left."

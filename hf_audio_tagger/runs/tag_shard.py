@@ -76,7 +76,7 @@ class ShardTagger:
             closing(self.write_shards(job, batch_rows, reporter)) as counts,
         ):
             for processed, failed in counts:
-                if processed:
+                if processed or failed:
                     reporter.finish_rows(processed, failed)
                 if is_stopped():
                     raise StoppedError

@@ -19,6 +19,7 @@ from ..sources import open_source
 from ..sources.columns import with_media_column
 from ..sources.sampling import limit_rows
 from ..sources.source import Source
+from ..sources.tar_shards import TarSource, choose_clip
 from ..tagger import Tagger, build_tagger
 from .engine import RunCounter, RunPlan, Watcher, run_task, write_failures
 from .files import read_each, remove_leftovers
@@ -37,6 +38,10 @@ from .standing import (
 )
 from .tag_plan import make_plan
 from .tag_shard import ShardTagger, tag_rows
+from .tar_folder import BesideFolder, folder_beside
+from .tar_plan import plan_tars, read_tar_standing
+from .tar_shard import TarTagger
+from .tar_summary import summarize_tars
 
 SHARD_ROWS = 1_000
 MOST_TAGS = 10  # in a summary
@@ -44,7 +49,7 @@ MOST_TAGS = 10  # in a summary
 
 def tag_dataset(
     source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Dataset | IterableDataset | Source,
-    dest: str | os.PathLike[str],
+    dest: str | os.PathLike[str] | None,
     tagger: Tagger | None = None,
     *,
     num_proc: int | None = None,
@@ -56,6 +61,8 @@ def tag_dataset(
     max_failures: int | str | None = None,
     shard: str | None = None,
     push: Mapping[str, Any] | None = None,
+    beside: bool = False,
+    keep_files: bool = False,
     watcher: Watcher | None = None,
 ) -> Summary:
     """Tag a source into DEST, shard by shard; called again, it resumes.
@@ -63,9 +70,14 @@ def tag_dataset(
     Rows whose local files have changed since (by size and modification time) are tagged again, and so
     are the rows of damaged shards.
 
+    Tars in WebDataset's layout are read in sequence, each of them a shard: a sample is a row with its key,
+    its members of text and JSON as strings, and the tags of its video, else of its sound. A tar that breaks
+    off gives the samples before and counts as failed; `retry_failed` reads on in it.
+
     Args:
         source: any source that `open_source` accepts, or its result.
-        dest: a folder (`load_dataset` opens it), a .jsonl or .parquet file, or hf://datasets/user/name.
+        dest: a folder (`load_dataset` opens it), a .jsonl or .parquet file, or hf://datasets/user/name. None
+            with `beside`.
         tagger: default: `build_tagger(on_error="record")`.
         num_proc: worker processes. Default: none, only this process.
         shard_rows: rows in a shard, 1,000 by default. A resumed run keeps its own.
@@ -77,6 +89,8 @@ def tag_dataset(
         shard: "2/8" for the second of eight commands that tag the source together, each for itself, into one
             DEST that all of them see. The last one to end finishes the run, or a call without `shard`.
         push: push the result, as `push(ds, **push)`: {"repo_id": "user/name", "private": True, ...}.
+        beside: of tars: write NAME.tar.tags.parquet beside each of them, and no DEST.
+        keep_files: of tars: the rows have their media and all other members, too.
         watcher: gets the progress.
 
     >>> tag_dataset("clips/", "tagged/").failed  # doctest: +SKIP
@@ -86,13 +100,22 @@ def tag_dataset(
     tagger.check_machine()
     opened = source if isinstance(source, Source) else open_source(source, token=tagger.token)
     check_counts(num_proc=num_proc, shard_rows=shard_rows, limit=limit, sample=sample)
+    if isinstance(opened, TarSource):
+        if (shard_rows, limit, sample) != (None, None, None):
+            raise SettingsError(
+                "A tar is a shard, and all of it is read: leave out shard_rows=, limit= and sample=, or name "
+                "fewer tars."
+            )
+        opened = choose_clip(opened, tagger.column, keep_files)
+    elif dest is None or beside or keep_files:
+        raise SettingsError(f"{opened.name} is no tar: pass a DEST, without beside= and keep_files=.")
     opened, limit = limit_rows(opened, limit, sample)
-    folder = folder_for(dest, parse_share(shard))
+    folder = pick_folder(opened, dest, beside, push is not None, parse_share(shard))
     if opened.row_count == 0:
         raise SettingsError(f"{opened.name} holds no rows.")
-    if opened.is_stream and num_proc is not None and num_proc > 1:
+    if not opened.is_divisible and num_proc is not None and num_proc > 1:
         raise SettingsError("A stream is read in sequence, by one process: leave out num_proc=.")
-    if opened.is_stream and folder.share is not None:
+    if not opened.is_divisible and folder.share is not None:
         raise SettingsError("A stream is read in sequence, by one command: leave out shard= or streaming=.")
     tagger = with_media_column(opened, tagger)
     provenance = update_provenance(opened.provenance, opened.features, tagger)
@@ -100,6 +123,20 @@ def tag_dataset(
         folder, opened, tagger, provenance, shard_rows or SHARD_ROWS, limit, overwrite, retry_failed, push
     )
     return run_task(task, num_proc, watcher, max_failures)
+
+
+def pick_folder(
+    source: Source, dest: str | os.PathLike[str] | None, beside: bool, has_push: bool, share: Share | None
+) -> RunFolder:
+    """DEST, or the folder of tars where the results lie beside these."""
+    if dest is not None and not beside:
+        return folder_for(dest, share)
+    if dest is not None or not beside:
+        raise SettingsError("Tags of tars go to DEST (dest=), or beside the tars (beside=True): pass one.")
+    if has_push:
+        raise SettingsError("push= takes a DEST; what lies beside tars is not pushed.")
+    assert isinstance(source, TarSource)
+    return folder_beside(source, share)
 
 
 @dataclass(eq=False)
@@ -116,6 +153,9 @@ class TaggingTask:
 
     def plan(self) -> RunPlan:
         wanted = make_record(self.source, self.tagger, self.shard_rows, self.limit)
+        if isinstance(self.source, TarSource):
+            tars = TarTagger(self.source, self.tagger, self.folder, wanted, self.provenance)
+            return plan_tars(tars, self.overwrite, self.retry_failed)
         record = prepare_folder(self.folder, wanted, self.overwrite)
         work = ShardTagger(self.source, self.tagger, self.folder, record, self.provenance)
         return make_plan(work, self.retry_failed)
@@ -125,15 +165,20 @@ class TaggingTask:
 
     def finish(self, plan: RunPlan, counter: RunCounter, watcher: Watcher) -> Summary:
         remove_leftovers(self.folder.shards, self.folder.is_ours)  # of workers that were lost
+        if isinstance(self.folder, BesideFolder):
+            self.folder.clear(overwrite=False)
         if self.folder.share is None:
             return self.complete(self.folder, plan, counter, watcher)
         return self.finish_share(self.folder.share, plan, counter, watcher)
 
     def finish_share(self, share: Share, plan: RunPlan, counter: RunCounter, watcher: Watcher) -> Summary:
         """Finish the run if this share was the last one; otherwise count the rows of this share."""
-        standing = read_standing(self.folder, plan.record)
+        if isinstance(plan.work, TarTagger):
+            standing = read_tar_standing(plan.work)
+        else:
+            standing = read_standing(self.folder, plan.record)
         note = describe_standing(standing)
-        if not standing.left_rows:
+        if not standing.left:
             whole = replace(self.folder, share=None)
             with finishing(whole) as is_finishing:
                 for _ in range(share.count if is_finishing else 0):
@@ -145,7 +190,7 @@ class TaggingTask:
             note = "All rows are done, and another command is finishing the run."
         summary = self.summarize(self.folder, plan, counter)
         notes = (*summary.notes, note)
-        return replace(summary, shard=str(share), rows_left=standing.left_rows, notes=notes)
+        return replace(summary, shard=str(share), rows_left=standing.left, notes=notes)
 
     def complete(self, folder: RunFolder, plan: RunPlan, counter: RunCounter, watcher: Watcher) -> Summary:
         """Join the shards, list the failures, and push."""
@@ -163,6 +208,8 @@ class TaggingTask:
 
     def summarize(self, folder: RunFolder, plan: RunPlan, counter: RunCounter) -> Summary:
         """Count the rows of a folder's shards and list the failures in their file."""
+        if isinstance(plan.work, TarTagger):
+            return summarize_tars(folder, plan.work, counter)
         column, errors = self.tagger.tag_column, error_column(self.tagger.tag_column).name
         media = pick_column(list(self.source.features), self.tagger.column)
         facts, kept, kept_now, notes = TagFacts(), 0, -plan.kept_rows, []
