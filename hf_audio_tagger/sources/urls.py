@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow.parquet as pq
-from datasets import Dataset
+from datasets import Dataset, DownloadConfig
 
 from ..cells import is_url
 from ..digests import digest_values
@@ -83,13 +83,11 @@ def load_urls(
 ) -> Any:
     """Load files with `datasets`, which keeps copies in its cache, or streams them."""
     scheme = read_scheme(files[0].url)
-    limits = make_options(scheme)
-    token = request.token if scheme == "hf" else None
-    storage = {scheme: limits} if limits else None
-    urls = [file.url for file in files]
+    limits, token = make_options(scheme), request.token if scheme == "hf" else None
+    config = DownloadConfig(storage_options={scheme: limits} if limits else {}, token=token, use_etag=True)
     if not all(file.stat().st_ino for file in files):  # the copy in the cache may be an old one
         options |= {"download_mode": "force_redownload", "verification_mode": "no_checks"}
-    return load_paths(builder, urls, shown, storage_options=storage, token=token, **options)
+    return load_paths(builder, [file.url for file in files], shown, download_config=config, **options)
 
 
 def read_provenance(files: Sequence[StorePath]) -> Provenance:
