@@ -20,6 +20,7 @@ from .options import (
     Quiet,
     Root,
     Sample,
+    Shard,
     option,
     takes_tagger,
 )
@@ -56,6 +57,7 @@ def label(
     tagger: "Tagger",
     num_proc: Processes = None,
     overwrite: Annotated[bool, option(RUN, "--overwrite", help="Label all files anew.")] = False,
+    shard: Shard = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -84,6 +86,7 @@ def label(
             sample=sample,
             num_proc=num_proc or default_num_proc(tagger.device),
             overwrite=overwrite,
+            shard=shard,
             watcher=bar,
         ),
         quiet=quiet,
@@ -98,7 +101,7 @@ def describe_run(source: "Source", tagger: "Tagger", plan: "RunPlan") -> Table:
     facts = {
         "folder": plan.record.source,
         "out": plan.folder.dest,
-        "files": f"{plan.total_rows:,}",
+        "files": f"{plan.total_rows:,}" + (f" (shard {plan.folder.share})" if plan.folder.share else ""),
         "done before": f"{plan.done_rows:,}",
     }
     return settings_table(facts, tagger, source.notes, WITHOUT)
@@ -117,6 +120,8 @@ def show_summary(summary: "LabelSummary", console: Console) -> None:
     }
     console.print(count_table(counts, summary.failed))
     print_text(f"\nThe scores are in {summary.folder}", console)
+    for line in summary.notes:
+        print_text(f"\n{line}", console)
     show_reasons(summary.common_reasons, summary.failures, console)
     if summary.failures is not None:
         print_text("The same command tries them again.", console)

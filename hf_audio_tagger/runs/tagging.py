@@ -76,8 +76,8 @@ def tag_dataset(
 
     Args:
         source: any source that `open_source` accepts, or its result.
-        dest: a folder (`load_dataset` opens it), a .jsonl or .parquet file, or hf://datasets/user/name. None
-            with `beside`.
+        dest: a folder (`load_dataset` opens it) or a .jsonl or .parquet file, on a disk or in a store
+            (s3://bucket/run), or hf://datasets/user/name. None with `beside`.
         tagger: default: `build_tagger(on_error="record")`.
         num_proc: worker processes. Default: none, only this process.
         shard_rows: rows in a shard, 1,000 by default. A resumed run keeps its own.
