@@ -70,7 +70,7 @@ def open_tables(request: SourceRequest, files: Sequence[StorePath]) -> Source:
     if builder is None or builders:
         raise SourceError(f"{name}: these cannot be read as one table. A source is {KINDS}.")
     facts = [file.stat() for file in files]  # also tells, within a time limit, whether they can be read
-    loaded = load_urls(builder, files, name, request, streaming=streaming)
+    loaded = load_urls(builder, files, name, streaming=streaming)
     dataset = ensure_features(loaded) if streaming else loaded
     digests = [(file.name.partition("?")[0], fact) for file, fact in zip(files, facts, strict=True)]
     provenance = read_provenance(files) if builder == "parquet" else {}
@@ -78,12 +78,13 @@ def open_tables(request: SourceRequest, files: Sequence[StorePath]) -> Source:
     return Source(name, dataset, digest_values(*digests), ((0, folder),), provenance=provenance)
 
 
-def load_urls(
-    builder: str, files: Sequence[StorePath], shown: str, request: SourceRequest, **options: Any
-) -> Any:
-    """Load files with `datasets`, which keeps copies in its cache, or streams them."""
+def load_urls(builder: str, files: Sequence[StorePath], shown: str, **options: Any) -> Any:
+    """Load files with `datasets`, which keeps copies in its cache, or streams them.
+
+    Without `use_etag` it would take an old copy of a file that has changed.
+    """
     scheme = read_scheme(files[0].url)
-    limits, token = make_options(scheme), request.token if scheme == "hf" else None
+    limits, token = make_options(scheme), files[0].token if scheme == "hf" else None
     config = DownloadConfig(storage_options={scheme: limits} if limits else {}, token=token, use_etag=True)
     if not all(file.stat().st_ino for file in files):  # the copy in the cache may be an old one
         options |= {"download_mode": "force_redownload", "verification_mode": "no_checks"}
@@ -120,7 +121,7 @@ def open_folder(request: SourceRequest, place: StorePath) -> Source:
     if metadata:
         (file,) = metadata
         path = StorePath(f"{url}/{file}", infos[file], place.token)
-        loaded = load_urls(BUILDERS[path.suffix], [path], str(path), request)
+        loaded = load_urls(BUILDERS[path.suffix], [path], str(path))
         rows = rename_files(loaded, file, set(media), str(path))
         facts = [(file, path.stat())]
     rows, _ = add_media_column(rows, url, lambda name: None)
