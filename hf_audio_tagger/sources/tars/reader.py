@@ -1,4 +1,4 @@
-"""The samples of one tar, a batch at a time."""
+"""The samples of one tar, one after the other."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -31,15 +31,6 @@ class SampleReader:
         except BrokenTarError as error:
             self.problem = str(error)
         self.has_ended = True
-
-    def take(self, rows: int, most_bytes: int) -> list[Sample]:
-        """The next samples: so many, or fewer where they reach so many bytes. At the end, fewer or none."""
-        samples: list[Sample] = []
-        read_bytes = 0
-        while len(samples) < rows and read_bytes < most_bytes and (sample := self.take_one()) is not None:
-            samples.append(sample)
-            read_bytes += sample.read_bytes
-        return samples
 
     def take_one(self) -> Sample | None:
         return next(self.samples, None)
