@@ -174,3 +174,18 @@ def easyocr_weights(tmp_path_factory: pytest.TempPathFactory) -> None:
     from text_detectors import place_easyocr_weights
 
     place_easyocr_weights(tmp_path_factory.mktemp("easyocr"))
+
+
+@pytest.fixture(scope="session")
+def clap_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that compares sound with text, unfused."""
+    from word_models import save_clap
+
+    return save_clap(tmp_path_factory.mktemp("clap"))
+
+
+@pytest.fixture(scope="session")
+def fused_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from word_models import save_clap
+
+    return save_clap(tmp_path_factory.mktemp("fused"), is_fused=True)

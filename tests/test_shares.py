@@ -15,7 +15,7 @@ from hf_audio_tagger.atomic_files import temporary_path
 from hf_audio_tagger.errors import SettingsError
 from hf_audio_tagger.file_locks import hold_lock
 from hf_audio_tagger.results.facts import Summary
-from hf_audio_tagger.runs import Progress, Watcher, load_result, locks, standing, tag_dataset
+from hf_audio_tagger.runs import Progress, Watcher, load_result, locks, tag_dataset
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -43,7 +43,7 @@ class During(Watcher):
 @pytest.fixture
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "LOCK_WAIT_SECONDS", 0.2)
-    monkeypatch.setattr(standing, "FINISH_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(locks, "FINISH_WAIT_SECONDS", 0.2)
 
 
 def shards_of(dest: Path) -> list[int]:

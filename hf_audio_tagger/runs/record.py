@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from .._version import __version__
-from ..atomic_files import remove_leftovers, write_file
 from ..checks import read_as
 from ..digests import digest_values
 from ..errors import RunError, SettingsError
@@ -15,7 +14,9 @@ from ..settings import shown_settings
 from ..sources.data_files import find_data_files
 from ..sources.media_folder import METADATA_FILES
 from ..sources.source import Source
+from ..stores import StorePath
 from ..tagger import Tagger
+from .files import remove_leftovers, write_file
 from .locks import preparing
 from .run_folder import RunFolder
 from .shards import DAMAGED_SUFFIX, find_shards
@@ -86,9 +87,14 @@ def prepare_folder(folder: RunFolder, wanted: Record, overwrite: bool) -> Record
                 )
             check_same_rows(folder.dest, before, wanted)
             record = replace(before, limit=wanted.limit)
-        if record != before:
-            write_file(folder.record, json.dumps(asdict(record), indent=1).encode())
-    return record
+        data = json.dumps(asdict(record), indent=1).encode()
+        if isinstance(folder.record, StorePath) and not is_alone and before is None:
+            is_first = folder.record.create(data)
+        else:
+            is_first = True
+            if record != before:
+                write_file(folder.record, data)
+    return record if is_first else prepare_folder(folder, wanted, overwrite)
 
 
 def read_record(folder: RunFolder) -> Record | None:
@@ -117,8 +123,14 @@ def clear(folder: RunFolder) -> None:
 
 def check_source(folder: RunFolder, name: str) -> None:
     """Refuse a DEST that would overwrite the source, or be read as part of it."""
+    if isinstance(folder.state, StorePath):
+        own = [folder.file or folder.shards.parent, folder.shards, folder.shards / "*.parquet"]
+        if name.rstrip("/") in map(str, own):
+            raise SettingsError(f"{folder.dest} is part of the source {name}; choose another DEST.")
+        return
     source = Path(name).expanduser()
-    if folder.file is not None:
+    assert isinstance(folder.shards, Path)
+    if isinstance(folder.file, Path):
         is_read = any(is_same_file(folder.file, file) for file in find_data_files(source)) or (
             folder.file.name in METADATA_FILES and source.resolve() in folder.file.resolve().parents
         )

@@ -6,21 +6,19 @@ moment, one does, under a lock; where another has changed shards meanwhile, it d
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ..atomic_files import write_file
 from ..digests import digest_values
-from ..file_locks import hold_lock
+from ..stores import Place
+from .files import read_each, write_file
 from .locks import find_held
 from .record import Record
 from .run_folder import RunFolder
 from .shards import find_shards, identify_file, read_footer
 from .share import Share, read_suffix
-
-FINISH_WAIT_SECONDS = 3.0  # longer than the finishing command's last look takes
 
 
 @dataclass(frozen=True)
@@ -45,9 +43,14 @@ def read_standing(folder: RunFolder, record: Record) -> Standing:
     assert record.rows is not None
     done_rows, unfinished = 0, set()
     found = find_shards(folder.shards, record.shard_count)
+
+    def count_rows(path: Place) -> int:
+        footer = read_footer(path, record.fingerprint)
+        return footer.rows if footer else 0
+
+    done = dict(zip(found, read_each(count_rows, found.values(), folder.shards), strict=True))
     for index in range(record.shard_count):
-        footer = read_footer(found[index], record.fingerprint) if index in found else None
-        rows = footer.rows if footer else 0
+        rows = done.get(index, 0)
         done_rows += rows
         if rows < record.count_rows(index):
             unfinished.add(index % folder.share.count + 1)
@@ -60,7 +63,7 @@ def make_standing(
     """The standing of a run whose unfinished shares have these numbers."""
     assert folder.share is not None
     shares = tuple(Share(number, folder.share.count) for number in sorted(unfinished))
-    held = (read_suffix(lock.name) for lock in find_held(folder))
+    held = map(read_suffix, find_held(folder))
     running = tuple(share for share in held if share is not None)
     return Standing(done, total, shares, running, unit)
 
@@ -89,18 +92,6 @@ def list_shares(shares: Iterable[Share], most: int = 12) -> str:
     names = [str(share) for share in shares]
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
-
-
-@contextmanager
-def finishing(folder: RunFolder) -> Iterator[bool]:
-    """Whether this command is the one that finishes the run now."""
-    with ExitStack() as held:
-        try:
-            held.enter_context(hold_lock(folder.state / "finish.lock", FINISH_WAIT_SECONDS))
-        except TimeoutError:
-            yield False
-            return
-        yield True
 
 
 def digest_shards(folder: RunFolder) -> str:

@@ -1,7 +1,6 @@
 """Plan a tagging run: find missing rows, and rows whose files have changed since."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 
 from datasets import IterableDataset
 
@@ -9,7 +8,9 @@ from ..columns import error_column
 from ..errors import SettingsError
 from ..media_column import pick_column
 from ..sources.source import Source
+from ..stores import Place
 from .engine import RunPlan
+from .files import read_each
 from .record import Record
 from .shards import (
     DamagedShardError,
@@ -55,9 +56,10 @@ def make_plan(work: ShardTagger, retry_failed: bool) -> RunPlan:
     )
 
 
-def check_names(folder: Path, count: int | None) -> None:
+def check_names(folder: Place, count: int | None) -> None:
     """Refuse files that are not shards of this run: `load_dataset` would read them as rows."""
-    for path in sorted(folder.iterdir()):
+    found: Iterator[Place] = folder.iterdir()
+    for path in sorted(found, key=str):
         index = shard_index(path)
         is_shard = index is not None and (count is None or index < count)
         if not is_shard and not path.name.startswith("."):
@@ -73,9 +75,15 @@ def find_whole_shards(work: ShardTagger) -> tuple[dict[int, Footer], list[str]]:
     ledger = read_ledgers(folder.state)
     footers: dict[int, Footer] = {}
     notes = []
-    for index, path in folder.find_shards().items():
+    found = folder.find_shards()
+
+    def read(path: Place) -> Footer | None:
+        return read_footer(path, record.fingerprint)
+
+    for (index, path), footer in zip(
+        found.items(), read_each(read, found.values(), folder.shards), strict=True
+    ):
         most = record.count_rows(index)
-        footer = read_footer(path, record.fingerprint)
         try:
             if footer is None or not 0 < footer.rows <= most:
                 notes.append(set_aside(path, "is damaged, or of another run"))

@@ -7,13 +7,12 @@ from typing import Any
 
 from datasets import Dataset, IterableDataset
 
-from ..atomic_files import remove_leftovers
 from ..checks import check_counts
 from ..columns import error_column
 from ..digests import digest_values
 from ..errors import SettingsError
 from ..media_column import pick_column
-from ..provenance import Provenance, add_provenance, read_file_provenance, update_provenance
+from ..provenance import Provenance, add_provenance, read_schema_provenance, update_provenance
 from ..results.facts import Summary, TagFacts, count_table, find_failures
 from ..results.reasons import find_common_reasons
 from ..sources import open_source
@@ -23,15 +22,16 @@ from ..sources.source import Source
 from ..sources.tar_shards import TarSource, choose_clip
 from ..tagger import Tagger, build_tagger
 from .engine import RunCounter, RunPlan, Watcher, run_task, write_failures
+from .files import read_each, remove_leftovers
+from .locks import finishing
 from .output import join_shards, plain_features, plain_table
 from .record import make_record, prepare_folder, read_record
 from .run_folder import RunFolder, folder_for
-from .shards import find_shards, read_columns, read_footer, read_texts
+from .shards import find_shards, read_columns, read_footer, read_schema, read_texts
 from .share import Share, parse_share
 from .standing import (
     describe_standing,
     digest_shards,
-    finishing,
     read_finished,
     read_standing,
     write_finished,
@@ -214,15 +214,22 @@ class TaggingTask:
         media = pick_column(list(self.source.features), self.tagger.column)
         facts, kept, kept_now, notes = TagFacts(), 0, -plan.kept_rows, []
         failures: list[dict[str, Any]] = []
-        for index, path in folder.find_shards().items():
-            counted = count_table(read_columns(path, [column, errors]), column)
-            facts += counted
+        found = folder.find_shards()
+
+        def count(index: int) -> tuple[TagFacts, list[dict[str, Any]], int]:
+            counted, failed = count_table(read_columns(found[index], [column, errors]), column), []
             if counted.failed_rows:
                 # Earlier shards may be short or missing: the first row follows from the index.
                 first_row = index * plan.record.shard_rows
-                failures += find_failures(read_texts(path, media, [errors]), errors, media, first_row)
-            footer = read_footer(path, plan.record.fingerprint)
-            kept_rows = footer.kept_rows if footer else 0
+                texts = read_texts(found[index], media, [errors])
+                failed = list(find_failures(texts, errors, media, first_row))
+            footer = read_footer(found[index], plan.record.fingerprint)
+            return counted, failed, footer.kept_rows if footer else 0
+
+        for index, one in zip(found, read_each(count, found, folder.shards), strict=True):
+            counted, failed, kept_rows = one
+            facts += counted
+            failures += failed
             kept += kept_rows
             kept_now += kept_rows if self.folder.has_shard(index) else 0
         if kept and None in self.provenance[column]:
@@ -284,6 +291,7 @@ def load_result(dest: str | os.PathLike[str]) -> Dataset:
     paths = [str(path) for path in shards.values()]
     if not paths:
         raise SettingsError(f"{folder.dest} holds no shards of a run.")
+    schemas = list(read_each(read_schema, shards.values(), folder.shards))
     result = Dataset.from_parquet(paths)
     assert isinstance(result, Dataset)
-    return add_provenance(result, read_file_provenance(paths))
+    return add_provenance(result, read_schema_provenance(schemas))
