@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -24,6 +23,7 @@ from ..sources.tar_shards import TarSource
 from ..sources.tars.layout import KEY, Layout, build_rows, find_left_out, make_clip
 from ..sources.tars.names import Tar
 from ..sources.tars.reader import SampleReader
+from ..stores import Place
 from .output import plain_features
 from .shards import Footer, read_batches, read_columns
 from .stamps import NO_FILE
@@ -85,7 +85,7 @@ class TarTagger(ShardTagger):
     def layout_digest(self) -> str:
         return digest_values(self.layout)
 
-    def find_shard(self, index: int) -> Path:
+    def find_shard(self, index: int) -> Place:
         if isinstance(self.folder, BesideFolder):
             return self.folder.results[index]
         return super().find_shard(index)
@@ -168,7 +168,7 @@ class TarTagger(ShardTagger):
             return self.layout.find_limit(suffix) if row >= known_rows or row in redo else 0
 
         start = (0, 0) if redo else (byte, known_rows)
-        return SampleReader(path, find_limit, *start, keys)
+        return SampleReader(path, find_limit, *start, keys, self.tagger.token)
 
     def read_known(
         self, index: int, footer: Footer | None, batch_rows: int

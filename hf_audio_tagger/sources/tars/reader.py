@@ -15,17 +15,29 @@ class SampleReader:
     """
 
     def __init__(
-        self, path: str, find_limit: FindLimit, byte: int = 0, row: int = 0, keys: Iterable[str] = ()
+        self,
+        path: str,
+        find_limit: FindLimit,
+        byte: int = 0,
+        row: int = 0,
+        keys: Iterable[str] = (),
+        token: str | bool | None = None,
     ) -> None:
         self.problem: str | None = None
         self.has_ended = False
-        self.samples = self.read(path, find_limit, byte, row, keys)
+        self.samples = self.read(path, find_limit, byte, row, keys, token)
 
     def read(
-        self, path: str, find_limit: FindLimit, byte: int, row: int, keys: Iterable[str]
+        self,
+        path: str,
+        find_limit: FindLimit,
+        byte: int,
+        row: int,
+        keys: Iterable[str],
+        token: str | bool | None,
     ) -> Iterator[Sample]:
         try:
-            with closing(open_bytes(path)) as stream:
+            with closing(open_bytes(path, token)) as stream:
                 stream.skip_to(byte)
                 yield from read_samples(stream, find_limit, row, keys)
         except BrokenTarError as error:
