@@ -94,6 +94,9 @@ def test_tars_and_results_in_a_store(
     assert rows[0]["__url__"] == f"s3://{BUCKET}/tars/000.tar"
     tag_dataset(f"s3://{BUCKET}/tars/{{000..009}}.tar", tmp_path / "local", TAGGER)
     assert drop_urls(rows_of(tmp_path / "local")) == drop_urls(whole)
+    tag_dataset(f"s3://{BUCKET}/tars/00*.tar", None, TAGGER, beside=True)
+    assert len(s3.glob(f"{BUCKET}/tars/*.tar.tags.parquet")) == 10
+    assert tag_dataset(f"s3://{BUCKET}/tars/*.tar", None, TAGGER, beside=True).processed_now == 0
     s3.pipe(f"{BUCKET}/tars/003.tar", pack(make_samples(make_clips(tmp_path, 1), 900)))
     s3.invalidate_cache()
     summary = tag_dataset(f"s3://{BUCKET}/tars/*.tar", f"s3://{BUCKET}/out", TAGGER)

@@ -12,6 +12,7 @@ from small_runs import rows_of
 from tar_files import BLOCK, drop_urls, find_offset, make_clips, make_samples, pack
 
 from hf_audio_tagger import build_tagger
+from hf_audio_tagger.errors import SettingsError
 from hf_audio_tagger.media.remote import seekable
 from hf_audio_tagger.runs import tag_dataset
 from hf_audio_tagger.sources import SourceError, open_source
@@ -158,3 +159,17 @@ def test_no_tar_behind_a_url(site: Site) -> None:  # noqa: F811
         open_source(site.url("/page.tar"))
     with pytest.raises(SourceError, match="HTTP 404"):
         open_source(site.url("/none.tar"))
+
+
+def test_the_signature_of_an_address_is_not_kept(
+    site: Site,  # noqa: F811
+    tar: bytes,
+    tmp_path: Path,
+) -> None:
+    url = site.add("/a.tar?sig=secret", ranges(tar))
+    with pytest.raises(SettingsError, match="web server"):
+        tag_dataset(url, None, TAGGER, beside=True)
+    tag_dataset(url, tmp_path / "out", TAGGER)
+    assert rows_of(tmp_path / "out")[0]["__url__"] == site.url("/a.tar")
+    kept = [path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert not any(b"secret" in data for data in kept)

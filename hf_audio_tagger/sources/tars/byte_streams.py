@@ -54,7 +54,7 @@ class ByteStream:
 
 class LocalStream(ByteStream):
     def __init__(self, path: str) -> None:
-        self.file = open(check_regular_file(os.path.expanduser(path), path), "rb")  # noqa: SIM115
+        self.file = open(check_regular_file(path, path), "rb")  # noqa: SIM115
         self.length = os.fstat(self.file.fileno()).st_size
 
     def fetch(self, count: int) -> bytes:

@@ -23,13 +23,14 @@ STATES = ("ETag", "etag", "sha256", "blob_id", "md5", "LastModified", "mtime", "
 
 @dataclass(frozen=True)
 class Tar:
-    path: str  # or URL
+    path: str  # absolute, or a URL
     stamp: str | None = None  # changes with its content; None: not known
+    given: str | None = None  # as the user wrote it
 
     @property
     def name(self) -> str:
         """As it is shown and kept in rows: the signature of a web address is left out."""
-        return hide_secrets(as_utf8(self.path))
+        return hide_secrets(as_utf8(self.given or self.path))
 
 
 def is_tar(name: str) -> bool:
@@ -85,11 +86,12 @@ def find_local(pattern: str) -> list[Tar]:
 
 
 def stamp_local(path: str) -> Tar:
+    full = os.path.abspath(os.path.expanduser(path))  # workers may have another folder
     try:
-        info = os.stat(os.path.expanduser(path))
+        info = os.stat(full)
     except (OSError, ValueError):
-        return Tar(path)
-    return Tar(path, f"{info.st_size} bytes of {info.st_mtime_ns}")
+        return Tar(full, given=path)
+    return Tar(full, f"{info.st_size} bytes of {info.st_mtime_ns}", path)
 
 
 def find_remote(pattern: str, token: str | bool | None) -> list[Tar]:
