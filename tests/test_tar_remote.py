@@ -173,3 +173,15 @@ def test_the_signature_of_an_address_is_not_kept(
     assert rows_of(tmp_path / "out")[0]["__url__"] == site.url("/a.tar")
     kept = [path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert not any(b"secret" in data for data in kept)
+
+
+def test_a_source_of_large_members_is_opened_by_its_headers(site: Site) -> None:  # noqa: F811
+    """Sixteen samples of 400 kB tell the columns: not one of them is fetched."""
+    large = bytes(400_000)
+    served = Served(
+        pack((f"{number:02d}.{suffix}", large) for number in range(20) for suffix in ("mp4", "bin"))
+    )
+    source = open_source(site.add("/a.tar", served))
+    assert list(source.features) == ["__key__", "__url__", "mp4"]
+    assert len(served.spans) <= 2 * 16 + 1
+    assert served.sent_bytes <= 33 * byte_streams.HEADER_BLOCK_BYTES

@@ -14,7 +14,7 @@ from ..digests import digest_values
 from ..media_column import pick_column
 from ..text import as_utf8, hide_secrets
 from .source import Source, SourceError, SourceRequest, State, Stream
-from .tars.byte_streams import open_bytes
+from .tars.byte_streams import HEADER_BLOCK_BYTES, open_bytes
 from .tars.layout import Layout, build_rows, find_layout
 from .tars.names import Tar, find_tars, is_tar
 from .tars.problems import BrokenTarError
@@ -79,7 +79,7 @@ def find_first_layout(name: str, tars: Sequence[Tar], token: str | bool | None) 
     problems: list[str] = []
     for tar in tars[:MOST_TRIED]:
         try:
-            with closing(open_bytes(tar.path, token)) as stream:
+            with closing(open_bytes(tar.path, token, HEADER_BLOCK_BYTES)) as stream:
                 layout = find_layout(stream)
         except BrokenTarError as error:
             problems.append(f"{tar.name}: {error}.")

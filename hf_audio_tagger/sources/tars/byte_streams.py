@@ -16,6 +16,7 @@ from ...media.failures import find_exhausted_resource
 from .problems import BrokenTarError, CutSampleError
 
 BLOCK_BYTES = 8 << 20  # of a remote file in one request
+HEADER_BLOCK_BYTES = 32 << 10  # where members are passed over, and only headers are read
 SKIPPED_BYTES = 1 << 20  # at once, where a file cannot seek
 PACKED_BYTES = 1 << 18  # of a gzip at once
 MOST_UNPACKED_TIMES = 100  # what a gzip may grow by: media shrink little
@@ -71,10 +72,11 @@ class LocalStream(ByteStream):
 class RemoteStream(ByteStream):
     """A file behind a URL, read by large ranges, or in one request where the server knows no ranges."""
 
-    def __init__(self, url: str, token: str | bool | None) -> None:
+    def __init__(self, url: str, token: str | bool | None, block_bytes: int) -> None:
         from ...media.remote.seekable import Reading
         from ...media.remote.url_chain import open_ranges
 
+        self.block_bytes = block_bytes
         self.reading = Reading()
         self.ranges = open_ranges(url, self.reading, token)
         self.length = self.ranges.size
@@ -87,7 +89,7 @@ class RemoteStream(ByteStream):
         missing = count - len(parts[0])
         while missing:
             start = self.position + count - missing
-            block = memoryview(self.fetch_block(start, max(missing, BLOCK_BYTES)))
+            block = memoryview(self.fetch_block(start, max(missing, self.block_bytes)))
             if not len(block):
                 break
             parts.append(block[:missing])
@@ -182,14 +184,17 @@ class GzipStream(ByteStream):
         self.packed.close()
 
 
-def open_bytes(path: str, token: str | bool | None = None) -> ByteStream:
+def open_bytes(path: str, token: str | bool | None = None, block_bytes: int | None = None) -> ByteStream:
     """The bytes of a local file or a URL, unpacked where its name ends like a gzip.
 
     Args:
         token: of the Hub.
+        block_bytes: of a remote file in one request.
     """
     try:
-        stream: ByteStream = RemoteStream(path, token) if is_url(path) else LocalStream(path)
+        stream: ByteStream = (
+            RemoteStream(path, token, block_bytes or BLOCK_BYTES) if is_url(path) else LocalStream(path)
+        )
     except Exception as error:
         raise CutSampleError(f"it cannot be opened: {explain(error)}") from error
     return GzipStream(stream) if path.partition("?")[0].lower().endswith(GZIP_SUFFIXES) else stream

@@ -22,7 +22,7 @@ from .problems import BrokenTarError
 from .samples import Sample, read_samples
 
 KEY, URL = "__key__", "__url__"  # as `datasets` names them
-FIRST_SAMPLES = 32  # whose members are the columns
+FIRST_SAMPLES = 16  # whose members are the columns
 MOST_TEXT_BYTES = 16 << 20
 MOST_MEDIA_BYTES = 1 << 30  # of a member that is read into memory
 TEXT_NAMES = (
