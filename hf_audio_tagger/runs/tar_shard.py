@@ -23,6 +23,7 @@ from ..sources.tar_shards import TarSource
 from ..sources.tars.layout import KEY, Layout, build_rows, find_left_out, make_clip
 from ..sources.tars.names import Tar
 from ..sources.tars.reader import SampleReader
+from ..sources.tars.samples import Sample
 from ..stores import Place
 from .output import plain_features
 from .shards import Footer, read_batches, read_columns
@@ -164,8 +165,8 @@ class TarTagger(ShardTagger):
             known_rows = footer.rows
             keys = () if redo else read_columns(self.find_shard(job.index), [KEY])[KEY].to_pylist()
 
-        def find_limit(row: int, suffix: str) -> int:
-            return self.layout.find_limit(suffix) if row >= known_rows or row in redo else 0
+        def find_limit(row: int, sample: Sample, suffix: str) -> int:
+            return self.layout.find_limit(sample, suffix) if row >= known_rows or row in redo else 0
 
         start = (0, 0) if redo else (byte, known_rows)
         return SampleReader(path, find_limit, *start, keys, self.tagger.token)

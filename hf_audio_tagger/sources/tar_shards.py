@@ -58,7 +58,7 @@ def make_source(name: str, tars: Sequence[Tar], layout: Layout, token: str | boo
     """The source of tars with a layout. Where they lie makes no difference to its fingerprint."""
     names = [tar.name.rpartition("/")[2] for tar in tars]
     dataset = IterableDataset.from_generator(
-        generate_rows, features=layout.features, gen_kwargs={"tars": list(tars), "layout": [layout]}
+        generate_rows, features=layout.features, gen_kwargs={"tars": list(tars), "layout": layout}
     )
     return TarSource(
         name, dataset, digest_values("tars", names, layout), tars=tuple(tars), layout=layout, token=token
@@ -67,10 +67,11 @@ def make_source(name: str, tars: Sequence[Tar], layout: Layout, token: str | boo
 
 def choose_clip(source: TarSource, column: str | None, keeps_files: bool) -> TarSource:
     """The source of a run: with the member of a column as the clip, and with texts alone or all files."""
-    layout = replace(source.layout, kept="all" if keeps_files else "texts")
+    layout = source.layout
     if column is not None:
         pick_column(list(source.features), column)  # an error where there is no such member
         layout = replace(layout, media=column, is_chosen=True)
+    layout = layout.keep("all" if keeps_files else "texts")
     return source if layout == source.layout else make_source(source.name, source.tars, layout, source.token)
 
 
@@ -91,9 +92,9 @@ def find_first_layout(name: str, tars: Sequence[Tar], token: str | bool | None) 
     raise SourceError(several + problems[0])
 
 
-def generate_rows(tars: Sequence[Tar], layout: Sequence[Layout]) -> Iterator[dict[str, Any]]:
-    """The rows of an `IterableDataset`, which makes lists of what it is given."""
-    for _, table, _ in read_rows(tars, layout[0], None):
+def generate_rows(tars: Sequence[Tar], layout: Layout) -> Iterator[dict[str, Any]]:
+    """The rows of an `IterableDataset`; each worker of it gets some of the tars."""
+    for _, table, _ in read_rows(tars, layout, None):
         yield from table.to_pylist()
 
 
@@ -111,7 +112,9 @@ def read_rows(
         try:
             with closing(open_bytes(tar.path, token)) as stream:
                 stream.skip_to(start)
-                for sample in read_samples(stream, lambda row, suffix: layout.find_limit(suffix)):
+                for sample in read_samples(
+                    stream, lambda row, sample, suffix: layout.find_limit(sample, suffix)
+                ):
                     table, refused = build_rows([sample], tar.name, layout)
                     rows += 1
                     yield {"tar": index, "byte": sample.end, "rows": rows}, table, refused.get(0)
