@@ -65,6 +65,15 @@ def parse_scheme(link: str) -> str:
 
 
 def open_file(url: str, reading: Reading, token: str | bool | None) -> SeekableFile:
+    """Open a URL as a seekable file."""
+    ranges = open_ranges(url, reading, token)
+    file = BlockFile(ranges, reading)
+    if isinstance(ranges, HttpRanges):
+        file.length()  # the first request: the size, and the first block
+    return file
+
+
+def open_ranges(url: str, reading: Reading, token: str | bool | None) -> HttpRanges | StoreRanges:
     """Open a URL: web servers and the Hub by our own requests, else with fsspec, as `datasets` opens it."""
     hub_url = find_hub_url(url)
     if hub_url is None:
@@ -77,12 +86,10 @@ def open_file(url: str, reading: Reading, token: str | bool | None) -> SeekableF
         check_regular_file(path, path)
     if isinstance(system, HTTPFileSystem):
         headers = hub_headers(token) if hub_url else {}
-        web_file = BlockFile(HttpRanges(system, path, headers, reading), reading)
-        web_file.length()  # the first request: the size, and the first block
-        return web_file
+        return HttpRanges(system, path, headers, reading)
     file = reading.retry(lambda: open_or_cache(system, path, prepared))
     reading.resources.enter_context(closing(file))
-    return BlockFile(StoreRanges(file, reading), reading)
+    return StoreRanges(file, reading)
 
 
 def open_or_cache(system: Any, path: str, url: str) -> Any:
