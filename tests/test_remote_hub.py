@@ -7,9 +7,10 @@ import pytest
 import remote_site
 from hub_server import serve
 from huggingface_hub import HfApi
-from remote_clips import CONTAINERS, WINDOW_SECONDS, Counts, assert_as_local, cut, find_span_bytes, make_clip
+from remote_clips import WINDOW_SECONDS, Counts, assert_as_local, cut
 from remote_site import WAV, Site, redirect, zip_of
 
+from benchmarks.subjects.remote_clips import find_span_bytes, make_clip
 from hf_audio_tagger import build_tagger, tag_dataset
 from hf_audio_tagger.cells import FileMedia
 from hf_audio_tagger.media.remote.hub import find_hub_url
@@ -72,9 +73,8 @@ def test_no_other_host_gets_the_token(hub: Site) -> None:
 
 
 @pytest.mark.parametrize("container", ["mp4, index last", "mkv"])
-def test_the_first_window_of_a_clip_on_the_hub(hub: Site, tmp_path: Any, container: str) -> None:
-    assert container in CONTAINERS
-    data, counts = make_clip(container, tmp_path, 20), Counts()
+def test_the_first_window_of_a_clip_on_the_hub(hub: Site, container: str) -> None:
+    data, counts = make_clip(container, 20), Counts()
     target = hub.add("/store/a", counts.file(data)).replace("127.0.0.1", "localhost")
     hub.add("/datasets/me/clips/resolve/v1/a%20b.mp4", counts.counted(redirect(target)))
     (clip,) = cut([FileMedia("hf://datasets/me/clips@v1/a b.mp4")])

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import remote_site
-from remote_clips import CONTAINERS, WINDOW_SECONDS, Counts, assert_as_local, cut, find_span_bytes, make_clip
+from remote_clips import WINDOW_SECONDS, Counts, assert_as_local, cut
 from remote_site import Site, reason, wav_of
 
+from benchmarks.subjects.remote_clips import CONTAINERS, find_span_bytes, make_clip
 from hf_audio_tagger.cells import FileMedia
 from hf_audio_tagger.media.remote import blocks
 from hf_audio_tagger.media.remote.remote_file import open_url
@@ -22,8 +23,8 @@ WITHOUT_INDEX = "mp4, fragments"
 
 
 @pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return cache(lambda container: make_clip(container, tmp_path_factory.mktemp("clip"), SECONDS))
+def make() -> Any:
+    return cache(lambda container: make_clip(container, SECONDS))
 
 
 @pytest.mark.parametrize("container", CONTAINERS)

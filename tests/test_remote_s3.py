@@ -1,12 +1,12 @@
 """The first window of a clip in an object store: bytes and requests, from a server that speaks S3."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from remote_clips import WINDOW_SECONDS, assert_as_local, cut, find_span_bytes, make_clip
+from remote_clips import WINDOW_SECONDS, assert_as_local, cut
 
+from benchmarks.subjects.remote_clips import find_span_bytes, make_clip
 from hf_audio_tagger.cells import FileMedia
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(90)]
@@ -48,11 +48,11 @@ def store() -> Iterator[tuple[str, list[Any]]]:
 @pytest.mark.parametrize(
     "container", ["mp4, index first", "mp4, index last", "mp4, fragments", "mkv", "webm"]
 )
-def test_a_clip_in_a_store(store: tuple[str, list[Any]], tmp_path: Path, container: str) -> None:
+def test_a_clip_in_a_store(store: tuple[str, list[Any]], container: str) -> None:
     import s3fs
 
     bucket, asked = store
-    data = make_clip(container, tmp_path, 30)
+    data = make_clip(container, 30)
     files = s3fs.S3FileSystem()
     if not files.exists(bucket):
         files.mkdir(bucket)

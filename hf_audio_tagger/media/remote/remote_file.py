@@ -56,7 +56,7 @@ class Helper:
         return future
 
 
-# Idle helpers. They are reused because fsspec keeps file systems and connections per thread.
+# Idle helpers. They are reused because fsspec keeps stores' file systems and connections per thread.
 IDLE: list[Helper] = []
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=IDLE.clear)  # threads do not survive a fork

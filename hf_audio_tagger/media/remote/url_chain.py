@@ -1,5 +1,6 @@
 """Opens a URL with fsspec, and the archives and compressions of a chained URL on top of it."""
 
+import asyncio
 import io
 import lzma
 import os
@@ -12,6 +13,7 @@ from contextlib import closing
 from itertools import takewhile
 from typing import Any
 
+from fsspec.asyn import get_loop
 from fsspec.compression import compr
 from fsspec.core import url_to_fs
 from fsspec.implementations.http import HTTPFileSystem
@@ -30,6 +32,8 @@ from .web import http_options
 
 WHOLE_FILE_CACHES = ("simplecache", "filecache")
 UNBOUNDED = "libarchive"  # unpacks a whole member into memory
+WEB_SCHEMES = ("http", "https")
+OPENING_SECONDS = 60.0  # to make a file system, which connects to nothing
 ARCHIVES = ("zip", "tar")
 COMPRESSIONS = ("gzip", "bz2", "xz", "lzma", "lz4", "zstd")
 TAR_MODES = {b"\x1f\x8b": "r:gz", b"BZh": "r:bz2"}  # by the first bytes; anything else is not compressed
@@ -75,7 +79,9 @@ def open_file(url: str, reading: Reading, token: str | bool | None) -> SeekableF
     else:
         prepared, scheme = hub_url, parse_scheme(hub_url)
         options = {scheme: http_options()[scheme]}
-    system, path = url_to_fs(prepared, **options)
+    is_web = parse_scheme(prepared) in WEB_SCHEMES and "::" not in prepared
+    find = find_web_system if is_web else url_to_fs
+    system, path = find(prepared, **options)
     if isinstance(system, LocalFileSystem):
         check_regular_file(path, path)
     if isinstance(system, HTTPFileSystem):
@@ -86,6 +92,19 @@ def open_file(url: str, reading: Reading, token: str | bool | None) -> SeekableF
     file = reading.retry(lambda: open_or_cache(system, path, prepared))
     reading.resources.enter_context(closing(file))
     return BlockFile(StoreRanges(file, reading), reading)
+
+
+def find_web_system(url: str, **options: Any) -> tuple[Any, str]:
+    """fsspec's HTTP file system, one for all threads: fsspec keeps one for each, and its connections.
+
+    It is made in the thread of fsspec's event loop, in which all its requests run.
+    """
+
+    async def find() -> tuple[Any, str]:
+        found: tuple[Any, str] = url_to_fs(url, **options)
+        return found
+
+    return asyncio.run_coroutine_threadsafe(find(), get_loop()).result(OPENING_SECONDS)
 
 
 def open_or_cache(system: Any, path: str, url: str) -> Any:
