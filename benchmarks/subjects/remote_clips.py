@@ -36,9 +36,9 @@ def make_clip(container: str, seconds: int = 40, picture_bytes: int = 100_000) -
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip"  # a file: with "faststart", FFmpeg reads what it wrote
         with av.open(str(path), "w", format=kind, options=options) as output:
-            pictures = output.add_stream(picture_codec, rate=PICTURES_A_SECOND)
+            pictures: Any = output.add_stream(picture_codec, rate=PICTURES_A_SECOND)
             pictures.width, pictures.height, pictures.pix_fmt = 320, 240, "yuv420p"
-            sound = output.add_stream(sound_codec, rate=RATE_HZ, layout="stereo")
+            sound: Any = output.add_stream(sound_codec, rate=RATE_HZ, layout="stereo")
             if sound_codec == "aac":
                 sound.options = {"aac_coder": "fast"}
             output.start_encoding()
@@ -60,7 +60,7 @@ def make_clip(container: str, seconds: int = 40, picture_bytes: int = 100_000) -
 def find_span_bytes(data: bytes, start_seconds: float, stop_seconds: float) -> int:
     """How many bytes of a file lie between the first and the last packet of a part."""
     places = []
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         for packet in container.demux():
             if packet.pts is None or packet.pos is None:
                 continue
