@@ -17,7 +17,7 @@ from hf_audio_tagger.media.remote.remote_file import open_url
 site_server, site, quick_retries = remote_site.site_server, remote_site.site, remote_site.quick_retries
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("quick_retries")]
 
-SECONDS = 40
+SECONDS = 30
 HEADER_BYTES = 64 << 10  # and an index: what is read beside the windows
 WITHOUT_INDEX = "mp4, fragments"
 
