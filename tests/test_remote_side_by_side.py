@@ -92,9 +92,11 @@ def test_a_stalled_server_costs_twice_the_timeout_at_most(
 def test_an_error_ends_all_at_once(site: Site) -> None:
     urls = [site.add("/gone.wav", status(410))]
     urls += [site.add(f"/{number}.wav", say_nothing) for number in range(20)]
+    tagger = build_tagger("demo")
+    tagger.tag(WAV)  # loads the model
     started = time.monotonic()
     with no_threads_left("decode"), pytest.raises(MediaError, match="HTTP 410"):
-        build_tagger("demo").tag(urls)
+        tagger.tag(urls)
     assert time.monotonic() - started < TOGETHER_SECONDS < web.SILENT_SECONDS
 
 
@@ -112,10 +114,14 @@ def test_an_interrupt_ends_all_at_once(site: Site) -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     media = [FileMedia(site.add(f"/{number}.wav", route)) for number in range(20)]
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
     threading.Thread(target=interrupt, daemon=True).start()
     started = time.monotonic()
-    with no_threads_left("decode"), pytest.raises(KeyboardInterrupt):
-        cut([*media])
+    try:
+        with no_threads_left("decode"), pytest.raises(KeyboardInterrupt):
+            cut([*media])
+    finally:
+        signal.signal(signal.SIGINT, former)
     assert time.monotonic() - started < TOGETHER_SECONDS
 
 
