@@ -8,6 +8,7 @@ from .index import index
 from .patches import yamnet
 from .pictures import motion, text
 from .recipes import recipes
+from .remote import remote
 from .truth import evaluation, neighbors
 
 __all__ = ["CASES", "Bench", "Case"]
@@ -24,6 +25,7 @@ CASES = {
         Case("repeats", "each video in five rows, AST-base, float32", repeats),
         Case("leak", "memory over 2,000 clips, demo model", leak),
         Case("rows", "10,000 rows over 1,000, demo model, nothing remembered", rows),
+        Case("remote", "clips behind a web server: bytes, requests, many at a time", remote),
         Case("workers", "processes and threads, AST-base, float32", workers),
         Case("yamnet", "YAMNet over the whole of an hour", yamnet),
         Case("index", "an index of 2,000,000 rows, and the files of a folder", index),

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ..tagger import Tagger
 
 NO_COLUMNS = ("tag_column", "top_k", "threshold", "segments", "embeddings", "redo")
-WITHOUT = ("trust_remote_code", "token", "windows", *NO_COLUMNS)  # predictions hold all windows and scores
+WITHOUT = ("trust_remote_code", "windows", *NO_COLUMNS)  # predictions hold all windows and scores
 
 
 @takes_tagger(*WITHOUT, model="yamnet", windows="all", on_error="record")
