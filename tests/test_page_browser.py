@@ -175,6 +175,10 @@ def test_bars_show_clips_or_hours_and_fold(page: Any) -> None:
     often = np.bincount(RESULTS.tag[RESULTS.tag != NONE], RESULTS.seconds[RESULTS.tag != NONE]).argmax()
     first = page.locator(".sound-name").first.inner_text()
     assert first == SOUNDS.categories[often].name
+    page.select_option("#kind", "failed")  # of which none has a tag
+    assert page.locator("#bars .number").first.inner_text().startswith("0.0 s of ")
+    page.keyboard.press("c")
+    page.select_option("#kind", "all")
     page.locator("#bars .sound").first.click()
     assert count_shown(page) == (np.isin(RESULTS.tag, find_below(first))).sum()
 

@@ -64,7 +64,8 @@
   // Sums of lengths differ in their last digits: what is shown is compared.
   function makeNumber(whole, part) {
     const [all, some] = [describe(whole), describe(part)];
-    return make("span", { class: "number" }, part && some !== all ? [some, make("small", {}, " of " + all)] : all);
+    const isFiltered = shown.counts.length && some !== all; // before the columns are read nothing is counted
+    return make("span", { class: "number" }, isFiltered ? [some, make("small", {}, " of " + all)] : all);
   }
 
   // A line: fold, name, bar, number. `own` counts the sound itself, without what lies below it.
