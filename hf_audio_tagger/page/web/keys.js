@@ -53,11 +53,17 @@
     if (!find("help").open) find("help").showModal();
   }
 
+  // The button within keeps the focus until the next picture is drawn: keys that are pressed by then would go to it.
+  function hideHelp() {
+    find("help").close();
+    if (find("help").contains(document.activeElement)) document.activeElement.blur();
+  }
+
   function buildHelp() {
     const name = (key) => ({ " ": "Space", Escape: "Esc" })[key] || key;
     fill(find("help"),
       make("div", { class: "bar" }, make("h2", { id: "help-title" }, "Keys"),
-        make("button", { type: "button", "aria-label": "Close", onclick: () => find("help").close() }, "×")),
+        make("button", { type: "button", "aria-label": "Close", onclick: hideHelp }, "×")),
       make("dl", { class: "keys" }, KEYS.map(([key, other, text]) => make("div", {},
         make("dt", {}, make("kbd", {}, name(key)), other ? make("kbd", {}, other) : null), make("dd", {}, text)))),
       make("p", { class: "quiet" }, "On the map: arrows move a cross, Enter opens the clip there, B begins and ends a selection, + and − zoom."));
@@ -67,7 +73,7 @@
     const { target, key } = event;
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     if (find("help").open) {
-      if (key === "Escape" || key === "?") find("help").close();
+      if (key === "Escape" || key === "?") hideHelp();
       return;
     }
     if (target.matches("input:not([type=checkbox]), select, textarea")) {

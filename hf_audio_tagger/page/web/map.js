@@ -5,7 +5,8 @@
   const SIZE = 65535;
   const NEAR = 12; // pixels from a point that still mean it
   const view = { x: 0, y: 0, zoom: 1 };
-  let canvas, tip, selected = null, drag = null, cursor = null;
+  let canvas, tip, drag = null, cursor = null;
+  let isShown = new Uint8Array(0); // a byte for each clip: 1 where the filters leave it
 
   // Points to pixels: the square of all points, moved and enlarged, with y upwards.
   function measure() {
@@ -16,32 +17,43 @@
       fromX: (x) => (x - left) / scale, fromY: (y) => (bottom - y) / scale };
   }
 
-  function draw() {
+  // "rgb(51, 34, 136)" as a pixel of an image.
+  function packColour(text) {
+    const [red, green, blue] = text.match(/\d+/g).map(Number);
+    return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+  }
+
+  // Squares of pixels: a million points take a blink so, and seconds as shapes.
+  function drawPoints(context, place) {
     const { map } = report.data;
-    if (!map || !canvas || !canvas.clientWidth) return;
+    const { groups, line, quiet } = report.readColours();
+    const colours = groups.map(packColour), left = packColour(line), untagged = packColour(quiet);
+    const density = window.devicePixelRatio || 1;
+    const { width, height } = canvas;
+    const image = context.createImageData(width, height);
+    const pixels = new Uint32Array(image.data.buffer);
+    const size = Math.round((map.clips.length > 20000 ? 2 : map.clips.length > 2000 ? 3 : 5) * density);
+    const drawPoint = (i, colour) => {
+      const x = Math.round(place.toX(map.x[i]) * density - size / 2), y = Math.round(place.toY(map.y[i]) * density - size / 2);
+      if (x < 0 || y < 0 || x + size > width || y + size > height) return;
+      for (let row = y; row < y + size; row++) pixels.fill(colour, row * width + x, row * width + x + size);
+    };
+    // Points that the filters leave out lie below all others.
+    for (let i = 0; i < map.clips.length; i++) if (!isShown[map.clips[i]]) drawPoint(i, left);
+    for (let i = 0; i < map.clips.length; i++) {
+      if (!isShown[map.clips[i]]) continue;
+      const tag = report.getValue(map.clips[i], "tag");
+      drawPoint(i, tag === undefined || tag === report.NONE ? untagged : colours[report.groupColour(tag)]);
+    }
+    context.putImageData(image, 0, 0);
+  }
+
+  function draw() {
+    if (!report.data.map || !canvas || !canvas.clientWidth) return;
     const place = measure();
     const context = report.openCanvas(canvas, place.width, place.height);
-    const { groups, line, quiet, ink } = report.readColours();
-    const isShown = selected && new Uint8Array(report.data.head.facts.clips);
-    if (isShown) for (const clip of selected) isShown[clip] = 1;
-    const size = map.clips.length > 20000 ? 2 : map.clips.length > 2000 ? 3 : 5;
-    const byColour = new Map();
-    for (let i = 0; i < map.clips.length; i++) {
-      const clip = map.clips[i];
-      const x = place.toX(map.x[i]), y = place.toY(map.y[i]);
-      if (x < -size || y < -size || x > place.width || y > place.height) continue;
-      const tag = report.getValue(clip, "tag");
-      const colour = isShown && !isShown[clip] ? line : tag === undefined || tag === report.NONE ? quiet : groups[report.groupColour(tag)];
-      if (!byColour.has(colour)) byColour.set(colour, []);
-      byColour.get(colour).push(x, y);
-    }
-    // Points that the filters leave out lie below all others.
-    const ordered = [...byColour].sort((a, b) => (b[0] === line) - (a[0] === line));
-    for (const [colour, points] of ordered) {
-      context.fillStyle = colour;
-      for (let i = 0; i < points.length; i += 2) context.fillRect(points[i] - size / 2, points[i + 1] - size / 2, size, size);
-    }
-    drawMarks(context, place, ink);
+    drawPoints(context, place);
+    drawMarks(context, place, report.readColours().ink);
   }
 
   function drawMarks(context, place, ink) {
@@ -73,11 +85,10 @@
   function findPoint(x, y) {
     const { map } = report.data;
     const place = measure();
-    const isShown = new Set(selected);
     let best = -1, least = NEAR * NEAR;
     for (let i = 0; i < map.clips.length; i++) {
       const far = (place.toX(map.x[i]) - x) ** 2 + (place.toY(map.y[i]) - y) ** 2;
-      if (far < least && isShown.has(map.clips[i])) [best, least] = [i, far];
+      if (far < least && isShown[map.clips[i]]) [best, least] = [i, far];
     }
     return best < 0 ? -1 : map.clips[best];
   }
@@ -217,7 +228,8 @@
   }
 
   function drawMap(clips) {
-    selected = clips;
+    isShown = new Uint8Array(report.data.head.facts.clips);
+    for (const clip of clips) isShown[clip] = 1;
     if (state.view === "map") drawSoon();
   }
 

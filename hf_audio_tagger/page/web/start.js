@@ -3,6 +3,7 @@
 (function () {
   const { data, state, make, fill, find } = report;
   const VIEWS = ["clips", "map", "failures", "labels"];
+  const FIRST_PICTURE_MS = 150; // for the details of the first clips, before more columns are read
   const FILTERS = ["sounds", "anywhere", "low", "high", "text", "kind", "reason", "region", "likes", "sort", "descending"];
   const TITLES = { clips: "Clips", map: "Map", failures: "Failures", labels: "Labels" };
 
@@ -87,7 +88,10 @@
         report.tellProblem(`The columns of part ${number} are missing or damaged: its clips are not shown. Copy the report's whole folder.`);
       }
       data.loaded = Math.min(data.head.facts.clips, (number + 1) * data.head.columns_per_part);
-      update();
+      // Drawn after parts 1, 2, 4, 8...: the first is seen at once, and drawing does not hold up what follows.
+      const isLast = number + 1 === report.columnParts();
+      if (isLast || Number.isInteger(Math.log2(number + 1))) update();
+      if (number === 0) await new Promise((resolve) => setTimeout(resolve, FIRST_PICTURE_MS));
     }
     document.documentElement.dataset.ready = "true";
   }
