@@ -1,4 +1,4 @@
-"""The values of settings that are one of a few: as types, and the other names that these values go by."""
+"""The values of settings that are one of a few, as types, with their other names; tags that are no label."""
 
 from typing import Literal
 
@@ -10,6 +10,11 @@ Decoder = Literal["auto", "torchcodec", "pyav", "decord"]
 Dtype = Literal["float32", "bfloat16", "float16", "auto"]
 Engine = Literal["torch", "openvino"]
 OnError = Literal["raise", "record"]
+LabelsHold = Literal["one", "several"]
+
+EMPTY = "EMPTY"  # the tag of a clip without an audio stream
+NONE = "none"  # of a clip for which none of the labels holds, where each has a score of its own
+NO_LABELS = {EMPTY: "without an audio stream", NONE: "for which no label holds"}
 
 OTHER_NAMES = {
     "float32": ("fp32", "f32", "float", "single", "full"),

@@ -28,7 +28,7 @@ from .errors import SettingsError, TaggerError
 from .models.registry import find_family
 from .models.weights import is_here
 from .settings import ABOUT, public_settings
-from .tagger import Tagger
+from .tagger import Tagger, build_tagger
 
 KEY = "hf_audio_tagger_provenance"
 DESCRIPTION_LINE = re.compile(rf"^{KEY}: (.*)\n?", re.MULTILINE)
@@ -68,7 +68,7 @@ def rebuild_tagger(record: TaggerRecord) -> Tagger | None:
     Metadata may be untrusted: URLs in them are not fetched.
     """
     try:
-        tagger = Tagger(record.model, **record.settings)
+        tagger = build_tagger(record.model, **record.settings)
         release = find_family(tagger.model).release
         if release and not is_here(tagger.weights, release):
             return None
@@ -157,7 +157,12 @@ def add_schema_provenance(schema: pa.Schema, provenance: Provenance) -> pa.Schem
 
 def read_file_provenance(paths: Sequence[str | Path]) -> Provenance:
     """The merged provenance from the metadata of Parquet files."""
-    metadata = [pq.read_schema(path).metadata or {} for path in paths]
+    return read_schema_provenance(map(pq.read_schema, paths))
+
+
+def read_schema_provenance(schemas: Iterable[pa.Schema]) -> Provenance:
+    """The merged provenance from the schemas of Parquet files."""
+    metadata = [schema.metadata or {} for schema in schemas]
     return merge_provenance([from_json(one.get(KEY.encode(), b"")) for one in metadata])
 
 

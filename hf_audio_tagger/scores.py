@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-EMPTY = "EMPTY"  # the tag of a clip without an audio stream
+from .choices import EMPTY as EMPTY
 
 
 @dataclass(frozen=True)

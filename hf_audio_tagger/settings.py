@@ -12,15 +12,16 @@ import inspect
 import os
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields
 from functools import partial
 from pathlib import PurePath
-from typing import Any, Literal, ParamSpec, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, get_args
 
 from .checks import COUNT, HUB_ID, invalid, is_count, is_number
-from .choices import DEFAULT_MODEL, Channels, Decoder, Dtype, Engine, OnError, Windows
+from .choices import DEFAULT_MODEL, Channels, Decoder, Dtype, Engine, LabelsHold, OnError, Windows
 from .errors import SettingsError
+from .label_texts import TEMPLATE, Labels, check_template, freeze_labels, show_labels
 from .media.decoders import DECODER_NAMES
 from .thresholds import read_thresholds
 
@@ -68,6 +69,9 @@ class About:
     is_secret: bool = False  # never printed, stored or hashed
     is_path: bool = False  # accepts any path; its folders are not published
     identify: Callable[[Any], Any] | None = None  # a value's part in fingerprints, where it is not the value
+    freeze: Callable[[Any], Any] | None = None  # checks a value and gives it a form that hashes
+    show: Callable[[Any], Any] = lambda value: value  # a value's form in JSON
+    argument: str | None = None  # its name in `build_tagger`, where it is not the field's
 
 
 def setting(default: Any, help: str, check: Check | None = None, **about: Any) -> Any:
@@ -107,6 +111,28 @@ class Settings:
         'file or URL of the weights of "yamnet" or "vggish".',
         none="the model's own: packaged, or downloaded once",
         is_path=True,
+    )
+    if TYPE_CHECKING:
+        labels: Labels | None = None
+    else:  # a tagger's `labels` are those of its model, so that what is given has another name
+        label_texts: Labels | None = model_setting(
+            None,
+            "of a model that compares sound with text: what to choose from, as a list, a dict of label to "
+            "one or several texts, or a file (a label a line; or .csv with rows of label,text).",
+            none="the model's own",
+            freeze=freeze_labels,
+            show=show_labels,
+            argument="labels",
+        )
+    template: str | None = model_setting(
+        None, "what `labels` are put into, where they have no texts.", IS_NAME, none=f'"{TEMPLATE}"'
+    )
+    labels_hold: LabelsHold | None = model_setting(
+        None,
+        'how many of `labels` hold for a sound: "one" (scores add up to 1) or "several" (each has a score of '
+        'its own, and "none" is the tag where no label reaches 0.5).',
+        one_of(LabelsHold),
+        none="the model's own",
     )
     column: str | None = column_setting(
         None, "the column with the videos.", none="found by its name, type or first values"
@@ -167,11 +193,15 @@ class Settings:
 
     def __post_init__(self) -> None:
         for one in fields(self):
-            value, check = getattr(self, one.name), ABOUT[one.name].check
-            if ABOUT[one.name].is_path and isinstance(value, os.PathLike):
+            value, about = getattr(self, one.name), one.metadata["about"]
+            check = about.check
+            if about.is_path and isinstance(value, os.PathLike):
                 value = os.fspath(value)
                 if one.name == "model" and not os.path.exists(os.path.expanduser(value)):
                     raise SettingsError(f"model={value!r}: there is no such folder.")
+                object.__setattr__(self, one.name, value)
+            if about.freeze is not None and value is not None:
+                value = about.freeze(value)
                 object.__setattr__(self, one.name, value)
             is_optional = one.default is None
             if check is not None and not (is_optional and value is None) and not check.is_valid(value):
@@ -182,6 +212,10 @@ class Settings:
             read_thresholds(self.threshold)
         if self.threshold is not None and self.top_k is None:
             raise SettingsError("threshold= trims the column that top_k= adds; pass top_k too.")
+        if self.template is not None:
+            check_template(self.template, get_setting(self, "labels"))
+        if self.labels_hold is not None and get_setting(self, "labels") is None:
+            raise SettingsError("labels_hold= says how many of labels= hold; pass labels too.")
         if self.engine == "openvino":
             self.check_openvino()
 
@@ -192,7 +226,19 @@ class Settings:
             raise SettingsError("engine='openvino' computes in float32 or bfloat16, not in float16.")
 
 
-ABOUT: dict[str, About] = {one.name: one.metadata["about"] for one in fields(Settings)}
+# By the arguments of `build_tagger`, in their order
+FIELDS = {one.metadata["about"].argument or one.name: one for one in fields(Settings)}
+ABOUT: dict[str, About] = {name: one.metadata["about"] for name, one in FIELDS.items()}
+DEFAULTS: dict[str, Any] = {name: one.default for name, one in FIELDS.items()}
+
+
+def get_setting(settings: Settings, name: str) -> Any:
+    return getattr(settings, FIELDS[name].name)
+
+
+def name_fields(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `build_tagger` by the names of their fields."""
+    return {FIELDS[name].name: value for name, value in settings.items()}
 
 
 def takes_settings(
@@ -202,7 +248,9 @@ def takes_settings(
 
     def derive(function: Callable[..., Result]) -> Callable[Parameters, Result]:
         made = inspect.signature(function).return_annotation
-        signature = inspect.signature(settings).replace(return_annotation=made)
+        parameters = inspect.signature(settings).parameters.values()
+        named = [one.replace(name=name) for name, one in zip(ABOUT, parameters, strict=True)]
+        signature = inspect.Signature(named, return_annotation=made)
         function.__signature__ = signature  # type: ignore[attr-defined]
         fill = textwrap.TextWrapper(100, " " * 4, " " * 8).fill
         lines = [
@@ -215,12 +263,35 @@ def takes_settings(
     return derive
 
 
+def changed_settings(settings: Settings) -> dict[str, Any]:
+    """The settings that differ from their defaults, without secrets, to show."""
+    changed = {}
+    for name, about in ABOUT.items():
+        value = get_setting(settings, name)
+        if value != DEFAULTS[name] and not about.is_secret:
+            is_place = about.is_path and isinstance(value, str)
+            changed[name] = public_name(value, folders=True) if is_place else about.show(value)
+    return changed
+
+
+def identify_settings(
+    settings: Settings, kinds: Collection[str], without: Collection[str]
+) -> tuple[tuple[str, Any], ...]:
+    """The settings that differ from their defaults and change one of `kinds`, for fingerprints."""
+    changed = {name: get_setting(settings, name) for name in ABOUT if name not in without}
+    return tuple(
+        (name, identify(value) if (identify := ABOUT[name].identify) else value)
+        for name, value in changed.items()
+        if ABOUT[name].changes in kinds and value != DEFAULTS[name]
+    )
+
+
 def shown_settings(settings: Settings, *, folders: bool = True) -> dict[str, Any]:
     """The settings that can change a column, without secrets, to show on this machine."""
     shown = {}
     for name, about in ABOUT.items():
         if about.changes != "nothing" and not about.is_secret:
-            value = getattr(settings, name)
+            value = about.show(get_setting(settings, name))
             shown[name] = public_name(value, folders) if about.is_path and isinstance(value, str) else value
     return shown
 

@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 from . import memo, models
 from .checks import check_counts
 from .choices import Dtype, Engine
-from .models.registry import find_family
+from .models.registry import resolve_family
 from .models.spec import has_native_bfloat16
 from .process import core_share, pick_device
 from .settings import DEFAULT_MODEL
@@ -82,7 +82,7 @@ def list_choices(tagger: Tagger) -> list[Tagger]:
     """
     import torch
 
-    family, device = find_family(tagger.model), torch.device(pick_device(tagger.device))
+    family, device = resolve_family(tagger.spec), torch.device(pick_device(tagger.device))
     dtypes: list[Dtype] = ["float32"]
     if has_native_bfloat16(device):
         dtypes.append("bfloat16")

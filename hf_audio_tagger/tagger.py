@@ -19,11 +19,26 @@ from .compat.other_libraries import called_by_pool
 from .errors import ModelError, SettingsError, transportable
 from .media.decoders import check_decoder
 from .models import ModelSpec
-from .models.registry import check_spec, find_family
+from .models.registry import (
+    check_has_labels,
+    check_spec,
+    explain_missing_labels,
+    find_family,
+    resolve_family,
+)
 from .process import check_rank, core_share, pick_device
 from .rows import Rows, read_rows
 from .scores import EMPTY, ClipResult, ScoreSum
-from .settings import ABOUT, DEFAULT_MODEL, Settings, public_name, takes_settings
+from .settings import (
+    ABOUT,
+    DEFAULT_MODEL,
+    Settings,
+    changed_settings,
+    get_setting,
+    identify_settings,
+    name_fields,
+    takes_settings,
+)
 from .thresholds import pick_thresholds, read_thresholds
 
 if TYPE_CHECKING:
@@ -37,7 +52,7 @@ MOST_DECODE_THREADS = 16
 
 _unusable: "dict[Tagger, Exception]" = {}  # the last tagger of a fingerprint, and why it cannot be used here
 
-CALLED_BY_USERS = ("classify", "features", "labels", "tag")
+CALLED_BY_USERS = ("classify", "embed_texts", "features", "labels", "tag")
 
 
 @dataclass(frozen=True)
@@ -59,6 +74,13 @@ class Tagger(Settings):
         super().__post_init__()
         check_spec(self.spec)
         self._check_hop()
+        if self._needs_labels:
+            check_has_labels(self.spec)
+
+    @property
+    def _needs_labels(self) -> bool:
+        """Whether a column besides the embeddings is of use: a model without labels has no other."""
+        return not self.embeddings or self.top_k is not None or self.segments
 
     def _check_hop(self) -> None:
         windows = self.windows or find_family(self.model).default_windows
@@ -79,14 +101,7 @@ class Tagger(Settings):
         >>> build_tagger("demo", top_k=3, token="hf_secret")
         Tagger(model='demo', top_k=3)
         """
-        shown = []
-        for name, about in ABOUT.items():
-            value = getattr(self, name)
-            if value != getattr(Settings, name) and not about.is_secret:
-                value = (
-                    public_name(value, folders=True) if about.is_path and isinstance(value, str) else value
-                )
-                shown.append(f"{name}={value!r}")
+        shown = (f"{name}={value!r}" for name, value in changed_settings(self).items())
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
@@ -141,6 +156,18 @@ class Tagger(Settings):
         """
         return self._classify(parse_cell(video), None)
 
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """The embeddings of texts as they are, float32 (texts, size) of length 1, of a model that has them.
+
+        Their products with the embeddings of sounds (`embeddings=True`, divided by their length) are cosines.
+
+        >>> build_tagger("laion/clap-htsat-unfused", embeddings=True).embed_texts(
+        ...     ["a dog barks near water"]
+        ... ).shape  # doctest: +SKIP
+        (1, 512)
+        """
+        return models.embed_texts(self.spec, self.device, texts)
+
     def classify_each(self, videos: Iterable[Any]) -> Iterator[ClipResult]:
         """The results of any number of videos, in order, each as soon as it is ready.
 
@@ -153,15 +180,15 @@ class Tagger(Settings):
         """
         return self._classify_stream(map(parse_single, videos), None, prompt=True)
 
-    @property
+    @property  # type: ignore[misc]  # the setting is the field `label_texts`
     def labels(self) -> tuple[str, ...]:
-        """The model's class names by index. Reads its config, not its weights."""
-        return find_family(self.spec.model).read_labels(self.spec)
+        """The class names by index: the model's own, or those of `labels=`. Reads no weights."""
+        return resolve_family(self.spec).read_labels(self.spec)
 
     @property
     def spec(self) -> ModelSpec:
         """The settings that select the model to load."""
-        return ModelSpec(**{setting.name: getattr(self, setting.name) for setting in fields(ModelSpec)})
+        return ModelSpec(**{one.name: get_setting(self, one.name) for one in fields(ModelSpec)})
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -192,14 +219,7 @@ class Tagger(Settings):
         setting does not invalidate caches and runs.
         """
         kinds = ("tags",) if tags_only else ("tags", "columns")
-        in_spec = {one.name for one in fields(ModelSpec)}
-        settings = tuple(
-            (name, about.identify(getattr(self, name)) if about.identify else getattr(self, name))
-            for name, about in ABOUT.items()
-            if about.changes in kinds
-            and name not in in_spec
-            and getattr(self, name) != getattr(Settings, name)
-        )
+        settings = identify_settings(self, kinds, [one.name for one in fields(ModelSpec)])
         return (
             "hf_audio_tagger",
             ALGORITHMS_VERSION,
@@ -286,11 +306,8 @@ class Tagger(Settings):
         model = models.get_model(self.spec, self.device, rank)
         if self.embeddings and model.embedding_size is None:
             raise ModelError(f"The model {self.model!r} has no classifier to take embeddings before.")
-        if not model.labels and (not self.embeddings or self.top_k or self.segments):
-            raise ModelError(
-                f"The weights of {self.model!r} have no classifier, so they name no sounds. Pass "
-                "embeddings=True alone (the tags are then null), or weights with a classifier."
-            )
+        if not model.labels and self._needs_labels:
+            raise ModelError(explain_missing_labels(self.spec))
         options = self.pipeline_options(model)
         if prompt and pick_device(self.device, rank) == "cpu":
             options = replace(options, batch_size=min(options.batch_size, core_share()))
@@ -331,6 +348,7 @@ class Tagger(Settings):
             decoder=self.decoder,
             batch_size=self.batch_size,
             decode_threads=min(MOST_DECODE_THREADS, core_share()),
+            token=self.token,
         )
 
 
@@ -368,4 +386,4 @@ def build_tagger(*model: Any, **settings: Any) -> Tagger:
             near = find_near(name, ABOUT)
             suggestion = f" Did you mean {near!r}?" if near else ""
             raise TypeError(f"build_tagger has no argument {name!r}.{suggestion}")
-    return Tagger(*model, **settings)
+    return Tagger(*model, **name_fields(settings))

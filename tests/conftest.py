@@ -1,6 +1,7 @@
 """Fixtures that all tests share: small generated clips, and no state left over from one test to the next."""
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ for variable in (
     "GITHUB_ACTIONS",
 ):  # each turns on the colours of typer
     os.environ.pop(variable, None)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell's background jobs ignore Ctrl-C, and so would every process that a test starts to interrupt it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
@@ -170,3 +174,18 @@ def easyocr_weights(tmp_path_factory: pytest.TempPathFactory) -> None:
     from text_detectors import place_easyocr_weights
 
     place_easyocr_weights(tmp_path_factory.mktemp("easyocr"))
+
+
+@pytest.fixture(scope="session")
+def clap_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that compares sound with text, unfused."""
+    from word_models import save_clap
+
+    return save_clap(tmp_path_factory.mktemp("clap"))
+
+
+@pytest.fixture(scope="session")
+def fused_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from word_models import save_clap
+
+    return save_clap(tmp_path_factory.mktemp("fused"), is_fused=True)

@@ -13,7 +13,7 @@ import pytest
 import hf_audio_tagger
 from hf_audio_tagger import SettingsError, Tagger, build_tagger
 from hf_audio_tagger.models.spec import ModelSpec
-from hf_audio_tagger.settings import ABOUT, Settings, public_settings, shown_settings
+from hf_audio_tagger.settings import ABOUT, FIELDS, public_settings, shown_settings
 
 WRONG: list[tuple[str, dict[str, Any]]] = [
     ("model", {"model": ""}),
@@ -82,12 +82,14 @@ def test_an_error_says_which_values_are_valid() -> None:
 def test_the_signature_and_the_documentation_list_all_settings() -> None:
     signature = inspect.signature(build_tagger)
     assert signature.return_annotation is Tagger
-    assert list(signature.parameters) == [one.name for one in fields(Tagger)] == list(ABOUT)
-    for one in fields(Settings):
-        parameter = signature.parameters[one.name]
+    assert list(signature.parameters) == list(ABOUT) == list(FIELDS)
+    assert [one.name for one in FIELDS.values()] == [one.name for one in fields(Tagger)]
+    assert [name for name, one in FIELDS.items() if name != one.name] == ["labels"]  # a property of taggers
+    for name, one in FIELDS.items():
+        parameter = signature.parameters[name]
         assert (parameter.default, parameter.annotation) == (one.default, one.type)
-        assert (parameter.kind is parameter.KEYWORD_ONLY) == (one.name != "model")
-        assert f"\n    {one.name}: {ABOUT[one.name].help[:20]}" in str(build_tagger.__doc__)
+        assert (parameter.kind is parameter.KEYWORD_ONLY) == (name != "model")
+        assert f"\n    {name}: {ABOUT[name].help[:20]}" in str(build_tagger.__doc__)
     with pytest.raises(TypeError, match="windos"):
         build_tagger(windos=1)  # type: ignore[call-arg]
 

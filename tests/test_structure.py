@@ -19,8 +19,8 @@ MOST_LINES = 400  # of a file: a longer one has two subjects
 # Each room may import from those in the lines above its own, and from itself.
 LAYERS = (
     "_version choices errors text digests demo compat atomic_files disk file_locks",
-    "checks scores cells media_paths",
-    "columns memo media_column activity thresholds",
+    "checks scores cells media_paths stores",
+    "columns memo media_column activity thresholds label_texts",
     "rows process",
     "media audioset executors",
     "index models",

@@ -14,7 +14,7 @@ from hf_audio_tagger.demo import CHECKPOINT
 from hf_audio_tagger.media import decoders
 from hf_audio_tagger.models.registry import FAMILIES
 from hf_audio_tagger.models.spec import DTYPES, ENGINES
-from hf_audio_tagger.settings import ABOUT, Settings
+from hf_audio_tagger.settings import ABOUT, FIELDS
 
 # Near misses
 
@@ -71,7 +71,7 @@ def all_choices() -> set[str]:
 
 
 def literal_values(name: str) -> tuple[str, ...]:
-    declared = Settings.__dataclass_fields__[name].type
+    declared = FIELDS[name].type
     parts = (declared, *get_args(declared)) if get_origin(declared) is not Literal else (declared,)
     return next((get_args(part) for part in parts if get_origin(part) is Literal), ())
 
@@ -83,7 +83,7 @@ def test_types_name_the_choices_that_there_are() -> None:
         if about.check is not None and name != "device":
             assert about.check.choices == literal_values(name)
             assert all(about.check.is_valid(value) for value in literal_values(name))
-    names = {"windows", "channels", "decoder", "dtype", "engine", "on_error"}
+    names = {"windows", "channels", "decoder", "dtype", "engine", "on_error", "labels_hold"}
     assert {name for name in ABOUT if literal_values(name)} == names
 
 
@@ -250,5 +250,5 @@ def test_a_tagger_shows_what_differs_from_the_defaults(tmp_path: Path) -> None:
 
 def test_a_tagger_lists_what_a_user_calls() -> None:
     tagger = build_tagger("demo")
-    assert dir(tagger) == ["classify", "features", "labels", "tag"]
+    assert dir(tagger) == ["classify", "embed_texts", "features", "labels", "tag"]
     assert all(hasattr(tagger, name) for name in dir(tagger))

@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import fields
 from functools import wraps
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -11,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import typer
 
 from ..errors import SettingsError
-from ..settings import ABOUT, IS_COUNT, Settings
+from ..settings import ABOUT, DEFAULTS, FIELDS, IS_COUNT
 from .console import quiet_libraries
 from .report import exit_codes
 
@@ -26,6 +25,17 @@ def option(panel: str, *names: str, **more: Any) -> Any:
 Processes = Annotated[
     int | None,
     option(RUN, "--num-proc", min=1, metavar="N", help="Processes.", show_default="one for each GPU, or one"),
+]
+Shard = Annotated[
+    str | None,
+    option(
+        RUN,
+        "--shard",
+        metavar="I/N",
+        help="Do only the share I (from 1) of N commands that do the run together in one DEST; the last one "
+        "to end finishes it.",
+        show_default="all",
+    ),
 ]
 Split = Annotated[str | None, option(SOURCES, "--split", help="Needed where there are several.")]
 FollowLinks = Annotated[
@@ -116,7 +126,7 @@ def choose_fastest(context: typer.Context, settings: dict[str, Any]) -> dict[str
 
 def setting_option(name: str, defaults: dict[str, Any]) -> inspect.Parameter:
     about, types = ABOUT[name], value_types(name)
-    default = defaults.get(name, getattr(Settings, name))
+    default = defaults.get(name, DEFAULTS[name])
     kind: Any = next(one for one in (str, bool, int, float) if one in types)
     flag = ["--" + name.replace("_", "-")] if kind is bool else []
     more: dict[str, Any] = {"min": 1} if about.check is IS_COUNT else {}
@@ -130,7 +140,7 @@ def setting_option(name: str, defaults: dict[str, Any]) -> inspect.Parameter:
 
 def value_types(name: str) -> tuple[Any, ...]:
     """The types that a setting takes; str for a choice."""
-    (declared,) = (one.type for one in fields(Settings) if one.name == name)
+    declared = FIELDS[name].type
     parts = get_args(declared) if get_origin(declared) in (Union, UnionType) else (declared,)
     return tuple(str if get_origin(part) is Literal else part for part in parts)
 

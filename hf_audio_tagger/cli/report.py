@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..errors import ColumnError, SettingsError, TaggerError
-from ..settings import ABOUT
+from ..settings import ABOUT, get_setting
 from ..text import safe_json
 from .console import fail, note, stderr
 from .interruption import interrupted_by_sigterm
@@ -85,7 +85,7 @@ def settings_table(
     rows: list[tuple[str, str, str | None]] = [(name, text, None) for name, text in facts.items()]
     for name, about in ABOUT.items():
         if about.panel is not None and not about.is_secret and name not in without:
-            value = resolved.get(name, getattr(tagger, name))
+            value = resolved.get(name, get_setting(tagger, name))
             if isinstance(value, bool):
                 value = "yes" if value else "no"
             rows.append((name, str(about.none if value is None else value), "dim" if value is None else None))

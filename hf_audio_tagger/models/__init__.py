@@ -3,14 +3,17 @@
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..activity import LOADING, in_stage
+from ..checks import invalid
 from ..errors import SettingsError
 from ..process import pick_device, prepare_torch
 from .family import AudioModel, ModelOutput
-from .registry import find_family
+from .registry import TEXT_MODELS, find_family, resolve_family
 from .spec import ModelSpec, check_openvino
 
 if TYPE_CHECKING:
@@ -42,7 +45,18 @@ def get_model(spec: ModelSpec, device: str | None = None, rank: int | None = Non
 
 
 def load(spec: ModelSpec, device: "torch.device") -> AudioModel:
-    return find_family(spec.model).load(spec, device)
+    return resolve_family(spec).load(spec, device)
+
+
+def embed_texts(spec: ModelSpec, device: str | None, texts: Sequence[str]) -> np.ndarray:
+    """The embeddings of texts by a model that compares sound with text."""
+    if not resolve_family(spec).takes_labels:
+        raise SettingsError(f"model={spec.model!r} has no text side. {TEXT_MODELS}")
+    if isinstance(texts, str) or not all(isinstance(text, str) and text.strip() for text in texts):
+        raise invalid("texts", texts, "a list of texts")
+    model: Any = get_model(spec, device)  # an `AudioTextModel`
+    embeddings: np.ndarray = model.embed_texts(list(texts))
+    return embeddings
 
 
 def check_machine(spec: ModelSpec, device: str | None) -> None:

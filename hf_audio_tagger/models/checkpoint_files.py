@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from ..text import one_line
@@ -32,6 +33,24 @@ def digest_folder(path: str) -> str | None:
         if file.suffix in DIGESTED and file.is_file():
             digest.update(f"{file.name}\0{digest_file(str(file))}\0".encode())
     return digest.hexdigest()
+
+
+def read_model_type(model: str, revision: str | None, token: str | bool | None, download: bool) -> str | None:
+    """`model_type` of a checkpoint's config; None if it cannot be had, for which loading gives the reason."""
+    config: Any = Path(model).expanduser()
+    try:
+        if config.is_dir():
+            config = config / "config.json"
+        else:
+            from huggingface_hub import hf_hub_download, try_to_load_from_cache
+
+            config = try_to_load_from_cache(model, "config.json", revision=revision)
+            if not isinstance(config, str) and download:
+                config = hf_hub_download(model, "config.json", revision=revision, token=token)
+        kind = json.loads(Path(config).read_bytes())["model_type"]
+    except Exception:
+        return None
+    return kind if isinstance(kind, str) else None
 
 
 def examine_checkpoint(model: str, revision: str | None) -> ModelFiles:

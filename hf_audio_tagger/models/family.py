@@ -85,6 +85,11 @@ class Family(ABC):
     default_windows: str | None = None  # those of its `AudioModel`s, where they all have the same
     engines: tuple[str, ...] = ENGINES
     dtypes: tuple[str, ...] = DTYPES
+    takes_labels: bool = False  # those of users, in their own words
+    without_labels: str = (  # the error where a model has none
+        "The weights of {model!r} have no classifier, so they name no sounds. Pass embeddings=True alone "
+        "(the tags are then null), or weights with a classifier."
+    )
 
     def recognizes(self, model: str) -> bool:
         """Whether this family loads the model with this name."""

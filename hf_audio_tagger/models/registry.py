@@ -1,10 +1,13 @@
-"""The model families. The first one that recognizes a name is used."""
+"""The model families: the first one that recognizes a name, for a checkpoint that of its config's type."""
 
 import os
 
 from ..checks import find_near, invalid
 from ..choices import DEFAULT_MODEL
 from ..errors import SettingsError
+from .checkpoint_files import read_model_type
+from .families.clap import CLAP
+from .families.pe_audio import PE_AUDIO
 from .families.pretrained import DEMO, PRETRAINED
 from .families.vggish import VGGISH
 from .families.yamnet import YAMNET
@@ -19,16 +22,54 @@ FAMILIES: tuple[Family, ...] = (
     PRETRAINED,  # last: it treats any other name as a Hub id or a folder
 )
 
+# Checkpoints that are no classifiers, by `model_type` in their config.
+CHECKPOINT_FAMILIES: dict[str, Family] = {
+    "clap": CLAP,
+    "pe_audio": PE_AUDIO,
+}
+
+TEXT_MODELS = "Models that compare sound with text have one, such as 'laion/clap-htsat-unfused'."
+
 
 def find_family(model: str) -> Family:
+    """The family by the model's name alone."""
     return next(family for family in FAMILIES if family.recognizes(model))
+
+
+def resolve_family(spec: ModelSpec, *, download: bool = True) -> Family:
+    """The family that loads a model: for a checkpoint by its config, which is downloaded if need be.
+
+    Without download, a checkpoint that is not on this machine counts as a classifier.
+    """
+    family = find_family(spec.model)
+    if family is not PRETRAINED:
+        kind = None
+    else:
+        kind = read_model_type(spec.model, spec.revision, spec.token, download)
+        family = CHECKPOINT_FAMILIES.get(kind or "", family)
+    if spec.labels is not None and not family.takes_labels and (family is not PRETRAINED or kind):
+        raise SettingsError(
+            f"labels= goes with a model that has a text side, and {spec.model!r} has none, but labels of its "
+            f"own: leave labels= out, or take another model. {TEXT_MODELS}"
+        )
+    return family
+
+
+def check_has_labels(spec: ModelSpec) -> None:
+    """Refuse a model that takes labels where there are none, as far as its config is on this machine."""
+    if spec.labels is None and resolve_family(spec, download=False).takes_labels:
+        raise SettingsError(explain_missing_labels(spec))
+
+
+def explain_missing_labels(spec: ModelSpec) -> str:
+    return resolve_family(spec, download=False).without_labels.format(model=spec.model)
 
 
 def check_spec(spec: ModelSpec) -> None:
     """Refuse a model that there cannot be, and options that its family does not support."""
-    family = find_family(spec.model)
     check_name(spec.model)
-    family.check(spec)
+    find_family(spec.model).check(spec)
+    family = resolve_family(spec, download=False)
     if spec.weights is not None:
         if family.release is None:
             names = " and ".join(repr(family.name) for family in FAMILIES if family.release)

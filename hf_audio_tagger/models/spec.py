@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 from ..choices import Dtype, Engine
 from ..compat.other_libraries import find_bfloat16_units
 from ..errors import ModelError
+from ..label_texts import FrozenLabels
 from ..process import pick_device
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ class ModelSpec:
     weights: str | None = None
     dtype: str = "float32"
     engine: str = "torch"
+    labels: FrozenLabels | None = None
+    template: str | None = None
+    labels_hold: str | None = None
 
     def resolve_dtype(self, device: str | None) -> str:
         """The dtype's name; "auto" is bfloat16 if the hardware supports it. None: a worker's device."""

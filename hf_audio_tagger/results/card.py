@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from .._version import __version__
 from ..columns import error_column
 from ..provenance import KEY, TaggerRecord, known_records, to_plain
-from ..settings import is_hub_id, public_settings
+from ..settings import DEFAULTS, is_hub_id, public_settings
 from ..tagger import Tagger
 from ..text import safe_text
 from .facts import TagFacts
@@ -106,7 +106,7 @@ def render_section(pushed: PushedDataset) -> str:
     total = sum(pushed.facts.values(), TagFacts())
     errors = error_column(pushed.tag_column).name
     settings = public_settings(pushed.tagger) if pushed.tagger else {}
-    changed = {name: value for name, value in settings.items() if value != getattr(Tagger, name)}
+    changed = {name: value for name, value in settings.items() if value != DEFAULTS[name]}
     model = [changed.pop("model")] if "model" in changed else []
     section = TEMPLATES.get_template("card.md").render(
         pushed=pushed,

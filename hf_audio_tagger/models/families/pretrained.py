@@ -99,7 +99,8 @@ class PretrainedFamily(Family):
         digest = digest_folder(source)
         if digest is not None and not spec.trust_remote_code and (missing := list_missing(Path(source))):
             raise ModelError(f"The folder {source} lacks {', '.join(missing)}. {FOLDER_NEEDS}")
-        return digest or source, spec.revision, spec.trust_remote_code, None
+        words = () if spec.labels is None else ((spec.labels, spec.template, spec.labels_hold),)
+        return digest or source, spec.revision, spec.trust_remote_code, None, *words
 
     def find_files(self, spec: ModelSpec) -> ModelFiles:
         if self.packaged:
