@@ -85,7 +85,7 @@
         const [sort, way] = value.split(" ");
         report.change({ sort, descending: way === "down" });
       })),
-      make("label", { class: "check" }, anywhere, " Sounds that are not the tag, too"));
+      make("label", { class: "check" }, anywhere, " Any of a clip's sounds, not its tag alone"));
   }
 
   // What is set, in words, and what takes it away.
