@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from datasets import Dataset
-from page_browser import open_browser, read_status, watch_page, write_webm
+from page_browser import open_browser, read_status, serve_folder, watch_page, write_webm
 
 from hf_audio_tagger import report
 
@@ -47,6 +47,28 @@ def tagged(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
             "video_audio_error": [[None], [None], [None], ["lost.webm: <i>no such file</i>"]],
         }
     )
+
+
+def test_a_report_is_shown_within_a_notebook(browser: Any, tagged: Dataset, tmp_path: Path) -> None:
+    """As a notebook's page holds it: HTML within other HTML, from a server."""
+    cell = report(tagged)._repr_html_()
+    (tmp_path / "index.html").write_text(
+        f"<!doctype html><title>A notebook</title><p>In[1]</p>{cell}", "utf-8"
+    )
+    page = browser.new_page()
+    messages: list[str] = []
+    page.on("console", lambda message: messages.append(f"{message.text} {message.location['url']}"))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    with serve_folder(tmp_path) as url:
+        page.goto(f"{url}/index.html")
+        inner = page.frame_locator("iframe")
+        inner.locator("html[data-ready]").wait_for()
+        inner.locator("#clip-0").click()
+        inner.locator(".segment", has_text="Siren").click()
+        frame = page.frames[1]
+        frame.wait_for_function(BEGAN, arg=4.0)
+    page.close()
+    assert not [text for text in messages if "favicon.ico" not in text]
 
 
 @pytest.mark.parametrize("way", ["link", "embed", "one file"])

@@ -79,7 +79,7 @@
       ? make("button", {
         type: "button", class: "fold", "data-fold": sound, "aria-expanded": String(isOpen),
         "aria-label": (isOpen ? "Fold " : "Unfold ") + name, onclick: () => fold(sound),
-      }, isOpen ? "▾" : "▸")
+      }, isOpen ? "\u25be" : "\u25b8")
       : make("span", { class: "fold" });
     return make("div", { class: "line" }, toggle,
       make("button", {

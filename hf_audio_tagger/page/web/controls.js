@@ -93,7 +93,7 @@
     const chips = state.sounds.map((sound) => [
       report.soundName(sound), { sounds: state.sounds.filter((one) => one !== sound) }, sound,
     ]);
-    if (state.text.trim()) chips.push(["“" + state.text.trim() + "”", { text: "" }]);
+    if (state.text.trim()) chips.push(["\u201c" + state.text.trim() + "\u201d", { text: "" }]);
     if (state.low > 0 || state.high < 1) chips.push([`Score ${state.low} to ${state.high}`, { low: 0, high: 1 }]);
     if (state.reason >= 0) {
       chips.push(["Failed: " + report.data.head.failures[state.reason].reason, { reason: -1, kind: "all" }]);
@@ -112,7 +112,7 @@
     const makeChip = ([text, values, sound]) => make("button", {
       type: "button", class: "chip", "aria-label": "Remove: " + text, onclick: () => report.change(values),
     }, sound === undefined ? null : report.makeDot(sound), make("span", { class: "chip-text" }, text),
-    make("span", { "aria-hidden": "true" }, " ×"));
+    make("span", { "aria-hidden": "true" }, " \u00d7"));
     fill(find("chips"), chips.map(makeChip),
       chips.length > 1 ? make("button", { type: "button", class: "plain", onclick: clear }, "Clear all") : null);
   }
@@ -133,8 +133,8 @@
     const all = selected.clips.length === facts.clips;
     const many = count(selected.clips.length) + (all ? "" : " of " + count(facts.clips)) +
       (facts.clips === 1 ? " clip" : " clips");
-    const loading = report.data.loaded < facts.clips ? ` · ${count(report.data.loaded)} read so far` : "";
-    fill(find("status"), many + (selected.seconds ? " · " + hours(selected.seconds) : "") + loading);
+    const loading = report.data.loaded < facts.clips ? ` \u00b7 ${count(report.data.loaded)} read so far` : "";
+    fill(find("status"), many + (selected.seconds ? " \u00b7 " + hours(selected.seconds) : "") + loading);
   }
 
   function start() {
