@@ -96,6 +96,22 @@ def test_a_sound_of_the_ontology_finds_what_lies_below_it(page: Any) -> None:
     assert count_shown(page) == CLIPS
 
 
+def test_a_part_of_a_sounds_name_is_enough(page: Any) -> None:
+    """The one with most clips is taken, by Enter."""
+    having = [one for one in SOUNDS.categories if "vehic" in one.name.lower()]
+    totals = [np.isin(RESULTS.tag, find_below(one.name)).sum() for one in having]
+    assert len(having) > 2
+    page.fill("#sound", "vehic")
+    assert count_shown(page) == CLIPS
+    page.press("#sound", "Enter")
+    page.get_by_role("button", name=f"Remove: {having[int(np.argmax(totals))].name}").wait_for()
+    assert count_shown(page) == max(totals)
+    page.fill("#sound", "no such sound")
+    page.press("#sound", "Enter")
+    assert count_shown(page) == max(totals)
+    assert page.locator("#sound").evaluate("(input) => input.validity.customError")
+
+
 def test_text_is_searched_in_names_and_metadata(page: Any) -> None:
     for text, expected in (
         ("OSLO", sum(place == "Oslo" for place in RESULTS.places)),

@@ -36,19 +36,24 @@
     });
   }
 
+  // While one types, a whole name is taken; when one is done, also a part of one.
+  function takeSound(input, isDone) {
+    const name = input.value;
+    const sound = isDone && name.trim() ? report.guessSound(name) : report.findSound(name);
+    input.setCustomValidity(isDone && name.trim() && sound < 0 ? "No sound of this report has such a name." : "");
+    if (isDone) input.reportValidity();
+    if (sound < 0) return;
+    input.value = "";
+    if (!state.sounds.includes(sound)) report.change({ sounds: [...state.sounds, sound] });
+  }
+
   function makeSoundInput() {
-    const take = (event) => {
-      const sound = report.findSound(event.target.value);
-      event.target.setCustomValidity(sound < 0 && event.target.value ? "No clip of this report has that sound." : "");
-      if (sound < 0) return;
-      event.target.value = "";
-      if (!state.sounds.includes(sound)) report.change({ sounds: [...state.sounds, sound] });
-    };
     const names = report.data.head.sounds.map((sound) => sound.name).sort();
     return [
       make("input", {
         id: "sound", list: "all-sounds", placeholder: "Such as Vehicle", autocomplete: "off",
-        "aria-keyshortcuts": "s", oninput: take, onchange: take,
+        "aria-keyshortcuts": "s",
+        oninput: (event) => takeSound(event.target, false), onchange: (event) => takeSound(event.target, true),
       }),
       make("datalist", { id: "all-sounds" }, names.map((value) => make("option", { value }))),
     ];
