@@ -84,6 +84,10 @@ def test_a_sound_of_the_ontology_finds_what_lies_below_it(page: Any) -> None:
     page.check("#anywhere")
     found = (RESULTS.state == 0) & np.isin(RESULTS.sounds, below).any(1)
     assert count_shown(page) == found.sum()
+    page.select_option("#order", "score down")  # by that sound's score, not by the tag's
+    best = np.where(found, (np.isin(RESULTS.sounds, below) * RESULTS.scores).max(1), -1)
+    page.get_by_text(RESULTS.names[best.argmax()]).wait_for()
+    assert list_names(page)[:3] == [RESULTS.names[clip] for clip in np.argsort(-best)[:3]]
     page.fill("#low", "0.5")
     strong = (RESULTS.state == 0) & (np.isin(RESULTS.sounds, below) * RESULTS.scores >= 0.5).any(1)
     assert count_shown(page) == strong.sum()

@@ -143,9 +143,9 @@
 
   function arrange(scores) {
     if (state.likes) return Uint32Array.from(state.likes.filter((clip) => clip < data.loaded && scores[clip] !== -1));
-    const order = orderAll(state.sort, state.descending);
-    const clips = order.filter((clip) => scores[clip] !== -1);
     const byMatch = state.sort === "score" && state.anywhere && state.sounds.length;
+    const order = byMatch ? orderAll("number", false) : orderAll(state.sort, state.descending);
+    const clips = order.filter((clip) => scores[clip] !== -1);
     return byMatch ? sortByKey(clips, scores, state.descending) : clips;
   }
 
