@@ -90,7 +90,7 @@
         const [sort, way] = value.split(" ");
         report.change({ sort, descending: way === "down" });
       })),
-      make("label", { class: "check" }, anywhere, " Any of a clip's sounds, not its tag alone"));
+      make("label", { class: "check" }, anywhere, " Any sound, not the tag alone"));
   }
 
   // What is set, in words, and what takes it away.
