@@ -64,6 +64,15 @@ def test_a_run_in_a_store(run: Path, tmp_path: Path) -> None:
     assert dict(made.head["run"])["Model"] == "demo"
 
 
+def test_a_run_that_wrote_lines_of_json(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "tags.jsonl").write_text('{"video_audio_tags": ["Dog"]}\n' * 5)
+    (run / "data").rename(run / ".hf_audio_tagger" / "data")
+    (run / ".hf_audio_tagger").rename(tmp_path / ".tags.jsonl.hf_audio_tagger")
+    report(tmp_path / "tags.jsonl", tmp_path / "page")
+    made = Report(tmp_path / "page")
+    assert (len(made.clips), dict(made.head["run"])["Model"]) == (5, "demo")
+
+
 def test_results_beside_their_tars(run: Path, tmp_path: Path) -> None:
     for shard in range(2):
         path = run / "more" / f"{shard}.tar.tags.parquet"

@@ -25,14 +25,16 @@ class RunFiles:
 
 
 def find_run_files(dest: str | os.PathLike[str]) -> RunFiles | None:
-    """What a run has written to DEST, a folder or a .parquet file; None for anything else."""
+    """What a run has written to DEST, a folder or a file; None for anything else."""
     name = os.fspath(dest)
     place: Place = StorePath(name) if is_store(name) else Path(name).expanduser()
     if place.suffix == ".parquet" and place.is_file():
         record = read_record(place.with_name(f".{place.name}{STATE}"))
         return RunFiles((place,), find_base(record.get("source")), describe_times([place]))
-    record = read_record(place / STATE)
-    shards: list[Place] = list((place / "data").glob("shard-*.parquet"))
+    is_lines = place.suffix == ".jsonl"  # which hold paths alone: the run's shards have more
+    state = place.with_name(f".{place.name}{STATE}") if is_lines else place / STATE
+    record = read_record(state)
+    shards: list[Place] = list(((state if is_lines else place) / "data").glob("shard-*.parquet"))
     shards.sort(key=lambda path: (len(path.name), path.name))
     files: tuple[Place, ...] = tuple(shards[: count_shards(record)]) if record else ()
     if not files and isinstance(place, Path) and (place / STATE).is_dir():

@@ -4,6 +4,7 @@ A run's Parquet files are read row group by row group: nothing is copied into th
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -75,12 +76,11 @@ class ParquetTables:
 
     def read(self, names: Sequence[str], paths_of: str | None) -> Iterator[pa.Table]:
         for path in self.files:
-            with open_file(path) as file:
+            with reading(path), open_file(path) as file:
                 columns = [name for name in names if name != paths_of]
                 columns += [] if paths_of is None else list_texts(file, paths_of)
                 for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
-                    table = pa.Table.from_batches([batch])
-                    yield with_paths(table, paths_of)
+                    yield with_paths(pa.Table.from_batches([batch]), paths_of)
 
     def read_cell(self, column: str, row: int) -> Any:
         for path, count in zip(self.files, self.counts, strict=True):
@@ -106,9 +106,16 @@ class ParquetTables:
 
 def open_file(path: Place) -> pq.ParquetFile:
     """A Parquet file to read; an error where it is none."""
-    try:
+    with reading(path):
         source: Any = path.open() if isinstance(path, StorePath) else path
         return pq.ParquetFile(source, page_checksum_verification=True)
+
+
+@contextmanager
+def reading(path: Place) -> Iterator[None]:
+    """Name the file that cannot be read."""
+    try:
+        yield
     except (OSError, pa.ArrowException) as error:
         raise SettingsError(f"{path} cannot be read ({one_line(error)}).") from error
 
