@@ -102,7 +102,7 @@
     const seconds = report.getValue(clip, "seconds");
     const segments = (detail && detail.segments) || [];
     row.seconds = report.stripSeconds(segments, seconds);
-    fill(row.name, detail ? detail.name : row.detailIsMissing ? "Clip " + (clip + 1) + ": its details are missing" : "…");
+    fill(row.name, detail ? detail.name : row.detailIsMissing ? "Clip " + (clip + 1) + ": its details are missing" : "\u2026");
     row.name.title = detail ? report.show(detail.name) : "";
     fill(row.length, clock(seconds));
     fill(row.labels, makeLabels(clip, detail));

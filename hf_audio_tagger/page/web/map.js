@@ -227,7 +227,7 @@
     tip = make("p", { class: "tip", role: "status" });
     const button = (text, label, run) => make("button", { type: "button", "aria-label": label, title: label, onclick: run }, text);
     fill(place, make("div", { class: "row map-tools" }, button("+", "Enlarge", () => zoomMiddle(1.5)),
-      button("−", "Make smaller", () => zoomMiddle(1 / 1.5)), tip),
+      button("\u2212", "Make smaller", () => zoomMiddle(1 / 1.5)), tip),
     canvas, makeLegend(), make("p", { class: "quiet" }, head.map_note, " Drag: select. Click: open. Wheel: zoom. Shift and drag: move."));
     new ResizeObserver(drawSoon).observe(canvas);
     report.watch(["clip"], drawSoon);
