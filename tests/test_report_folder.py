@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from hf_audio_tagger import report
 from hf_audio_tagger.cli import app
-from hf_audio_tagger.errors import SettingsError
+from hf_audio_tagger.errors import RunError, SettingsError
 from hf_audio_tagger.page.folder import hash_text
 
 
@@ -35,9 +35,9 @@ def test_a_report_that_fails_leaves_the_one_before(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("hf_audio_tagger.page.making.make_head", fail)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(RunError, match=r"No space left on device\). .* is as it was before"):
         report(ds, tmp_path / "page")
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(RunError, match="No space"):
         report(ds, tmp_path / "one.html", single_file=True)
     assert list_files(tmp_path) == before
 
@@ -117,3 +117,19 @@ def test_the_command(ds: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     done = CliRunner().invoke(app, ["report", "tagged.parquet", "--column", "tags"])
     assert done.exit_code == 1
     assert "no column 'tags'" in done.stderr
+
+
+def test_terminals_get_no_codes_of_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    odd = ["\x1b[2J[red]evil", "\u202e[/]gpj.mp4"]
+    tops = [[{"label": label, "score": score} for label, score in zip(odd, (0.9, 0.2), strict=True)]] * 2
+    values = {
+        "labels": [[odd[0]], [odd[1]]],
+        "video_audio_tags": [[odd[0]]] * 2,
+        "video_audio_top": [tops[:1]] * 2,
+    }
+    Dataset.from_dict(values).to_parquet("\x1b]0;odd\x07.parquet")
+    for command in (["report", "--quiet", "--labels", "\x1b[2J"], ["report"], ["evaluate"]):
+        done = CliRunner().invoke(app, [command[0], "\x1b]0;odd\x07.parquet", *command[1:]])
+        assert not {"\x1b", "\x07", "\u202e"} & set(done.output)
+        assert "\\x1b" in done.output

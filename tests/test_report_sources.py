@@ -1,10 +1,12 @@
 """What `report` takes: runs, files and labelled predictions; what it finds in embeddings; what it costs."""
 
 import json
+import shutil
 import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +15,7 @@ from datasets import Dataset
 from report_files import Report, unpack
 
 from hf_audio_tagger import build_tagger, report
+from hf_audio_tagger.errors import SettingsError
 from hf_audio_tagger.predictions.loading import load_predictions
 from hf_audio_tagger.provenance import add_schema_provenance, record_tagger
 
@@ -47,6 +50,46 @@ def test_a_run(run: Path, tmp_path: Path) -> None:
     assert dict(made.head["settings"])["top_k"] == "3"
     assert "hf-audio-tagger, of the tags" in dict(made.head["versions"])
     assert made.head["notes"] == ["No clip can be played: no file was found where the page was made."]
+
+
+def test_a_run_in_a_store(run: Path, tmp_path: Path) -> None:
+    system = fsspec.filesystem("memory")
+    system.put(str(run), "/report-test/tagged", recursive=True)
+    try:
+        report("memory://report-test/tagged", tmp_path / "page")
+    finally:
+        system.rm("/report-test", recursive=True)
+    made = Report(tmp_path / "page")
+    assert (made.head["title"], len(made.clips)) == ("tagged", 5)
+    assert dict(made.head["run"])["Model"] == "demo"
+
+
+def test_a_run_that_wrote_lines_of_json(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "tags.jsonl").write_text('{"video_audio_tags": ["Dog"]}\n' * 5)
+    (run / "data").rename(run / ".hf_audio_tagger" / "data")
+    (run / ".hf_audio_tagger").rename(tmp_path / ".tags.jsonl.hf_audio_tagger")
+    report(tmp_path / "tags.jsonl", tmp_path / "page")
+    made = Report(tmp_path / "page")
+    assert (len(made.clips), dict(made.head["run"])["Model"]) == (5, "demo")
+
+
+def test_results_beside_their_tars(run: Path, tmp_path: Path) -> None:
+    for shard in range(2):
+        path = run / "more" / f"{shard}.tar.tags.parquet"
+        path.parent.mkdir(exist_ok=True)
+        (run / "data" / f"shard-{shard:05}.parquet").rename(path)
+    shutil.rmtree(run / "data")
+    report(run, tmp_path / "page")
+    assert [clip["name"] for clip in Report(tmp_path / "page").clips] == [
+        f"{number}.mp4" for number in range(4)
+    ]
+
+
+def test_a_damaged_file_is_named(run: Path, tmp_path: Path) -> None:
+    (run / "data" / "shard-00001.parquet").write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(SettingsError, match=r"shard-00001.parquet cannot be read"):
+        report(run, tmp_path / "page")
+    assert not (tmp_path / "page").exists()
 
 
 def test_a_file_of_a_run_and_rows_of_json(run: Path, tmp_path: Path) -> None:

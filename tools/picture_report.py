@@ -3,22 +3,19 @@
 python -m tools.picture_report docs/images/report.png
 """
 
-import io
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 from datasets import Dataset
-from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from hf_audio_tagger import build_tagger, report
 from hf_audio_tagger.demo.videos import write_demo_videos
 
-WIDTH, HEIGHT = 1_200, 720
-COLOURS = 128  # of the picture: its file is then a third as large
-CHOSEN = "05-cricket.mp4"
+WIDTH, HEIGHT = 1_160, 660
+CHOSEN = "01-speech.mp4"
 
 
 def main(destination: str) -> None:
@@ -37,10 +34,8 @@ def take_picture(address: str, destination: Path) -> None:
         page.goto(address)
         page.get_by_text(CHOSEN).first.click()
         page.wait_for_timeout(1_500)
-        picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        page.screenshot(path=destination)
         browser.close()
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    picture.quantize(COLOURS, dither=Image.Dither.NONE).save(destination, optimize=True)
 
 
 if __name__ == "__main__":

@@ -50,8 +50,8 @@ def open_rows(tagged: Any, split: str | None, token: str | bool | None) -> Tagge
     title = as_utf8(path.absolute().name or str(path))
     if (path / INDEX_NAME).is_file():
         return Tagged(PredictedTables(path), title)
-    run = find_run_files(path)
-    if run is not None and run.files:
+    run = find_run_files(tagged)
+    if run is not None:
         return Tagged(ParquetTables(run.files), title, run.base, run.times)
     source = open_source(tagged, split=split, token=token)
     if not isinstance(source.dataset, Dataset):
