@@ -5,6 +5,7 @@ from .bench import Bench, Case
 from .flat import decode, leak, rows, startup, workers
 from .gpu import gpu
 from .index import index
+from .page import page
 from .patches import yamnet
 from .pictures import motion, text
 from .recipes import recipes
@@ -31,6 +32,7 @@ CASES = {
         Case("index", "an index of 2,000,000 rows, and the files of a folder", index),
         Case("neighbors", "2,000 embeddings against 200,000, beside the bare matrix product", neighbors),
         Case("evaluation", "AP, AUC and lwlrap of 20,371 x 527 scores, beside scikit-learn", evaluation),
+        Case("page", "a report of 100,000 clips: its making, and its page in a browser", page),
         Case("recipes", "recipes of filters and the mapper, against the peer's files", recipes),
         Case("motion", "motion scores, against the peer's filter", motion),
         Case("text", "areas of text, ppocr against easyocr", text),

@@ -113,6 +113,7 @@ def tag(
     private: Annotated[bool, option(HUB, "--private", help="If the dataset is created now.")] = False,
     push_revision: Annotated[str | None, option(HUB, help="The branch to push to.")] = None,
     only_tags: Annotated[bool, option(HUB, "--only-tags", help="Push keys and tags, not media.")] = False,
+    push_report: Annotated[bool, option(HUB, "--push-report", help="Push a page to look at, too.")] = False,
 ) -> None:
     """Print what SOURCE sounds like, a line a label: clip, label, score. Or tag it into DEST.
 
@@ -138,7 +139,7 @@ def tag(
             "--push": push,
         }
         check_without_out({} if dry_run else needs_out)
-    push_options = make_push_options(push, out, private, push_revision, only_tags)
+    push_options = make_push_options(push, out, private, push_revision, only_tags, push_report)
     opened = open_source(
         read_sources(source),
         config=config,
@@ -194,17 +195,19 @@ def check_without_out(given: Mapping[str, object]) -> None:
 
 
 def make_push_options(
-    push: str | None, out: str | None, private: bool, revision: str | None, only_tags: bool
+    push: str | None, out: str | None, private: bool, revision: str | None, only_tags: bool, report: bool
 ) -> dict[str, Any] | None:
     """The options of a push, if --push is given or DEST is on the Hub."""
     to_hub = (out or "").startswith("hf://")
     if push is None and not to_hub:
-        if private or revision or only_tags:
-            raise SettingsError("--private, --push-revision and --only-tags go with --push user/name.")
+        if private or revision or only_tags or report:
+            names = "--private, --push-revision, --only-tags and --push-report"
+            raise SettingsError(f"{names} go with --push user/name.")
         return None
     if push is not None and to_hub:
         raise SettingsError("--push and an --out on the Hub name two places; pass one of them.")
     options: dict[str, Any] = {"revision": revision, "only_tags": only_tags, "private": private or None}
+    options |= {"report": True} if report else {}
     return options if push is None else {"repo_id": push, **options}
 
 
