@@ -1,6 +1,7 @@
 """Labels in a user's own words, with CLAP: against transformers' own pipeline, processor and features."""
 
 import pickle
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -336,13 +337,22 @@ def test_settings_that_do_not_fit_are_refused(
 def test_a_checkpoint_without_its_other_half_is_refused(clap_folder: Path, tmp_path: Path) -> None:
     from transformers import ClapAudioModelWithProjection
 
-    for file in clap_folder.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(clap_folder, tmp_path, dirs_exist_ok=True)
     half = ClapAudioModelWithProjection.from_pretrained(clap_folder)
     torch.save(half.state_dict(), tmp_path / "pytorch_model.bin")
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(ModelError, match=r"no trained weights for .*: it is no whole ClapModel"):
         classify(build_tagger(tmp_path, labels=LABELS), make_sounds(1, (0.1,)))
+
+
+@pytest.mark.parametrize("gone", ["tokenizer*", "tokenizer.json"])
+def test_a_checkpoint_without_its_tokenizer_is_refused(clap_folder: Path, tmp_path: Path, gone: str) -> None:
+    """transformers itself may load it, and would give scores of nothing."""
+    shutil.copytree(clap_folder, tmp_path / "model")
+    for file in (tmp_path / "model").glob(gone):
+        file.unlink()
+    with pytest.raises(ModelError, match=r"tokenizer.* A local folder needs .* tokenizer included"):
+        classify(build_tagger(tmp_path / "model", labels=LABELS), make_sounds(1, (0.1,)))
 
 
 def test_a_text_that_is_too_long_is_refused(clap_folder: Path) -> None:

@@ -9,6 +9,7 @@ from .patches import yamnet
 from .pictures import motion, text
 from .recipes import recipes
 from .truth import evaluation, neighbors
+from .words import words
 
 __all__ = ["CASES", "Bench", "Case"]
 
@@ -32,6 +33,7 @@ CASES = {
         Case("recipes", "recipes of filters and the mapper, against the peer's files", recipes),
         Case("motion", "motion scores, against the peer's filter", motion),
         Case("text", "areas of text, ppocr against easyocr", text),
+        Case("words", "CLAP of the published sizes beside AST-base, and fifty labels", words),
         Case("gpu", "AST-base on a GPU", gpu),
     )
 }
