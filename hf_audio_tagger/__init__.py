@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from .neighbors.files import read_neighbors as read_neighbors
     from .neighbors.files import write_neighbors as write_neighbors
     from .neighbors.nearest import nearest as nearest
+    from .page.report import report as report
     from .predictions.loading import load_predictions as load_predictions
     from .predictions.moments import top_moments as top_moments
     from .recipes import analyze_recipe as analyze_recipe
@@ -89,6 +90,7 @@ _NAMES_BY_MODULE = {
     "neighbors.balance": "at_most_per_class",
     "neighbors.nearest": "nearest",
     "neighbors.files": "read_neighbors write_neighbors",
+    "page.report": "report",
     "hub": "push HubError",
     "speed": "fastest_settings",
     "measures.headers": "video_duration video_resolution video_aspect_ratio",

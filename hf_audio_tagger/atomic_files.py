@@ -3,17 +3,25 @@
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+import secrets
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-TEMPORARY = re.compile(r"\..+\.\d+\.tmp", re.DOTALL)
+TEMPORARY = re.compile(r"\.(?P<name>.+?)(\.[0-9a-f]{8})?\.\d+\.tmp", re.DOTALL)
 
 
 def temporary_path(path: Path) -> Path:
-    """A hidden path, so that `load_dataset` skips it; each process has its own."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """A hidden path, so that `load_dataset` skips it; each process has its own, also on other hosts."""
+    return path.with_name(f".{path.name}.{draw_token(os.getpid())}.{os.getpid()}.tmp")
+
+
+@cache
+def draw_token(pid: int) -> str:
+    """A random text for a process: on a shared disk, processes of several hosts may have the same number."""
+    return secrets.token_hex(4)
 
 
 def sync(file: BinaryIO) -> None:
@@ -63,8 +71,13 @@ def append_line(path: Path, values: Mapping[str, Any] | None = None) -> None:
         os.close(handle)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of processes that were killed."""
+def remove_leftovers(folder: Path, is_ours: Callable[[str], bool] = lambda name: True) -> None:
+    """Remove the temporary files of processes that were killed.
+
+    Args:
+        is_ours: tells of a file's final name whether no other process may be writing it now.
+    """
     for path in folder.glob(".*.tmp"):
-        if TEMPORARY.fullmatch(path.name) and not path.is_dir():
+        match = TEMPORARY.fullmatch(path.name)
+        if match and is_ours(match["name"]) and not path.is_dir():
             path.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from .compat.datasets_calls import encoded_file
 from .errors import ColumnError, MediaError
+from .text import hide_secrets
 
 MOST_SHOWN = 100  # characters of a cell in an error
 COLUMNS = ("video", "videos", "audio")  # searched for media, in this order
@@ -29,7 +30,8 @@ class FileMedia:
 
     @property
     def name(self) -> str:
-        return to_utf8(self.path)
+        """For errors: of a web address without its query, which may sign it."""
+        return hide_secrets(to_utf8(self.path)) if is_url(self.path) else to_utf8(self.path)
 
 
 @dataclass(frozen=True)

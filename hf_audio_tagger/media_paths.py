@@ -1,7 +1,12 @@
-"""Paths of media: their suffixes, and those in a column, read without bytes and without decoding."""
+"""Paths of media: their suffixes, those in a column, and how much of a path others get to see.
 
+Columns are read without bytes and without decoding.
+"""
+
+import os
 import posixpath
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +19,15 @@ VIDEO_SUFFIXES = frozenset(f".{name}" for name in VIDEO_NAMES.split())
 AUDIO_SUFFIXES = frozenset(f".{name}" for name in AUDIO_NAMES.split())
 MEDIA_SUFFIXES = VIDEO_SUFFIXES | AUDIO_SUFFIXES
 ROWS_AT_ONCE = 1_000
+
+NAME = r"[^\s/\\'\":,;|<>()]+"
+# The folders of an absolute path in a text, and none of a URL: its slashes follow a colon, a slash or a name.
+FOLDERS = re.compile(
+    rf"(?<![\w.~/\\-])(?<!(?<!:):)(?:file:(?://)?(?=/))?(?:/|[A-Za-z]:[\\/]|\\\\)(?:{NAME}[\\/])+"
+)
+# What may be secret in a URL: a user with a password, and a query with a signature.
+URL = re.compile(r"(\w{2,}://)(?:[^\s/@?#]*@)?([^\s?#'\"]*)(?:[?#][^\s'\"()<>]*?(?=:?(?:[\s'\"()<>]|$)))?")
+CUT = "\u2026/"  # in the place of folders
 
 
 def get_suffix(path: str) -> str:
@@ -69,3 +83,38 @@ def path_type(kind: pa.DataType) -> pa.DataType:
 
 def is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def find_shared_folder(paths: Sequence[str]) -> str:
+    """The longest folder that all paths begin with, with its last slash.
+
+    >>> find_shared_folder(["/home/me/clips/a/1.mp4", "/home/me/clips/b/1.mp4"])
+    '/home/me/clips/'
+    """
+    prefix = os.path.commonprefix(paths)  # noqa: RUF071 - cut at a slash of either kind below
+    return prefix[: max(prefix.rfind("/"), prefix.rfind("\\")) + 1]
+
+
+def find_root(paths: Sequence[str]) -> str:
+    """The folder that all absolute paths of this machine share; "" without any."""
+    absolute = [path for path in paths if is_absolute(path)]
+    root = find_shared_folder(absolute) if absolute else ""
+    return root if root.strip("/\\") else ""
+
+
+def is_absolute(path: str) -> bool:
+    return path.startswith(("/", "\\\\", "file:/")) or bool(re.match(r"[A-Za-z]:[\\/]", path))
+
+
+def shorten_paths(text: str, root: str = "") -> str:
+    """A text, or a path, without folders of this machine above `root`, and without secrets of URLs.
+
+    >>> shorten_paths("/home/me/clips/a/1.mp4: No such file (/etc/x/y.conf).", "/home/me/clips/")
+    'a/1.mp4: No such file (…/y.conf).'
+    >>> shorten_paths("https://me:word@example.org/a.mp4?key=1: 404")
+    'https://example.org/a.mp4: 404'
+    """
+    if root:
+        text = text.replace(root, "")
+    text = FOLDERS.sub(CUT, text)
+    return URL.sub(r"\1\2", text) if "://" in text else text

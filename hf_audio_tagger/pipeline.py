@@ -8,8 +8,8 @@ files that are open at a time.
 import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future
-from contextlib import closing
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -19,14 +19,16 @@ import numpy as np
 from .activity import add_clips, scoring
 from .cells import Media
 from .errors import ColumnError, MediaError, ModelError
-from .media.audio import open_sound
+from .media.audio import is_remote, open_sound
 from .media.failures import convert_clip_errors
+from .media.turns import Turns
 from .models.family import AudioModel, ModelOutput
 from .process import compute, one_thread_each
 from .windows import Window, cut_windows, estimate_count
 
 BATCH_UNIT_SECONDS = 10  # `batch_size` counts windows of about this length, or as many shorter ones
 OPEN_PER_THREAD = 4  # clips open at a time for each decode thread: one that it decodes, others that wait
+REMOTE_CLIPS = 32  # open at a time: what they cost is waiting for servers, not cores
 FILES_PER_OPEN_CLIP = 8  # of the limit of open files: decoders and the network need some, too
 
 
@@ -40,6 +42,7 @@ class PipelineOptions:
     decoder: str
     batch_size: int  # of windows of about ten seconds, in a micro-batch
     decode_threads: int
+    token: str | bool | None = field(default=None, repr=False)  # for media on the Hub
 
 
 @dataclass(frozen=True)
@@ -97,9 +100,10 @@ class Extent:
 
 @dataclass(frozen=True, eq=False)
 class WaitingClip:
-    """A queued clip: its chunks, and the first one, which is decoded ahead."""
+    """A queued clip: its chunks, the lane that decodes them, and the first one, which is decoded ahead."""
 
     chunks: Generator[Chunk, None, None]
+    lane: "Lane"
     first: Future[Chunk] = field(default_factory=Future)
 
 
@@ -171,8 +175,12 @@ def windows_per_unit(model: AudioModel, options: PipelineOptions) -> int:
 
 
 def limit_open_clips(decode_threads: int) -> int:
-    """How many clips may be open: a few per thread, well within the process's limit of open files."""
-    most = OPEN_PER_THREAD * decode_threads
+    """How many local clips may be open: a few per thread, within the process's limit of open files."""
+    return limit_by_files(OPEN_PER_THREAD * decode_threads)
+
+
+def limit_by_files(most: int) -> int:
+    """That many clips, or fewer: well within the process's limit of open files."""
     try:
         import resource
     except ImportError:  # not a Unix
@@ -181,13 +189,21 @@ def limit_open_clips(decode_threads: int) -> int:
     return most if files == resource.RLIM_INFINITY else max(1, min(most, files // FILES_PER_OPEN_CLIP))
 
 
-class ClipQueue:
-    """A queue of clips to decode, shared by threads, with a count of open clips."""
+class Lane:
+    """Clips that are decoded by the same threads, with a count of those that are open.
 
-    def __init__(self, most_open: int) -> None:
-        self.most_open, self.open_count = most_open, 0
+    With `turns`, the threads are more than the cores: most of them wait for servers.
+    """
+
+    def __init__(self, pool: ThreadPoolExecutor, most_open: int, turns: Turns | None = None) -> None:
+        self.pool, self.most_open, self.turns = pool, most_open, turns
+        self.open_count = 0
         self.lock = threading.Lock()
         self.unopened: deque[WaitingClip] = deque()
+
+    def open_next(self) -> None:
+        """Let a thread open the clips whose turn it is."""
+        self.pool.submit(self.decode_first_chunks)
 
     def decode_first_chunks(self) -> None:
         """Open clips and decode their first chunks, up to the limit of open clips."""
@@ -206,7 +222,8 @@ class ClipQueue:
         """An open clip's next chunk; with the last one the clip is closed."""
         chunk = None
         try:
-            chunk = next(clip.chunks)
+            with nullcontext() if self.turns is None else self.turns.taken():
+                chunk = next(clip.chunks)
             return chunk
         finally:
             if chunk is None or chunk.end is not None:
@@ -214,9 +231,37 @@ class ClipQueue:
                     self.open_count -= 1
 
     def close(self) -> None:
-        """Drop the clips that are not open yet."""
+        """Drop the clips that are not open yet, and end all waits for servers."""
         with self.lock:
             self.unopened.clear()
+        if self.turns is not None:
+            self.turns.stop()
+
+
+class Lanes:
+    """Local clips have a thread for each core. Remote ones have threads of their own.
+
+    So many of them wait at a time, and a server that does not answer holds up no other clip.
+    """
+
+    def __init__(self, options: PipelineOptions, stack: ExitStack) -> None:
+        self.options, self.stack = options, stack
+        self.most_waiting = 2 * options.batch_size
+        self.remote: Lane | None = None
+        pool = stack.enter_context(one_thread_each(options.decode_threads, "decode"))
+        self.local = stack.enter_context(closing(Lane(pool, limit_open_clips(options.decode_threads))))
+
+    def pick(self, media: Media) -> Lane:
+        if not is_remote(media):
+            return self.local
+        if self.remote is None:
+            most_open = limit_by_files(REMOTE_CLIPS)
+            # One more, for the current clip's next chunk while all others wait.
+            pool = self.stack.enter_context(one_thread_each(most_open + 1, "decode remote"))
+            turns = Turns(self.options.decode_threads)
+            self.remote = self.stack.enter_context(closing(Lane(pool, most_open, turns)))
+            self.most_waiting = max(self.most_waiting, most_open)
+        return self.remote
 
 
 def decode_ahead(media: Iterable[Media], model: AudioModel, options: PipelineOptions) -> Iterator[Chunk]:
@@ -226,25 +271,29 @@ def decode_ahead(media: Iterable[Media], model: AudioModel, options: PipelineOpt
     clips have only one chunk and are closed after it. The number of open clips is limited; clips beyond the
     limit wait unopened. Clips are opened in order, so the current one is always open.
     """
-    clips = (WaitingClip(decode_chunks(index, one, model, options)) for index, one in enumerate(media))
     waiting: deque[WaitingClip] = deque()
-    queue = ClipQueue(limit_open_clips(options.decode_threads))
+    rest = enumerate(media)
     try:
-        with one_thread_each(options.decode_threads, "decode") as pool, closing(queue):
+        with ExitStack() as stack:
+            lanes = Lanes(options, stack)
             while True:
-                for clip in islice(clips, 2 * options.batch_size - len(waiting)):
+                while len(waiting) < lanes.most_waiting and (following := next(rest, None)) is not None:
+                    index, one = following
+                    lane = lanes.pick(one)
+                    clip = WaitingClip(decode_chunks(index, one, model, options), lane)
                     waiting.append(clip)
-                    queue.unopened.append(clip)
-                    pool.submit(queue.decode_first_chunks)
+                    lane.unopened.append(clip)
+                    lane.open_next()
                 if not waiting:
                     return
-                chunk = waiting[0].first.result()
+                current = waiting[0]
+                chunk = current.first.result()
                 while chunk.end is None:
-                    following = pool.submit(queue.next_chunk, waiting[0])
+                    next_chunk = current.lane.pool.submit(current.lane.next_chunk, current)
                     yield chunk
-                    chunk = following.result()
+                    chunk = next_chunk.result()
                 waiting.popleft()
-                pool.submit(queue.decode_first_chunks)  # another clip may be opened now
+                current.lane.open_next()  # another clip may be opened now
                 yield chunk
     finally:
         for clip in waiting:
@@ -258,7 +307,8 @@ def decode_chunks(
     held: list[Window] = []
     end, extent = ClipEnd(clip), Extent()
     try:
-        opening = open_sound(media, options.decoder, options.channels, options.windows == "first")
+        is_first, is_all = options.windows == "first", options.windows == "all"
+        opening = open_sound(media, options.decoder, options.channels, is_first, is_all, options.token)
         with convert_clip_errors(media.name), opening as sound:
             if sound is None:
                 end = ClipEnd(clip, has_sound=False)

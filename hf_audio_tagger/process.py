@@ -1,4 +1,6 @@
-"""The current process: whether it is forked, its worker's rank, and its cores, threads and device.
+"""The current process: whether it is forked, which worker it is, and its cores, threads and device.
+
+A worker is told its rank and the number of workers, by its executor or by `datasets.map`.
 
 torch's OpenMP threads do not survive a fork: a forked worker whose parent has computed on several
 threads hangs in its first parallel region. So a forked worker drops to one thread before its first
@@ -12,16 +14,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import cache
 from numbers import Integral
-from pathlib import Path
 from typing import TypeVar
 
 from .checks import invalid
-from .compat.datasets_calls import called_with_indices
+from .compat.datasets_calls import called_with_indices, read_map_worker
 from .compat.other_libraries import is_in_bad_fork, torch_library_path, worker_identity
 from .errors import ProcessError, SettingsError
 
@@ -31,27 +32,27 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Worker:
-    """A worker process: its rank, and the cores and device that it may use."""
+    """A worker process: its rank among so many, and the cores (threads) and device that it may use."""
 
     rank: int = 0
-    world_size: int = 1
+    world_size: int | None = 1  # None: not told, so that it computes on one core
     cores: int = 1
     device: str | None = None  # None: a CUDA device by its rank, or the CPU
 
 
 _worker: Worker | None = None  # as the executor set it
+_mapping: Worker | None = None  # as `datasets.map` told it
 _forked = False
 _starting = threading.Lock()  # while a thread's count is not fixed
 _used_openvino: set[int] = set()  # ids of processes that have run it: its threads do not survive a fork
 
 
 def _after_fork() -> None:
-    global _worker, _forked, _starting
-    _worker = None
+    global _worker, _mapping, _forked, _starting
+    _worker = _mapping = None
     _forked = True
     _starting = threading.Lock()  # another thread of the parent may have held it
     prepare_torch.cache_clear()
-    find_worker.cache_clear()
     compute_thread.cache_clear()
 
 
@@ -86,22 +87,25 @@ def set_worker(worker: Worker) -> None:
 
 
 def current_worker() -> Worker:
-    """This process's worker: as its executor set it, else as detected."""
+    """This process's worker: as its executor set it, else as a map tells it."""
     return find_worker() if _worker is None else _worker
 
 
-@cache
 def find_worker() -> Worker:
-    """Detect this process's worker if no executor has set it, as in `datasets.map(num_proc=...)`.
+    """This process's worker where no executor has set it, as in `datasets.map(num_proc=...)`.
 
-    The rank is read from the process's identity in its pool; workers are counted by the parent's children.
+    In a pool of another library, and in threads of a map's function before its first call, the number of
+    workers is not known: then one core is taken, so that however many there are, they share the cores.
     """
-    identity = read_pool_identity()
-    cores = usable_cores()
+    global _mapping
+    identity, cores = read_pool_identity(), usable_cores()
     if not identity:
         return Worker(cores=cores)
-    siblings = max(1, count_siblings())
-    return Worker(identity[-1] - 1, siblings, max(1, cores // siblings))
+    told = read_map_worker()
+    if told is not None:
+        rank, world_size = told
+        _mapping = Worker(rank, world_size, max(1, cores // world_size))
+    return _mapping or Worker(identity[-1] - 1, None, 1)
 
 
 def usable_cores() -> int:
@@ -112,19 +116,6 @@ def read_pool_identity() -> tuple[int, ...]:
     """This process's identity in its pool, of `multiprocess` (which datasets uses) or `multiprocessing`."""
     modules = filter(None, (sys.modules.get("multiprocess"), multiprocessing))
     return next(filter(None, (worker_identity(module.current_process()) for module in modules)), ())
-
-
-def count_siblings() -> int:
-    """Count the workers of this pool, including this one: the parent's children less the pool's manager.
-
-    Without /proc (not on Linux), a worker for each core is assumed.
-    """
-    parents = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # the process has ended
-            stat = path.read_bytes()  # the kernel may truncate a name within a character
-            parents.append(int(stat.rpartition(b")")[2].split()[1]))
-    return parents.count(os.getppid()) - 1 if parents else os.cpu_count() or 1
 
 
 def is_worker() -> bool:

@@ -157,7 +157,12 @@ def add_schema_provenance(schema: pa.Schema, provenance: Provenance) -> pa.Schem
 
 def read_file_provenance(paths: Sequence[str | Path]) -> Provenance:
     """The merged provenance from the metadata of Parquet files."""
-    metadata = [pq.read_schema(path).metadata or {} for path in paths]
+    return read_schema_provenance(map(pq.read_schema, paths))
+
+
+def read_schema_provenance(schemas: Iterable[pa.Schema]) -> Provenance:
+    """The merged provenance from the schemas of Parquet files."""
+    metadata = [schema.metadata or {} for schema in schemas]
     return merge_provenance([from_json(one.get(KEY.encode(), b"")) for one in metadata])
 
 

@@ -348,6 +348,7 @@ class Tagger(Settings):
             decoder=self.decoder,
             batch_size=self.batch_size,
             decode_threads=min(MOST_DECODE_THREADS, core_share()),
+            token=self.token,
         )
 
 

@@ -12,6 +12,8 @@ UNSAFE = re.compile(
     "\U000e0000-\U000e007f\ud800-\udfff]"
 )
 SURROGATE = re.compile("[\ud800-\udfff]")
+# What may be secret in a web address: user and password, and the query, which signs many of them.
+URL_SECRETS = re.compile(r"(https?://)(?:[^\s/?#'\"@]*@)?([^\s?'\"]*)(?:\?[^\s'\"),;]*)?", re.IGNORECASE)
 
 
 def safe_text(text: str, keep: str = "") -> str:
@@ -21,6 +23,15 @@ def safe_text(text: str, keep: str = "") -> str:
     \x1b[2J\u202e4pm.é
     """
     return UNSAFE.sub(lambda match: match[0] if match[0] in keep else escape(match[0]), text)
+
+
+def hide_secrets(text: str) -> str:
+    """A text whose web addresses have no user, password and query, which may be as good as a password.
+
+    >>> hide_secrets("no answer from https://me:word@x.org/a.mp4?sig=12, try again")
+    'no answer from https://x.org/a.mp4, try again'
+    """
+    return URL_SECRETS.sub(r"\1\2", text)
 
 
 def escape(letter: str) -> str:

@@ -1,6 +1,7 @@
 """Fixtures that all tests share: small generated clips, and no state left over from one test to the next."""
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ for variable in (
     "GITHUB_ACTIONS",
 ):  # each turns on the colours of typer
     os.environ.pop(variable, None)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell's background jobs ignore Ctrl-C, and so would every process that a test starts to interrupt it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:

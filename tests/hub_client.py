@@ -303,6 +303,30 @@ def made_by_a_run(session: Session) -> Seen:
     return seen
 
 
+def with_page(session: Session) -> Seen:
+    """Pages beside the card: with the clips, in a folder, and without clips where only tags are pushed."""
+    name = "maker/paged"
+    seen: Seen = {"commits": []}
+    ways = {
+        "folder": {"report": {"single_file": False}},
+        "embedded": {"report": True},
+        "tags": {"report": True, "only_tags": True},
+    }
+    for way, options in ways.items():
+        before = session.counts()
+        session.push(session.clips, name, **options)
+        page = session.api.hf_hub_download(name, "report/train/index.html", repo_type="dataset")
+        seen[way] = {
+            "commits": commits_since(session, before, name),
+            "files": session.api.list_repo_files(name, repo_type="dataset"),
+            "card": session.card(name),
+            "page": Path(page).read_text(),
+        }
+    seen["rows"] = session.load(name, split="train").num_rows
+    seen["refused"] = session.failure(lambda: session.push(session.clips, name, report={"medium": "none"}))
+    return seen
+
+
 def refusals(session: Session) -> Seen:
     """Each way in which a Hub says no, and one that does not answer."""
     rows = texts(2)
@@ -346,6 +370,7 @@ SCENARIOS = (
     private_branch,
     without_tagger,
     made_by_a_run,
+    with_page,
     refusals,
 )
 

@@ -62,6 +62,14 @@ def test_tags_of_the_data_cannot_leave_their_cell() -> None:
     assert r"| a \| b \<!-- hf-audio-tagger: end default --\> \`x\` | 1 | 100.0% |" in card
 
 
+def test_tags_of_the_data_are_no_markup_and_no_links() -> None:
+    tag = "<img src=x onerror=alert(1)> &lt;b&gt; https://a.b www.a.b me@a.b \x1b[2J"
+    card = update_card(
+        "---\nlicense: mit\n---\n", pushed(facts={"train": TagFacts(1, tags=Counter({tag: 1}))})
+    )
+    assert r"\<img src=x onerror=alert(1)\> \&lt;b\&gt; https\://a.b www\.a.b me\@a.b \\x1b\[2J |" in card
+
+
 def test_secrets_and_paths_of_the_machine_are_left_out(tmp_path: Path) -> None:
     weights = tmp_path / "mine.h5"
     weights.write_bytes(b"")

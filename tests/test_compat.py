@@ -181,6 +181,18 @@ def test_callers() -> None:
             assert not called(is_streaming, datasets_calls.called_with_indices)
 
 
+def tell_part(row: Any) -> dict[str, Any]:
+    return {"part": datasets_calls.read_map_worker()}
+
+
+def test_a_map_tells_its_workers_who_they_are() -> None:
+    rows = Dataset.from_dict({"a": [1, 2, 3]})
+    with works_with("datasets"):
+        assert rows.map(tell_part, num_proc=2)["part"][:] == [[0, 2], [0, 2], [1, 2]]
+        assert rows.map(tell_part)["part"][:] == [None] * 3
+    assert datasets_calls.read_map_worker() is None
+
+
 # fsspec
 
 

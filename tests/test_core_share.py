@@ -3,9 +3,9 @@
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import multiprocess
 import pytest
@@ -15,13 +15,12 @@ from hf_audio_tagger import process
 
 
 @pytest.fixture(autouse=True)
-def eight_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine of eight cores, on which nothing is said of threads."""
+def eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine of eight cores, on which nothing is said of threads or workers."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    process.find_worker.cache_clear()
-    yield
-    process.find_worker.cache_clear()
+    monkeypatch.setattr(process, "_worker", None)
+    monkeypatch.setattr(process, "_mapping", None)
 
 
 @pytest.fixture
@@ -30,20 +29,11 @@ def as_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "read_pool_identity", lambda: (1, 3))
 
 
-def with_children(count: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A system on which this process's parent has so many children; what is no child has odd names."""
-    parent = os.getppid()
-    stats = [f"{number} (a) b ({number}) S {parent} 0" for number in range(count)]
-    stats += [f"90 ({parent}) S 1 {parent}", f"91 (x S {parent}) S 4{parent} 0"]
-    for number, stat in enumerate(stats):
-        (folder / str(number)).mkdir(parents=True)
-        (folder / str(number) / "stat").write_text(stat)
-    (folder / "92" / "stat").mkdir(parents=True)  # as one that has just ended, it cannot be read
-    (folder / "93").mkdir()
-    (folder / "93" / "stat").write_bytes(b"93 (cut in a \xc3) S 1 93")  # names are cut after 15 bytes
-    (folder / "self").mkdir()
-    (folder / "self" / "stat").write_text(stats[0])
-    monkeypatch.setattr(process, "Path", lambda path: folder if path == "/proc" else Path(path))
+def call_in_map(function: Callable[[], object], part: str | None) -> Any:
+    """Call a function as `Dataset.map` does for a part that has such a fingerprint."""
+    names: dict[str, Any] = {"__name__": "datasets.arrow_dataset", "function": function}
+    exec("def _map_single(new_fingerprint):\n    return function()", names)
+    return names["_map_single"](part)
 
 
 def test_a_process_that_is_no_worker_has_all_cores_and_rank_0() -> None:
@@ -68,23 +58,27 @@ def test_a_worker_is_known_whichever_library_began_it(
 
 
 @pytest.mark.usefixtures("as_worker")
-@pytest.mark.parametrize(("children", "share"), [(1, 8), (2, 8), (3, 4), (5, 2), (7, 1), (30, 1)])
-def test_workers_have_equal_parts_of_the_cores(
-    children: int, share: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One of the parent's children is the pool's manager."""
-    with_children(children, tmp_path / "proc", monkeypatch)
+@pytest.mark.parametrize(("count", "share"), [(1, 8), (2, 4), (3, 2), (5, 1), (30, 1)])
+def test_a_maps_workers_have_equal_parts_of_the_cores(count: int, share: int) -> None:
+    """They are told by the map, also after its function has gone on to a thread."""
+    worker = call_in_map(process.current_worker, f"abc_of_00000_of_{count:05d}")
+    assert worker == process.Worker(0, count, share)
     assert process.core_share() == share
-    assert process.current_worker().rank == 2
+    assert process.current_worker() == worker
 
 
 @pytest.mark.usefixtures("as_worker")
-def test_where_the_system_does_not_say_a_worker_takes_one_core(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    monkeypatch.setattr(process, "Path", lambda _: tmp_path)
+@pytest.mark.parametrize("part", [None, "abc", "abc_00001"])
+def test_a_worker_that_is_not_told_of_the_others_takes_one_core(part: str | None) -> None:
+    worker = call_in_map(process.current_worker, part)
+    assert worker == process.Worker(rank=2, world_size=None, cores=1)
     assert process.core_share() == 1
+
+
+def test_parts_of_a_map_that_one_process_does_have_all_cores() -> None:
+    """As when a map goes on without workers where its cache has some parts of a former one."""
+    for rank in range(3):
+        assert call_in_map(process.current_worker, f"abc_{rank:05d}_of_00003") == process.Worker(cores=8)
 
 
 @pytest.mark.parametrize(("asked", "threads"), [("3", 3), ("1", 1), ("0", 1), ("4,2", 1), ("", 8)])

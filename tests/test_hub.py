@@ -95,13 +95,25 @@ def test_a_pushed_run_names_its_tagger(session: Session) -> None:
         assert "made by another tagger: channels was 'mean', is now 'first'" in seen[way]["message"]
 
 
+def shorten(errors: list[str | None], folder: Path) -> list[str | None]:
+    """Pushed errors name files below the folder that all clips share."""
+    return [error and error.replace(f"{folder / 'clips'}{os.sep}", "") for error in errors]
+
+
+def test_errors_name_no_folder_of_this_machine(session: Session) -> None:
+    (error,) = session["embedded"]["rows"][3]["video_audio_error"]
+    assert error.startswith("broken.mp4: it is no readable media file")
+    assert str(session.folder) not in str(session["embedded"]["rows"]) + session["embedded"]["card"]
+
+
 def test_what_is_loaded_back_equals_what_was_pushed(session: Session) -> None:
     seen = session["embedded"]
     assert seen["url"] == f"{session.hub.url}/datasets/maker/clips"
     for loaded, sent in zip(seen["rows"], seen["sent"], strict=True):
         name = Path(sent["video"]["path"]).name
         assert loaded["video"] == {"bytes": seen["files"][name], "path": name}
-        assert {**loaded, "video": None} == {**sent, "video": None}
+        errors = {"video_audio_error": shorten(sent["video_audio_error"], session.folder)}
+        assert {**loaded, "video": None} == {**sent, "video": None, **errors}
     assert [row["video_audio_tags"] for row in seen["rows"]] == TAGS
     assert "Video(decode=True" in seen["features"]
 
@@ -340,3 +352,22 @@ def test_wrong_arguments_are_refused_before_anything_is_sent(
     arguments = {"ds": rows(), "repo_id": "maker/none", "token": "hf_none", **options}
     with pytest.raises((SettingsError, ColumnError), match=words):
         push(arguments.pop("ds"), arguments.pop("repo_id"), **arguments)
+
+
+def test_the_page_comes_with_the_card(session: Session) -> None:
+    seen = session["with_page"]["embedded"]
+    assert seen["commits"] == ["Describe the audio tags"]  # one for both; the data had not changed
+    assert [path for path in seen["files"] if path.startswith("report/")] == ["report/train/index.html"]
+    link = f"{session.hub.url}/datasets/maker/paged/resolve/main/report/train/index.html"
+    assert f"- [train]({link}): one file; download it and open it." in seen["card"]
+    assert "data:video/" in seen["page"]
+    assert session["with_page"]["rows"] == 4
+    before = session["with_page"]["folder"]
+    assert "report/train/data/head.js" in before["files"]
+    assert '--include "report/train/*"' in before["card"]
+    tags_alone = session["with_page"]["tags"]["page"]
+    assert '"siren.mp4"' in tags_alone
+    assert "data:video/" not in tags_alone
+    for one in (seen, before, session["with_page"]["tags"]):
+        assert str(session.folder) not in one["page"] + one["card"]
+    assert session["with_page"]["refused"]["type"] == "SettingsError"

@@ -279,7 +279,7 @@ def test_only_what_is_scored_is_read(
 
     size = long_clip.stat().st_size
     file = CountedFile(long_clip.read_bytes())
-    monkeypatch.setattr(audio, "open_source", lambda media: file)
+    monkeypatch.setattr(audio, "open_source", lambda media, token: file)
     result = build_tagger("demo", windows=windows, decoder="pyav").classify(long_clip)[0]
     assert result.tag == "Siren"
     assert 0 < file.read_bytes < share * size

@@ -36,6 +36,7 @@ from hf_audio_tagger.errors import MediaError
 from hf_audio_tagger.media.audio import open_sound, raise_read_failures
 from hf_audio_tagger.media.decoders import unavailable_reason
 from hf_audio_tagger.media.remote import remote_file, seekable, web
+from hf_audio_tagger.media.remote.http_ranges import HttpRanges
 from hf_audio_tagger.media.remote.remote_file import open_url
 
 site_server, site, quick_retries = remote_site.site_server, remote_site.site, remote_site.quick_retries
@@ -47,18 +48,19 @@ needs_torchcodec = pytest.mark.skipif(
 
 
 def test_a_clip_has_so_many_seconds(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "READING_SECONDS", 0.3)
+    monkeypatch.setattr(web, "STALLED_SECONDS", 0.3)
     waits, until = [], remote_file.wait
 
-    def wait(futures: Any, seconds: float) -> Any:
+    def wait(futures: Any, seconds: float, *when: Any) -> Any:
         waits.append(seconds)
-        return until(futures, seconds)
+        return until(futures, seconds, *when)
 
     monkeypatch.setattr(remote_file, "wait", wait)
     text = reason(site.add("/silent.wav", say_nothing))
     assert text.startswith("it could not be opened: it sent 0 bytes in ")
     assert text.endswith(" s; the limit is 0.3 s of reading a clip.")
-    assert waits == [0.3, 0]  # the connection closes while nobody waits
+    assert waits[0] == 0.3
+    assert len(waits) == 2  # the other for the connection to close
 
 
 def test_a_byte_at_a_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,14 +72,18 @@ def test_a_byte_at_a_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     def has_received() -> bool:
         return any(body.total_bytes for body in reading.bodies)
 
-    def wait(futures: Any, seconds: float) -> Any:
+    clock = [0.0]
+    monkeypatch.setattr(remote_file.time, "monotonic", lambda: clock[0])
+
+    def wait(futures: Any, seconds: float, *when: Any) -> Any:
         while not (has_received() or futures[0].done()):
             until(futures, 0.01)
-        return until(futures, 0 if has_received() else seconds)
+        clock[0] += seconds if has_received() else 0
+        return until(futures, 0, *when)
 
     monkeypatch.setattr(remote_file, "wait", wait)
     text = reason(site.add("/slow.wav", trickle))
-    assert re.search(r"it sent [1-9]\d* bytes in .* s; the limit is 300 s of reading a clip", text)
+    assert re.search(r"it sent [1-9]\d* bytes in .* s; the limit is 120 s of reading a clip", text)
 
 
 @pytest.mark.parametrize("decoder", ["pyav", pytest.param("torchcodec", marks=needs_torchcodec)])
@@ -89,19 +95,20 @@ def test_the_limit_holds_for_all_reads_together(
     clock = [0.0]
     monkeypatch.setattr(remote_file.time, "monotonic", lambda: clock[0])
 
-    def slow(layer: Any, position: int, size: int, read: Any = seekable.RangeFile.read_at) -> bytes:
-        clock[0] += web.READING_SECONDS / 4
-        return read(layer, position, size)
+    def slow(layer: Any, start: int, stop: int, fetch: Any = HttpRanges.fetch) -> Any:
+        clock[0] += web.STALLED_SECONDS / 2
+        return fetch(layer, start, stop)
 
-    monkeypatch.setattr(seekable.RangeFile, "read_at", slow)
-    assert "the limit is 300 s of reading a clip" in reason(url, decoder)
+    monkeypatch.setattr(HttpRanges, "fetch", slow)
+    # Of the limit, 10 s are for what has arrived.
+    assert "it sent 192,044 bytes in 180 s; the limit is 130 s of reading a clip" in reason(url, decoder)
 
 
 def test_what_still_reads_stops(site: Site) -> None:
     url = "gzip://a.wav::" + site.add("/a.wav.gz", ranges(gzip.compress(WAV)))
     with open_url(url, url) as file:
         file.spent_seconds = web.READING_SECONDS
-        with pytest.raises(MediaError, match="the limit is 300 s"):
+        with pytest.raises(MediaError, match="the limit is 123 s"):  # for what has arrived, 3 s more
             file.read(9)
         with pytest.raises(MediaError, match="cancelled"):  # as the helper sees it
             file.file.read(9)

@@ -15,7 +15,7 @@ from huggingface_hub import HfApi, hf_file_system
 from remote_site import WAV, Site, assert_decoded, decode, reason, redirect, status, zip_of
 
 from hf_audio_tagger.errors import ResourceError
-from hf_audio_tagger.media.remote import url_chain, web
+from hf_audio_tagger.media.remote import http_ranges, url_chain, web
 
 site_server, site, quick_retries = remote_site.site_server, remote_site.site, remote_site.quick_retries
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("quick_retries")]
@@ -81,7 +81,7 @@ def test_exhausted_resources_are_not_the_clips_error(
         except OSError as error:
             raise FileNotFoundError("http://...") from error
 
-    monkeypatch.setattr(url_chain, "open_or_cache", exhausted)
+    monkeypatch.setattr(http_ranges.HttpRanges, "fetch", exhausted)
     monkeypatch.setattr("hf_audio_tagger.media.failures.is_memory_short", lambda: True)
     with pytest.raises(ResourceError, match="could not be read"):
         decode(site.url("/a.wav"))

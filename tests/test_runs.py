@@ -16,7 +16,7 @@ from thirty_clips import ROWS, SHARD, TAGGER, Interrupting, interrupt, rows_of, 
 from hf_audio_tagger import build_tagger, memo
 from hf_audio_tagger.demo import CHECKPOINT
 from hf_audio_tagger.errors import SettingsError
-from hf_audio_tagger.runs import Progress, Watcher, load_result, run_folder, tag_dataset
+from hf_audio_tagger.runs import Progress, Watcher, load_result, locks, tag_dataset
 from hf_audio_tagger.sources import open_source
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread_everywhere")]
@@ -106,7 +106,7 @@ def test_a_limit_can_grow_and_not_shrink(clips: Path, whole: list[dict[str, Any]
 
 
 def test_a_second_run_is_refused(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_folder, "LOCK_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(locks, "LOCK_WAIT_SECONDS", 0.2)
     dest = tmp_path / "out"
 
     class Second(Watcher):

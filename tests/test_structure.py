@@ -19,7 +19,7 @@ MOST_LINES = 400  # of a file: a longer one has two subjects
 # Each room may import from those in the lines above its own, and from itself.
 LAYERS = (
     "_version choices errors text digests demo compat atomic_files disk file_locks",
-    "checks scores cells media_paths",
+    "checks scores cells media_paths stores",
     "columns memo media_column activity thresholds label_texts",
     "rows process",
     "media audioset executors",
@@ -31,8 +31,10 @@ LAYERS = (
     "provenance speed",
     "sources",
     "results clips",
-    "predictions hub",
+    "predictions",
     "neighbors evaluation",
+    "page",
+    "hub",
     "runs",
     "plot recipes doctor",
     "cli",

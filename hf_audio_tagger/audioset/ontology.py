@@ -273,6 +273,20 @@ def index_categories() -> dict[str, Category]:
     return {key: one for one in read_categories() for key in (one.name, one.id)}
 
 
+def match_category(text: str) -> Category | None:
+    """The category that a label names: by its id, or by its whole name in any case.
+
+    >>> match_category("siren"), match_category("espresso machine")
+    (Category(id='/m/03kmc9', name='Siren'), None)
+    """
+    return index_categories().get(text) or index_in_lower_case().get(text.casefold())
+
+
+@cache
+def index_in_lower_case() -> dict[str, Category]:
+    return {one.name.casefold(): one for one in read_categories()}
+
+
 def get_category(id: str) -> Category:
     return index_categories()[id]
 

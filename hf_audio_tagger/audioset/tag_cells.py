@@ -7,6 +7,7 @@ never filtered wrongly: `datasets` raises because it expects a list of booleans.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,12 @@ from ..compat.datasets_internals import is_lazy_batch, is_lazy_row
 from ..errors import ColumnError
 from ..rows import read_stored_row
 from ..scores import EMPTY
-from .ontology import UnknownCategoryError, ontology
+from .ontology import UnknownCategoryError, match_category, ontology
 
 TAGS_DEPTH = 1  # nesting of lists in a row of tags: one tag per video
 LABELS_DEPTH = 2  # and in a row of scores or labels: a list per video
 LABELS_TYPE = pa.list_(pa.list_(pa.string()))  # of a row with a list of labels per video
+KEPT_LABELS = 1 << 16  # that are normalized once
 LISTS = (list, tuple, np.ndarray)  # types of lists in the supported formats
 
 
@@ -62,17 +64,39 @@ def check_list(cell: Any, column: str) -> Iterable[Any] | None:
     )
 
 
-def find_name(tag: Any, column: str) -> str | None:
-    """The tag as AudioSet names it; None for EMPTY."""
+def find_label(tag: Any, column: str) -> str | None:
+    """The tag as labels are compared (`normalize_label`); None for EMPTY."""
+    check_tag(tag, column)
+    return None if tag == EMPTY else normalize_label(tag)
+
+
+@lru_cache(maxsize=KEPT_LABELS)
+def normalize_label(label: str) -> str:
+    """A label as AudioSet names it, where it names a category in any case; any other label in lower case.
+
+    >>> normalize_label("siren"), normalize_label("/m/0bt9lr"), normalize_label("Espresso  machine")
+    ('Siren', 'Dog', 'espresso machine')
+    """
+    text = " ".join(label.split())
+    category = match_category(text)
+    return text.casefold() if category is None else category.name
+
+
+def check_tag(tag: Any, column: str) -> None:
     if not isinstance(tag, str):
         raise ColumnError(
             f"{column!r} must hold tags; got {str(tag)[:80]!r}. "
             "A column of scores is read with min_score (0 for any)."
         )
+
+
+def find_name(tag: Any, column: str) -> str | None:
+    """The tag as AudioSet names it; None for EMPTY."""
+    check_tag(tag, column)
     if tag != EMPTY and tag not in ontology:
         raise UnknownCategoryError(
-            f"AudioSet has no {tag!r}, which is in {column!r}: the model that wrote it has other "
-            f"labels. Compare them as text: ds.filter(lambda tags: {tag!r} in tags, input_columns={column!r})"
+            f"AudioSet has no {tag!r}, which is in {column!r}: the model that wrote it has other labels, "
+            f"which are below no category. has_sound({tag!r}) compares them as text."
         )
     return None if tag == EMPTY else ontology[tag].name
 

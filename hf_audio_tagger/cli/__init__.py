@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from .._version import __version__
 from ..compat.other_libraries import set_usage_error_exit_code
 from ..errors import TaggerError
-from . import check, demo, doctor, evaluate, index, label, nearest, run, tag, weights
+from . import check, demo, doctor, evaluate, index, label, nearest, page, run, tag, weights
 from .console import end_after_closed_pipe, fail, note, stderr
 from .report import INTERRUPTED, TRACEBACK_VARIABLE, WRONG_USE, wants_traceback
 from .wording import find_options, use_options
@@ -23,6 +23,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {  # in the order of --help
     "doctor": doctor.doctor,
     "tag": tag.tag,
     "label": label.label,
+    "report": page.report,
     "check": check.check,
     "index": index.index,
     "weights": weights.weights,

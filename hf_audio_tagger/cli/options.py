@@ -26,6 +26,17 @@ Processes = Annotated[
     int | None,
     option(RUN, "--num-proc", min=1, metavar="N", help="Processes.", show_default="one for each GPU, or one"),
 ]
+Shard = Annotated[
+    str | None,
+    option(
+        RUN,
+        "--shard",
+        metavar="I/N",
+        help="Do only the share I (from 1) of N commands that do the run together in one DEST; the last one "
+        "to end finishes it.",
+        show_default="all",
+    ),
+]
 Split = Annotated[str | None, option(SOURCES, "--split", help="Needed where there are several.")]
 FollowLinks = Annotated[
     bool, option(SOURCES, "--follow-links", help="Also read files outside of a folder that its links name.")

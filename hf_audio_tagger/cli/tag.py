@@ -25,6 +25,7 @@ from .options import (
     Quiet,
     Root,
     Sample,
+    Shard,
     Split,
     option,
     takes_tagger,
@@ -48,7 +49,8 @@ def tag(
             metavar="SOURCE",
             help="Clips and folders of clips, or - for a list of them on standard input. Or one .jsonl, "
             ".json, .csv or .parquet file or a glob of them in quotes, one index of AudioSet's clips (with "
-            "--root), one folder written by save_to_disk, or one dataset on the Hub (user/name).",
+            "--root), one folder written by save_to_disk, or one dataset on the Hub (user/name). Or tars in "
+            "WebDataset's layout: 'shards/*.tar', 'shards/{000..099}.tar', URLs.",
         ),
     ],
     out: Annotated[
@@ -77,6 +79,12 @@ def tag(
     shard_rows: Annotated[
         int | None, option(RUN, min=1, metavar="N", help="Rows that are saved at once.", show_default="1000")
     ] = None,
+    beside: Annotated[
+        bool, option(RUN, "--beside", help="Of tars: write NAME.tar.tags.parquet beside each, and no DEST.")
+    ] = False,
+    keep_files: Annotated[
+        bool, option(RUN, "--keep-files", help="Of tars: rows keep media and all other members, too.")
+    ] = False,
     overwrite: Annotated[bool, option(RUN, "--overwrite", help="Remove an earlier run's result.")] = False,
     retry_failed: Annotated[
         bool, option(RUN, "--retry-failed", help="Tag only the rows that failed.")
@@ -84,6 +92,7 @@ def tag(
     max_failures: Annotated[
         str | None, option(RUN, metavar="N|N%", help="Stop when more rows failed. What is done is kept.")
     ] = None,
+    shard: Shard = None,
     dry_run: Annotated[
         bool,
         option(
@@ -112,13 +121,15 @@ def tag(
     from ..runs import tag_dataset
     from ..sources import open_source
 
-    if out is None:
+    if out is None and not beside:
         needs_out = {
+            "--keep-files": keep_files,
             "--num-proc": num_proc,
             "--shard-rows": shard_rows,
             "--overwrite": overwrite,
             "--retry-failed": retry_failed,
             "--max-failures": max_failures,
+            "--shard": shard,
             "--push": push,
         }
         check_without_out({} if dry_run else needs_out)
@@ -138,12 +149,12 @@ def tag(
         processes = num_proc or default_num_proc(tagger.device)
         show_dry_run(opened, tagger, describe_run(opened, tagger, out), rows, processes, as_json)
         return
-    if out is None:
+    if out is None and not beside:
         print_clips(opened, tagger, limit, sample, as_json, quiet)
         return
-    processes = num_proc or (1 if opened.is_stream else default_num_proc(tagger.device))
+    processes = num_proc or (1 if not opened.is_divisible else default_num_proc(tagger.device))
     summary = run_with_bar(
-        out,
+        out or "the files beside the tars",
         lambda plan: describe_run(opened, tagger, out, plan, processes),
         lambda bar: tag_dataset(
             opened,
@@ -156,12 +167,16 @@ def tag(
             overwrite=overwrite,
             retry_failed=retry_failed,
             max_failures=max_failures,
+            shard=shard,
             push=push_options,
+            beside=beside,
+            keep_files=keep_files,
             watcher=bar,
         ),
         quiet=quiet,
     )
-    finish(summary.as_dict(), summary.failed, as_json, lambda: show_summary(summary, stdout()))
+    failed = summary.failed + summary.broken_tars
+    finish(summary.as_dict(), failed, as_json, lambda: show_summary(summary, stdout()))
 
 
 def check_without_out(given: Mapping[str, object]) -> None:
@@ -196,6 +211,8 @@ def describe_run(
     if plan is not None:
         facts["sample" if plan.record.sampled else "limit"] = format_count(plan.record.limit, "none")
         facts |= {"shard_rows": f"{plan.record.shard_rows:,}", "num_proc": str(num_proc)}
+        if plan.folder.share is not None:
+            facts["shard"] = f"{plan.folder.share}, {format_count(plan.total_rows)} rows"
         facts["done before"] = f"{plan.done_rows:,} rows"
     column = find_media_column(source, tagger.column)
     return settings_table(facts, tagger, source.notes, column=column)
@@ -210,6 +227,7 @@ def show_summary(summary: "Summary", console: Console) -> None:
     counts = {"rows": summary.rows, "tagged": summary.tagged, "kept tags": summary.kept}
     counts |= {"EMPTY": summary.empty, "without videos": summary.without_videos, "failed": summary.failed}
     optional = ("without videos", "kept tags")
+    counts |= {"broken tars": summary.broken_tars} if summary.broken_tars else {}
     shown = {name: f"{number:,}" for name, number in counts.items() if number or name not in optional}
     console.print(count_table(shown | describe_work(summary, "rows"), summary.failed))
     if summary.most_frequent:

@@ -1,9 +1,11 @@
 """Inspects how `datasets` calls a function of `map`, without importing it."""
 
+import re
 import sys
 from types import FrameType
 
 OURS, THEIRS = __name__.partition(".")[0], "datasets"
+RANK_IN_FINGERPRINT = re.compile(r".*_(\d+)_of_(\d+)")  # as `map` names the part of each of its workers
 
 
 def encoded_file(decoder: object) -> object:
@@ -38,6 +40,20 @@ def called_with_indices() -> bool:
             return bool(with_indices)
         frame = frame.f_back
     return False
+
+
+def read_map_worker() -> tuple[int, int] | None:
+    """The rank and the number of parts of the `Dataset.map` whose function this is called from.
+
+    None outside of a map, and in one that is not divided.
+    """
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_code.co_name != "_map_single":
+        frame = frame.f_back
+    if frame is None or get_package(frame) != THEIRS:
+        return None
+    match = RANK_IN_FINGERPRINT.fullmatch(str(frame.f_locals.get("new_fingerprint")))
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def get_package(frame: FrameType) -> str:

@@ -79,9 +79,12 @@ def get_node_share(stream: IterableDataset) -> tuple[int, int] | None:
     return None if share is None else (share.rank, share.world_size)
 
 
-def prepare_url(url: str, storage_options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def prepare_url(
+    url: str, storage_options: dict[str, Any], token: str | bool | None = None
+) -> tuple[str, dict[str, Any]]:
     """URL and fsspec options of each hop, with the Hub's token and headers, as `datasets` opens files.
 
     The public functions for opening a URL retry 20 times, 5 s apart, if a server fails.
     """
-    return _prepare_path_and_storage_options(url, DownloadConfig(storage_options=storage_options))
+    config = DownloadConfig(storage_options=storage_options, token=token)
+    return _prepare_path_and_storage_options(url, config)

@@ -10,6 +10,7 @@ it is repeated, since the Hub says which files it has; one that changes nothing 
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import datasets.config
@@ -18,7 +19,7 @@ from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi
 
 from .._version import __version__
 from ..checks import invalid
-from ..columns import all_columns
+from ..columns import all_columns, error_column
 from ..errors import SettingsError
 from ..provenance import (
     TaggerRecord,
@@ -29,13 +30,21 @@ from ..provenance import (
     rebuild_tagger,
     record_tagger,
 )
-from ..results.card import PushedDataset, update_card
+from ..results.card import CardReport, PushedDataset, update_card
 from ..results.facts import count_tags
 from ..settings import TAG_COLUMN
 from ..tagger import Tagger
 from .errors import HubError as HubError
 from .errors import explain_errors
-from .media_columns import Splits, cast_paths, find_media_column, holds_media, select_tags
+from .media_columns import (
+    Splits,
+    cast_paths,
+    find_media_column,
+    holds_media,
+    select_tags,
+    shorten_errors,
+)
+from .reports import check_options, list_operations, write_pages
 
 CARD_NAME, CARD_MESSAGE = "README.md", "Describe the audio tags"
 
@@ -61,11 +70,13 @@ def push(
     max_shard_size: int | str | None = None,
     num_shards: int | Mapping[str, int] | None = None,
     num_proc: int | None = None,
+    report: bool | Mapping[str, Any] = False,
 ) -> str:
     """Push a tagged dataset and describe its tags in the dataset card; returns the dataset's URL.
 
     One section of the card is added or replaced, with the model, the settings, counts, the most frequent tags
-    and the code that makes them; the rest of the card stays.
+    and the code that makes them; the rest of the card stays. Recorded errors name files below the folder that
+    all of them share, without the folders of this machine above it.
 
     Args:
         ds: a Dataset, which becomes one split, or a DatasetDict, which replaces all splits of its config.
@@ -85,11 +96,14 @@ def push(
             cells keep their paths.
         commit_message: of the commit with the data.
         max_shard_size, num_shards, num_proc: as in `push_to_hub`.
+        report: also push a page to look at, as `report` writes it, with a link in the card. It has clips, as
+            small previews of at most 100, only where media are embedded. A mapping: arguments of `report`.
 
     >>> push(ds, "me/clips-tagged", tagger=tagger, private=True)  # doctest: +SKIP
     'https://huggingface.co/datasets/me/clips-tagged'
     """
     check_arguments(ds, repo_id, split, only_tags, key_columns, embed_media)
+    page_options = check_options(report)
     if isinstance(token, str):  # checked here, because the error for an invalid header would show it
         token = token.strip()
         if not re.fullmatch(r"[!-~]+", token):
@@ -97,12 +111,14 @@ def push(
     is_dict = isinstance(ds, DatasetDict)
     splits = dict(ds) if is_dict else {split or str(ds.split or "train"): ds}
     tag_column = tagger.tag_column if tagger is not None else TAG_COLUMN
-    records = merge_provenance([read_provenance(one) for one in splits.values()]).get(tag_column, ())
+    recorded = merge_provenance([read_provenance(one) for one in splits.values()])
+    records, tag_columns = recorded.get(tag_column, ()), list(dict.fromkeys([tag_column, *recorded]))
     tagger, records = check_records(tag_column, records, tagger)
     facts = {name: count_tags(one, tag_column) for name, one in splits.items()}
     first = next(iter(splits.values()))
     added = tuple(column.name for column in all_columns(tag_column) if column.name in first.column_names)
     media_column = find_media_column(first, tagger)
+    splits = shorten_errors(splits, media_column, [error_column(name).name for name in tag_columns])
     if only_tags:
         splits = select_tags(splits, media_column, key_columns, added)
     elif embed_media:
@@ -113,7 +129,13 @@ def push(
         media = "embedded"
     else:
         media = "by path"
-    with explain_errors(repo_id, token):
+    with explain_errors(repo_id, token), TemporaryDirectory(prefix="hf_audio_tagger_") as folder:
+        pages: list[CardReport] = []
+        page_files: dict[str, Path] = {}
+        if page_options is not None:
+            pages, page_files = write_pages(
+                splits, config_name, tag_column, media, repo_id, page_options, Path(folder)
+            )
         commit = push_data(
             splits,
             is_dict,
@@ -139,8 +161,10 @@ def push(
             facts=facts,
             media=media,
             records=records,
+            reports=pages,
+            url=commit.repo_url.url,
         )
-        push_card(pushed, commit, token)
+        push_card(pushed, commit, token, page_files)
     return commit.repo_url.url if revision is None else f"{commit.repo_url.url}/tree/{revision}"
 
 
@@ -160,14 +184,20 @@ def push_data(
         datasets.config.UPLOADS_MAX_NUMBER_PER_COMMIT = default
 
 
-def push_card(pushed: PushedDataset, data: CommitInfo, token: str | bool | None) -> None:
-    """One commit with the card, directly on top of the data's commit; the Hub refuses it otherwise."""
+def push_card(
+    pushed: PushedDataset, data: CommitInfo, token: str | bool | None, page_files: Mapping[str, Path]
+) -> None:
+    """One commit with the card and the pages that it links, directly on top of the data's commit; the Hub
+    refuses it otherwise."""
     api = HfApi(datasets.config.HF_ENDPOINT, token, "hf-audio-tagger", __version__)
     path = api.hf_hub_download(pushed.repo_id, CARD_NAME, repo_type="dataset", revision=data.oid)
     card = update_card(Path(path).read_bytes().decode("utf-8-sig"), pushed)
     api.create_commit(
         pushed.repo_id,
-        [CommitOperationAdd(CARD_NAME, card.encode())],
+        [
+            CommitOperationAdd(CARD_NAME, card.encode()),
+            *list_operations(api, pushed.repo_id, data.oid, pushed.reports, page_files),
+        ],
         repo_type="dataset",
         commit_message=CARD_MESSAGE,
         revision=pushed.revision,

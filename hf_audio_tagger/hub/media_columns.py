@@ -1,6 +1,5 @@
 """Finds the media columns of a dataset; removes them or embeds their files."""
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -10,7 +9,7 @@ from datasets import Audio, Dataset, LargeList, List, Value, Video
 from ..compat.datasets_internals import is_decodable
 from ..errors import ColumnError, SettingsError
 from ..media_column import FILE_NAME_COLUMNS, pick_column
-from ..media_paths import read_paths
+from ..media_paths import find_root, find_shared_folder, read_paths, shorten_paths
 from ..tagger import Tagger
 
 Splits = dict[str, Dataset]
@@ -114,11 +113,37 @@ def replace_by_names(splits: Splits, column: str) -> Splits:
     return replaced
 
 
-def find_shared_folder(paths: Sequence[str]) -> str:
-    """The longest folder that all paths begin with, with its last slash.
+def shorten_errors(splits: Splits, media_column: str | None, error_columns: Sequence[str]) -> Splits:
+    """The splits with errors that name files below the folder that all files share."""
+    columns = [name for name in error_columns if all(name in one.column_names for one in splits.values())]
+    errors = {split: {name: list(one[name]) for name in columns} for split, one in splits.items()}
+    if not any(map(holds_text, (cells for some in errors.values() for cells in some.values()))):
+        return splits
+    root = find_root([path for one in splits.values() for path in list_paths(one, media_column)])
 
-    >>> find_shared_folder(["/home/me/clips/a/1.mp4", "/home/me/clips/b/1.mp4"])
-    '/home/me/clips/'
-    """
-    prefix = os.path.commonprefix(paths)  # noqa: RUF071 - cut at a slash of either kind below
-    return prefix[: max(prefix.rfind("/"), prefix.rfind("\\")) + 1]
+    def shorten(cell: Any) -> Any:
+        if isinstance(cell, list):
+            return [shorten(one) for one in cell]
+        return shorten_paths(cell, root) if isinstance(cell, str) else cell
+
+    shortened = {}
+    for split, dataset in splits.items():
+        for name, cells in errors[split].items():
+            if holds_text(cells):
+                order, feature = dataset.column_names, dataset.features[name]
+                texts = list(map(shorten, cells))
+                dataset = dataset.remove_columns(name).add_column(name, texts, feature=feature)
+                dataset = dataset.select_columns(order)
+        shortened[split] = dataset
+    return shortened
+
+
+def holds_text(cell: Any) -> bool:
+    return any(map(holds_text, cell)) if isinstance(cell, list) else isinstance(cell, str)
+
+
+def list_paths(dataset: Dataset, column: str | None) -> list[str]:
+    """All paths of a column."""
+    cells = [] if column is None else read_paths(dataset, column)
+    paths = [path for cell in cells for path in (cell if isinstance(cell, list) else [cell])]
+    return [path for path in paths if isinstance(path, str)]

@@ -25,11 +25,17 @@ LOCAL_SCHEME = re.compile("(file|local)://")  # fsspec's names for local files
 
 @contextmanager
 def open_sound(
-    media: Media, decoder: str = "auto", channels: str = "mean", only_start: bool = False
+    media: Media,
+    decoder: str = "auto",
+    channels: str = "mean",
+    only_start: bool = False,
+    in_order: bool = False,
+    token: str | bool | None = None,
 ) -> Iterator[Sound | None]:
     """Open the first audio stream; None where the clip has none.
 
-    With `only_start`, only the beginning of the clip will be read, and "auto" uses torchcodec.
+    With `only_start`, only the beginning of the clip will be read, and "auto" uses torchcodec. With
+    `in_order`, it will be read from its beginning, in one go. The token is for files of the Hub.
 
     >>> with open_sound(FileMedia("a.mp4")) as sound:  # doctest: +SKIP
     ...     samples = np.concatenate(list(sound.blocks()))
@@ -43,7 +49,11 @@ def open_sound(
     if isinstance(media, DecoderMedia):
         yield torchcodec.TorchcodecSound(media.decoder, media.name, channels)
         return
-    with opened_source(media) as source, open_container(source, media.name) as container:
+    in_order = in_order or only_start
+    with (
+        opened_source(media, token) as source,
+        open_container(source, media.name, in_order=in_order) as container,
+    ):
         if not container.streams.audio:
             yield None
         elif decoder == "auto":
@@ -53,9 +63,9 @@ def open_sound(
 
 
 @contextmanager
-def opened_source(media: FileMedia | BytesMedia) -> Iterator[Any]:
+def opened_source(media: FileMedia | BytesMedia, token: str | bool | None = None) -> Iterator[Any]:
     """The input for decoders, closed at the end of the block. Failures to read a remote file are raised."""
-    source = open_source(media)
+    source = open_source(media, token)
     try:
         with raise_read_failures(source):
             yield source
@@ -64,20 +74,32 @@ def opened_source(media: FileMedia | BytesMedia) -> Iterator[Any]:
             source.close()
 
 
-def open_source(media: FileMedia | BytesMedia) -> Source:
+def is_remote(media: Media) -> bool:
+    """True for a URL whose bytes come from elsewhere than this machine's files.
+
+    >>> is_remote(FileMedia("zip://a.mp4::https://example.org/a.zip")), is_remote(FileMedia("file:///a.mp4"))
+    (True, False)
+    """
+    if not isinstance(media, FileMedia) or not is_url(media.path):
+        return False
+    target = media.path.split("::")[-1]
+    return "://" in target and LOCAL_SCHEME.match(target) is None
+
+
+def open_source(media: FileMedia | BytesMedia, token: str | bool | None = None) -> Source:
     """The input for decoders. Never a bare path, which FFmpeg could parse as a protocol."""
     if isinstance(media, BytesMedia):
         if not media.data:
             raise MediaError(f"{media.name}: it is empty (0 bytes).")
         return media.data
     *links, target = media.path.split("::") if is_url(media.path) else [media.path]
-    if "://" not in target or LOCAL_SCHEME.match(target):
+    if not is_remote(media):
         path = check_regular_file(LOCAL_SCHEME.sub("", target, count=1), media.name)
         if not links:
             return "file:" + path
     from .remote.remote_file import open_url  # imports aiohttp, which local files do not need
 
-    return open_url(media.path, media.name)
+    return open_url(media.path, media.name, token)
 
 
 @contextmanager

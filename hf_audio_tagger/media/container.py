@@ -23,6 +23,7 @@ import av.logging
 
 from ..errors import MediaError
 from .failures import describe_error
+from .mp4_boxes import FRAGMENT_INDEX_END, FRAGMENT_INDEX_END_BYTES, is_fragmented
 
 # Containers that hold their own data. Left out on purpose: concat, hls, dash, imf and other playlists, sdp,
 # rtsp and rtp (network), image2 and lavfi (paths and filter graphs by name), and formats that FFmpeg
@@ -63,8 +64,12 @@ def check_regular_file(path: str, name: str) -> str:
     return str(Path(path).absolute())
 
 
-def open_container(source: Source, name: str, streams: Streams = "audio") -> av.container.InputContainer:
+def open_container(
+    source: Source, name: str, streams: Streams = "audio", in_order: bool = False
+) -> av.container.InputContainer:
     """Open with PyAV's FFmpeg, to decode streams of one kind. Playlists are refused.
+
+    With `in_order`, it will be read from its beginning, in one go.
 
     >>> with open_container("file:/clips/a.mp4", "a.mp4", "video") as container:  # doctest: +SKIP
     ...     frame = next(container.decode(video=0))
@@ -73,7 +78,8 @@ def open_container(source: Source, name: str, streams: Streams = "audio") -> av.
     try:
         head = read_head(source)
         refuse_playlist(head, name)
-        return av.open(source, "r", options=open_options(head, streams), metadata_errors="ignore")
+        options = open_options(head, streams) | choose_fragment_index(source, head, in_order)
+        return av.open(source, "r", options=options, metadata_errors="ignore")
     except MediaError:
         raise
     except av.error.ArgumentError as error:
@@ -100,6 +106,27 @@ def open_options(head: bytes, streams: Streams = "audio") -> dict[str, str]:
         **({"probesize": "32"} if declares_streams and streams == "audio" else {}),
         **({"max_pixels": str(MOST_PIXELS)} if streams == "video" else {}),
     }
+
+
+def choose_fragment_index(source: Any, head: bytes, in_order: bool) -> dict[str, str]:
+    """FFmpeg's options for a remote, fragmented mp4: else it would read the head of every fragment first.
+
+    A sound that is read in order needs no index. For others the table at the file's end has the fragments,
+    where there is one; without it, all of them are looked for.
+    """
+    if not is_remote_file(source) or not is_fragmented(head):
+        return {}
+    if in_order:
+        return {"fflags": "+ignidx"}
+    source.seek(-FRAGMENT_INDEX_END_BYTES, io.SEEK_END)
+    has_table = source.read(8)[4:] == FRAGMENT_INDEX_END
+    source.seek(0)
+    return {"use_mfra_for": "pts"} if has_table else {}
+
+
+def is_remote_file(source: Source) -> bool:
+    """True for a file object that fetches what is read, and may be told of it in advance."""
+    return hasattr(source, "expect_span")
 
 
 @cache

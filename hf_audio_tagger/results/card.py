@@ -27,6 +27,15 @@ BOUNDS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")  
 
 
 @dataclass(frozen=True)
+class CardReport:
+    """A page of a split that lies in the repository too."""
+
+    split: str
+    path: str  # of its folder
+    is_folder: bool  # else its index.html is all of it
+
+
+@dataclass(frozen=True)
 class PushedDataset:
     """The facts that the card shows of a pushed dataset."""
 
@@ -40,6 +49,8 @@ class PushedDataset:
     facts: Mapping[str, TagFacts]  # by split
     media: str  # "embedded", "by path" or "left out"
     records: Sequence[TaggerRecord | None] = ()  # of the tags, as far as known
+    reports: Sequence[CardReport] = ()
+    url: str = ""  # of the dataset, for links to its files
 
 
 def update_card(card: str, pushed: PushedDataset) -> str:
@@ -150,11 +161,21 @@ def size_category(rows: int) -> str:
     return f"{BOUNDS[place - 1]}<n<{BOUNDS[place]}" if place < len(BOUNDS) else f"n>{BOUNDS[-1]}"
 
 
+def escape_markdown(text: str) -> str:
+    r"""Text that Markdown shows as it is: no markup, no entity, and no address made a link.
+
+    >>> print(escape_markdown("<b>www.a.b</b> &lt;"))
+    \<b\>www\.a.b\</b\> \&lt;
+    """
+    shown = re.sub(r"([\\`*_\[\]<>|~&])", r"\\\1", safe_text(" ".join(text.split())))
+    return re.sub(r"(?<=www)\.|:(?=//)|@", r"\\\g<0>", shown, flags=re.IGNORECASE)
+
+
 TEMPLATES = Environment(
     loader=PackageLoader(__package__), trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
 )
 TEMPLATES.filters |= {
-    "markdown": lambda text: re.sub(r"([\\`*_\[\]<>|~])", r"\\\1", safe_text(" ".join(text.split()))),
+    "markdown": escape_markdown,
     "code": lambda text: "`" + safe_text(text).replace("`", "'") + "`",
     "python": format_python,
     "cell": lambda code: code.replace("|", "\\|"),

@@ -82,6 +82,9 @@ class Summary:
     times_realtime: float = 0.0  # seconds of sound scored in a second, in this run
     common_reasons: tuple[FailureReason, ...] = ()  # of the failures, with a file each
     url: str | None = None  # of the dataset that the result was pushed to
+    broken_tars: int = 0  # that could not be read to their end
+    shard: str | None = None  # "2/8": the counts are of this command's share, while others' rows are left
+    rows_left: int = 0  # of the other commands; tars, where these are the shards
 
     def as_dict(self) -> dict[str, Any]:
         """For `json.dumps`."""

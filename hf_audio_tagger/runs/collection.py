@@ -19,6 +19,7 @@ from ..media_paths import read_paths
 from ..predictions.writing import make_file_names
 from ..sources.columns import find_media_column
 from ..sources.source import Source
+from ..sources.tar_shards import TarSource
 from ..tagger import Tagger
 
 ID_COLUMNS = ("id", "file_name")  # else the paths of the media
@@ -33,6 +34,11 @@ class Collection:
     def __init__(
         self, source: Source, tagger: Tagger, id_column: str | None, meta_column: str | None
     ) -> None:
+        if isinstance(source, TarSource):
+            raise SettingsError(
+                f"{source.name}: tars are read in sequence and cannot be labelled. Label the rows that "
+                'load_dataset("webdataset", data_files=...) makes of them.'
+            )
         if not isinstance(source.dataset, Dataset):
             raise SettingsError(f"{source.name}: a stream cannot be labelled; load it without streaming.")
         self.source, self.dataset = source, source.dataset

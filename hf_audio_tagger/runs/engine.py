@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from ..atomic_files import write_file
 from ..checks import invalid
 from ..disk import describe_fullest
 from ..errors import RunError
 from ..executors import pick_executor
 from ..executors.contract import Job, JobProgress, Work
+from ..stores import Place
+from .files import write_file
+from .locks import Check, locked
 from .progress import Progress, ProgressSum
 from .record import Record
-from .run_folder import RunFolder, locked
+from .run_folder import RunFolder
 
 Summary = TypeVar("Summary", covariant=True)
 SAMPLE_ROWS = 100  # processed before a share of failures is checked
@@ -101,8 +103,10 @@ def parse_failure_limit(value: int | str | None) -> FailureLimit:
 class RunCounter:
     """Passes the progress of all jobs on to the watcher, and checks how many rows failed."""
 
-    def __init__(self, plan: RunPlan, failure_limit: FailureLimit, watcher: Watcher) -> None:
-        self.failure_limit, self.watcher = failure_limit, watcher
+    def __init__(
+        self, plan: RunPlan, failure_limit: FailureLimit, watcher: Watcher, check_lock: Check
+    ) -> None:
+        self.failure_limit, self.watcher, self.check_lock = failure_limit, watcher, check_lock
         self.sum = ProgressSum(plan.done_rows, plan.failed_rows, plan.total_rows)
         self.started = time.monotonic()
 
@@ -111,6 +115,7 @@ class RunCounter:
             with suppress(Exception):
                 self.watcher.moved(self.progress)
             return
+        self.check_lock()
         now = self.progress
         self.watcher.progressed(now)
         self.failure_limit.check(now.failed_rows, now.done_rows, now.total_rows)
@@ -153,13 +158,13 @@ def run_task(
     failure_limit = parse_failure_limit(max_failures)
     watcher = watcher or Watcher()
     folder = task.folder
-    with disk_errors(folder) as beginning, locked(folder):
+    with disk_errors(folder) as beginning, locked(folder) as check_lock:
         plan = task.plan()
         beginning.is_over = True
         watcher.planned(plan)
         for text in plan.notes:
             watcher.noted(text)
-        counter = RunCounter(plan, failure_limit, watcher)
+        counter = RunCounter(plan, failure_limit, watcher, check_lock)
         try:
             failure_limit.check(plan.failed_rows, plan.done_rows, plan.total_rows)
             execute = pick_executor(num_proc)
@@ -167,6 +172,7 @@ def run_task(
         except TooManyFailuresError as error:
             listed = task.list_failures(plan, counter)
             raise RunError(f"{error} What is done is kept, the failures are listed in {listed}.") from None
+        check_lock()
         return task.finish(plan, counter, watcher)
 
 
@@ -187,14 +193,15 @@ def disk_errors(folder: RunFolder) -> Iterator[Beginning]:
         place = f": {error.filename}" if error.filename else ""
         what = f"Reading or writing failed ({error.strerror or error}{place})."
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            places = (folder.state, folder.file or folder.shards, tempfile.gettempdir())
+            used = [path for path in (folder.state, folder.file or folder.shards) if isinstance(path, Path)]
+            places: list[str | Path] = [*used, tempfile.gettempdir()]
             disk = describe_fullest([error.filename] if error.filename else places)
             what = f"The disk is full ({error.strerror or error}): {disk}."
         after = f"What is done is kept in {folder.dest}; the same command resumes the run."
         raise RunError(f"{what} {after if beginning.is_over else 'The run has not begun.'}") from error
 
 
-def write_failures(path: Path, failures: Iterable[Mapping[str, Any]]) -> str | None:
+def write_failures(path: Place, failures: Iterable[Mapping[str, Any]]) -> str | None:
     """Write a line for each failure, or remove the file if there are none."""
     lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in failures]
     if not lines:

@@ -41,6 +41,7 @@ from ..results.reasons import FailureReason, find_common_reasons
 from ..sources import open_source
 from ..sources.sampling import take_sample
 from ..sources.source import Source
+from ..stores import StorePath
 from ..tagger import Tagger, build_tagger
 from .collection import Collection, identify_content, is_local_file
 from .engine import RunCounter, RunPlan, Watcher, run_task, write_failures
@@ -122,7 +123,7 @@ def export_predictions(
     source = source if sample is None else take_sample(source, sample)
     collection = Collection(source, tagger, id_column, meta_column)
     place = folder_for(folder)
-    if place.file is not None or place.repo_id is not None:
+    if place.file is not None or place.repo_id is not None or isinstance(place.state, StorePath):
         raise SettingsError(f"{place.dest}: predictions go to a folder on this disk.")
     if tagger.windows not in (None, "all"):
         raise SettingsError(
@@ -172,8 +173,9 @@ class LabellingTask:
     overwrite: bool
 
     def __post_init__(self) -> None:
-        self.home = self.folder.state.parent
-        self.journal = self.folder.state / JOURNAL_NAME
+        self.state = self.folder.local_state
+        self.home = self.state.parent
+        self.journal = self.state / JOURNAL_NAME
 
     def plan(self) -> RunPlan:
         # on_error makes no difference to the scores.
@@ -294,7 +296,7 @@ class LabellingTask:
 
     def prepare_folder(self, wanted: Record) -> None:
         """Start a run in the folder, or resume one with the same settings."""
-        settings_path, index = self.folder.state / SETTINGS_NAME, self.home / INDEX_NAME
+        settings_path, index = self.state / SETTINGS_NAME, self.home / INDEX_NAME
         arrays = self.home / ARRAYS_NAME
         if self.overwrite:
             paths = [self.array_path(entry) for entry in read_journal(self.journal)[0].values()]
@@ -306,7 +308,7 @@ class LabellingTask:
         elif index.exists() or self.journal.exists():
             raise SettingsError(f"{self.folder.dest} holds predictions of unknown settings. {ADVICE}")
         arrays.mkdir(parents=True, exist_ok=True)
-        for folder in (arrays, self.home, self.folder.state):
+        for folder in (arrays, self.home, self.state):
             remove_leftovers(folder)
         settings = {"fingerprint": wanted.fingerprint, "settings": wanted.settings}
         write_file(settings_path, json.dumps(settings, indent=1).encode())

@@ -11,18 +11,18 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Features
 
-from ..atomic_files import open_atomic, write_file
 from ..digests import digest_values
+from ..stores import Place
 from .engine import Watcher
+from .files import open_whole, write_file
 from .run_folder import RunFolder
-from .shards import find_shards, identify_file, read_batches, read_groups
+from .shards import find_shards, identify_file, read_batches, read_groups, read_schema
 
 BATCH_ROWS = 256  # of a shard that are read at once
 
@@ -36,20 +36,20 @@ def join_shards(folder: RunFolder, watcher: Watcher) -> None:
         if json.loads(folder.written.read_bytes()) == read_state(file, shards):
             return
     watcher.finishing(f"Writing {folder.dest}")
-    with open_atomic(file, folder.state) as output:
+    with open_whole(file, folder.state) as output:
         if file.suffix == ".jsonl":
             for path in shards:
                 for table in read_batches(path, BATCH_ROWS):
                     write_lines(output, table)
         else:
-            with pq.ParquetWriter(output, pq.read_schema(shards[0]), write_page_checksum=True) as writer:
+            with pq.ParquetWriter(output, read_schema(shards[0]), write_page_checksum=True) as writer:
                 for path in shards:
                     for table in read_groups(path):
                         writer.write_table(table)
     write_file(folder.written, json.dumps(read_state(file, shards)).encode())
 
 
-def read_state(file: Path, shards: Sequence[Path]) -> dict[str, Any]:
+def read_state(file: Place, shards: Sequence[Place]) -> dict[str, Any]:
     """A state that changes with the joined file or its shards; a replaced file has another inode."""
     info = file.stat()
     return {

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from .._version import __version__
-from ..atomic_files import remove_leftovers, write_file
 from ..checks import read_as
 from ..digests import digest_values
 from ..errors import RunError, SettingsError
@@ -15,7 +14,10 @@ from ..settings import shown_settings
 from ..sources.data_files import find_data_files
 from ..sources.media_folder import METADATA_FILES
 from ..sources.source import Source
+from ..stores import StorePath
 from ..tagger import Tagger
+from .files import remove_leftovers, write_file
+from .locks import preparing
 from .run_folder import RunFolder
 from .shards import DAMAGED_SUFFIX, find_shards
 
@@ -50,6 +52,11 @@ class Record:
         """The shards of the whole run; None for a stream."""
         return None if self.rows is None else -(-self.rows // self.shard_rows)
 
+    def count_rows(self, index: int) -> int:
+        """The rows of a whole shard; of a stream's, the most."""
+        left = self.shard_rows if self.rows is None else self.rows - index * self.shard_rows
+        return min(self.shard_rows, left)
+
 
 def prepare_folder(folder: RunFolder, wanted: Record, overwrite: bool) -> Record:
     """Start a run in DEST, or resume the same run; any other content is an error.
@@ -57,22 +64,37 @@ def prepare_folder(folder: RunFolder, wanted: Record, overwrite: bool) -> Record
     Returns the record to use: a resumed run keeps its shard size.
     """
     check_source(folder, wanted.source)
-    if overwrite:
-        clear(folder)
-    remove_leftovers(folder.shards)
-    remove_leftovers(folder.state)
-    before = read_record(folder)
-    if before is None or not find_shards(folder.shards):
-        check_is_unused(folder)
-        folder.shards.mkdir(parents=True, exist_ok=True)
-        record = wanted
-    else:
-        check_same_settings(folder.dest, before.settings, before.fingerprint, wanted)
-        check_same_rows(folder.dest, before, wanted)
-        record = replace(before, limit=wanted.limit)
-    if record != before:
-        write_file(folder.record, json.dumps(asdict(record), indent=1).encode())
-    return record
+    if overwrite and folder.share is not None:
+        raise SettingsError(
+            "overwrite=True with shard= would remove what the other commands have done. Remove DEST first."
+        )
+    with preparing(folder) as is_alone:
+        if overwrite:
+            clear(folder)
+        for place in (folder.shards, folder.state):
+            remove_leftovers(place, (lambda name: True) if is_alone else folder.is_ours)
+        before = read_record(folder)
+        if before is None or (is_alone and not find_shards(folder.shards)):
+            check_is_unused(folder)
+            folder.shards.mkdir(parents=True, exist_ok=True)
+            record = wanted
+        else:
+            check_same_settings(folder.dest, before.settings, before.fingerprint, wanted)
+            if not is_alone and before.limit != wanted.limit:
+                raise SettingsError(
+                    f"{folder.dest}: the commands that run now have limit={before.limit}, this one has "
+                    f"limit={wanted.limit}; all need the same."
+                )
+            check_same_rows(folder.dest, before, wanted)
+            record = replace(before, limit=wanted.limit)
+        data = json.dumps(asdict(record), indent=1).encode()
+        if isinstance(folder.record, StorePath) and not is_alone and before is None:
+            is_first = folder.record.create(data)
+        else:
+            is_first = True
+            if record != before:
+                write_file(folder.record, data)
+    return record if is_first else prepare_folder(folder, wanted, overwrite)
 
 
 def read_record(folder: RunFolder) -> Record | None:
@@ -93,15 +115,22 @@ def read_record(folder: RunFolder) -> Record | None:
 def clear(folder: RunFolder) -> None:
     """Remove what runs have written, and no other files."""
     shards = [*find_shards(folder.shards).values(), *folder.shards.glob(f".shard-*{DAMAGED_SUFFIX}")]
-    for path in (*shards, folder.file, folder.failures, folder.record, folder.ledger, folder.written):
+    listed = [*folder.state.glob("failures*.jsonl"), *folder.state.glob("shards*.jsonl")]
+    for path in (*shards, *listed, folder.file, folder.record, folder.written, folder.finished):
         if path is not None:
             path.unlink(missing_ok=True)
 
 
 def check_source(folder: RunFolder, name: str) -> None:
     """Refuse a DEST that would overwrite the source, or be read as part of it."""
+    if isinstance(folder.state, StorePath):
+        own = [folder.file or folder.shards.parent, folder.shards, folder.shards / "*.parquet"]
+        if name.rstrip("/") in map(str, own):
+            raise SettingsError(f"{folder.dest} is part of the source {name}; choose another DEST.")
+        return
     source = Path(name).expanduser()
-    if folder.file is not None:
+    assert isinstance(folder.shards, Path)
+    if isinstance(folder.file, Path):
         is_read = any(is_same_file(folder.file, file) for file in find_data_files(source)) or (
             folder.file.name in METADATA_FILES and source.resolve() in folder.file.resolve().parents
         )

@@ -11,7 +11,6 @@ shard is not read again, which would take longer than many runs.
 import base64
 import errno
 import json
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,11 +22,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..atomic_files import append_line, replace_file, sync, temporary_path
+from ..atomic_files import append_line
 from ..checks import check_types
 from ..errors import RunError
 from ..sources.source import State
+from ..stores import Place, StorePath
 from ..text import one_line
+from .files import WholeFile, open_to_read, rename_file
 
 Identity = tuple[str, int, int]  # a file's name, size and modification time
 
@@ -56,11 +57,11 @@ class DamagedShardError(RunError):
     """A shard cannot be read, and has been set aside: the same command tags its rows again."""
 
 
-def shard_path(folder: Path, index: int) -> Path:
+def shard_path(folder: Place, index: int) -> Place:
     return folder / NAME.format(index)
 
 
-def shard_index(path: Path) -> int | None:
+def shard_index(path: Place) -> int | None:
     """The number in a shard's name; None for any other name.
 
     >>> shard_index(Path("data/shard-00012.parquet")), shard_index(Path("data/shard-00012 (copy).parquet"))
@@ -71,16 +72,16 @@ def shard_index(path: Path) -> int | None:
     return index if index is not None and NAME.format(index) == path.name else None
 
 
-def find_shards(folder: Path, count: int | None = None) -> dict[int, Path]:
+def find_shards(folder: Place, count: int | None = None) -> dict[int, Place]:
     """The shards in a folder by index, in the order of the rows; the first `count` of them at most."""
-    indices = sorted(index for path in folder.glob("shard-*") if (index := shard_index(path)) is not None)
-    return {index: shard_path(folder, index) for index in indices if count is None or index < count}
+    found = {index: path for path in folder.glob("shard-*") if (index := shard_index(path)) is not None}
+    return {index: found[index] for index in sorted(found) if count is None or index < count}
 
 
-def read_footer(path: Path, fingerprint: str) -> Footer | None:
+def read_footer(path: Place, fingerprint: str) -> Footer | None:
     """A shard's footer; None where the shard is missing, damaged, of other settings or of another index."""
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(open_to_read(path)) as file:
             stored = json.loads(file.metadata.metadata[FOOTER_KEY])
             rows = file.metadata.num_rows
         index = shard_index(path)
@@ -106,10 +107,9 @@ def is_damage(error: Exception) -> bool:
     return not isinstance(error, MemoryError)
 
 
-def set_aside(path: Path, problem: str) -> str:
+def set_aside(path: Place, problem: str) -> str:
     """Rename a shard to a hidden name, which neither a run nor `load_dataset` reads; returns a note."""
-    aside = path.with_name(f".{path.name}{DAMAGED_SUFFIX}")
-    os.replace(path, aside)
+    aside = rename_file(path, f".{path.name}{DAMAGED_SUFFIX}")
     return (
         f"{path} {problem}. It is kept as {aside.name}, which may be removed; the same command tags its rows "
         "again."
@@ -117,10 +117,10 @@ def set_aside(path: Path, problem: str) -> str:
 
 
 @contextmanager
-def open_shard(path: Path) -> Iterator[pq.ParquetFile]:
+def open_shard(path: Place) -> Iterator[pq.ParquetFile]:
     """A shard to read; set aside if it turns out to be damaged."""
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with pq.ParquetFile(open_to_read(path), page_checksum_verification=True) as file:
             yield file
     except (OSError, pa.ArrowException) as error:
         if not is_damage(error):
@@ -128,12 +128,17 @@ def open_shard(path: Path) -> Iterator[pq.ParquetFile]:
         raise DamagedShardError(set_aside(path, f"is damaged ({one_line(error, 200)})")) from error
 
 
-def read_columns(path: Path, names: list[str]) -> pa.Table:
+def read_schema(path: Place) -> pa.Schema:
+    with open_shard(path) as file:
+        return file.schema_arrow
+
+
+def read_columns(path: Place, names: list[str]) -> pa.Table:
     with open_shard(path) as file:
         return file.read(columns=[name for name in names if name in file.schema_arrow.names])
 
 
-def read_texts(path: Path, name: str, others: list[str]) -> pa.Table:
+def read_texts(path: Place, name: str, others: list[str]) -> pa.Table:
     """The text within a column, such as the paths beside the bytes of files, and other columns whole."""
     with open_shard(path) as file:
         leaves = map(file.schema.column, range(len(file.schema)))
@@ -141,13 +146,13 @@ def read_texts(path: Path, name: str, others: list[str]) -> pa.Table:
         return file.read(columns=[*(path for path in texts if f"{path}.".startswith(f"{name}.")), *others])
 
 
-def read_batches(path: Path, size: int) -> Iterator[pa.Table]:
+def read_batches(path: Place, size: int) -> Iterator[pa.Table]:
     with open_shard(path) as file:
         for batch in file.iter_batches(size):
             yield pa.Table.from_batches([batch])
 
 
-def read_groups(path: Path) -> Iterator[pa.Table]:
+def read_groups(path: Place) -> Iterator[pa.Table]:
     """A shard's row groups, which the writer keeps small enough to hold in memory."""
     with open_shard(path) as file:
         for group in range(file.num_row_groups):
@@ -161,27 +166,39 @@ def find_failed(table: pa.Table, errors: str) -> list[bool]:
     return [any(one is not None for one in cell or []) for cell in table[errors].to_pylist()]
 
 
-def identify_file(path: Path) -> Identity:
+def identify_file(path: Place) -> Identity:
     info = path.stat()
+    if isinstance(path, StorePath):  # whose times are often in whole seconds
+        return path.name, info.st_size, info.st_mtime_ns + info.st_ino
     return path.name, info.st_size, info.st_mtime_ns
 
 
-def read_ledger(ledger: Path) -> set[Identity]:
-    """The shards that were whole when they were written or last read."""
+def read_ledgers(state: Place) -> set[Identity]:
+    """The shards that were whole when they were written or last read, by any command."""
     found = set()
-    for line in ledger.read_bytes().splitlines() if ledger.exists() else []:
-        # A line is cut off when a run is killed, or damaged: its shard is read again.
-        with suppress(ValueError, TypeError, KeyError, RecursionError):
-            name, size, time_ns = json.loads(line)["shard"]
-            found.add((name, size, time_ns))
+    for ledger in state.glob("shards*.jsonl"):
+        for line in ledger.read_bytes().splitlines():
+            # A line is cut off when a run is killed, or damaged: its shard is read again.
+            with suppress(ValueError, TypeError, KeyError, RecursionError):
+                name, size, time_ns = json.loads(line)["shard"]
+                found.add((name, size, time_ns))
     return found
 
 
-def check_shard(path: Path, ledger: Path, known: set[Identity]) -> None:
-    """Read a shard from end to end unless it is in the ledger: a valid footer does not imply valid pages."""
-    if identify_file(path) not in known:
+def check_shard(path: Place, ledger: Place, known: set[Identity]) -> None:
+    """Read a shard from end to end unless it is in the ledger: a valid footer does not imply valid pages.
+
+    A store keeps its files with checksums of its own, and has no ledger.
+    """
+    if isinstance(path, Path) and identify_file(path) not in known:
         for _ in read_groups(path):
             pass
+        note_shard(path, ledger)
+
+
+def note_shard(path: Place, ledger: Place) -> None:
+    """Note a whole shard in the ledger."""
+    if isinstance(ledger, Path):
         append_line(ledger, {"shard": identify_file(path)})
 
 
@@ -193,22 +210,23 @@ class ShardWriter:
     """
 
     def __init__(
-        self, path: Path, schema: pa.Schema, fingerprint: str, ledger: Path, existing: Footer | None
+        self, path: Place, schema: pa.Schema, fingerprint: str, ledger: Place, existing: Footer | None
     ) -> None:
         self.path, self.schema, self.fingerprint, self.ledger = path, schema, fingerprint, ledger
         self.existing_rows = existing.rows if existing else 0
         self.footer = Footer(kept_rows=existing.kept_rows if existing else 0)
-        self.temporary = temporary_path(path)
         self.pending: list[pa.Table] = []
         self.is_broken = False  # a write failed: the file's content is not known
 
     def __enter__(self) -> "ShardWriter":
-        self.file = open(self.temporary, "wb")
-        self.writer = pq.ParquetWriter(self.file, self.schema, write_page_checksum=True)
+        self.whole = WholeFile(self.path)
+        self.writer = pq.ParquetWriter(self.whole.file, self.schema, write_page_checksum=True)
         return self
 
     def add(self, table: pa.Table) -> None:
         """Write rows. The caller updates the footer, except for the number of rows."""
+        if not len(table):
+            return  # `datasets` cannot read a row group without rows
         self.pending.append(table.select(self.schema.names).cast(self.schema))
         self.footer.rows += len(table)
         pending_bytes = sum(one.nbytes for one in self.pending)
@@ -232,9 +250,7 @@ class ShardWriter:
         finally:
             with suppress(Exception):
                 self.writer.close()
-            with suppress(Exception):
-                self.file.close()
-            self.temporary.unlink(missing_ok=True)
+            self.whole.discard()
 
     def finish(self) -> None:
         self.flush()
@@ -249,7 +265,5 @@ class ShardWriter:
         }
         self.writer.add_key_value_metadata({FOOTER_KEY: json.dumps(footer).encode()})
         self.writer.close()
-        sync(self.file)
-        self.file.close()
-        replace_file(self.temporary, self.path)
-        append_line(self.ledger, {"shard": identify_file(self.path)})
+        self.whole.publish()
+        note_shard(self.path, self.ledger)

@@ -1,7 +1,6 @@
 """Plan a tagging run: find missing rows, and rows whose files have changed since."""
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
 
 from datasets import IterableDataset
 
@@ -9,17 +8,18 @@ from ..columns import error_column
 from ..errors import SettingsError
 from ..media_column import pick_column
 from ..sources.source import Source
+from ..stores import Place
 from .engine import RunPlan
+from .files import read_each
 from .record import Record
 from .shards import (
     DamagedShardError,
     Footer,
     check_shard,
     find_failed,
-    find_shards,
     read_columns,
     read_footer,
-    read_ledger,
+    read_ledgers,
     read_texts,
     set_aside,
     shard_index,
@@ -38,13 +38,17 @@ def make_plan(work: ShardTagger, retry_failed: bool) -> RunPlan:
     footers, notes = find_whole_shards(work)
     failing = {index: find_failed_rows(work, index) for index, one in footers.items() if one.failed_rows}
     redo_rows = failing if retry_failed else find_changes(work, footers)
-    list_jobs = list_dataset_jobs if record.rows is not None else list_stream_jobs
+    if record.shard_count is None:
+        jobs, total = list_stream_jobs(record, footers, redo_rows), expect_rows(work.source, record.limit)
+    else:
+        own = [index for index in range(record.shard_count) if work.folder.has_shard(index)]
+        jobs, total = list_dataset_jobs(record, own, footers, redo_rows), sum(map(record.count_rows, own))
     return RunPlan(
         work.folder,
         record,
-        list_jobs(record, footers, redo_rows),
+        jobs,
         work,
-        record.rows or expect_rows(work.source, record.limit),
+        total,
         done_rows=sum(footer.rows for footer in footers.values()) - sum(map(len, redo_rows.values())),
         failed_rows=sum(len(set(rows) - set(redo_rows.get(index, ()))) for index, rows in failing.items()),
         kept_rows=sum(footer.kept_rows for footer in footers.values()),
@@ -52,9 +56,10 @@ def make_plan(work: ShardTagger, retry_failed: bool) -> RunPlan:
     )
 
 
-def check_names(folder: Path, count: int | None) -> None:
+def check_names(folder: Place, count: int | None) -> None:
     """Refuse files that are not shards of this run: `load_dataset` would read them as rows."""
-    for path in sorted(folder.iterdir()):
+    found: Iterator[Place] = folder.iterdir()
+    for path in sorted(found, key=str):
         index = shard_index(path)
         is_shard = index is not None and (count is None or index < count)
         if not is_shard and not path.name.startswith("."):
@@ -66,18 +71,23 @@ def check_names(folder: Path, count: int | None) -> None:
 
 def find_whole_shards(work: ShardTagger) -> tuple[dict[int, Footer], list[str]]:
     """The footers of whole shards, and a note for each of the others, which are set aside."""
-    folder, record, total = work.folder, work.record, work.record.rows
-    ledger = read_ledger(folder.ledger)
+    folder, record = work.folder, work.record
+    ledger = read_ledgers(folder.state)
     footers: dict[int, Footer] = {}
     notes = []
-    for index, path in find_shards(folder.shards).items():
-        left = record.shard_rows if total is None else total - index * record.shard_rows
-        most = min(record.shard_rows, left)
-        footer = read_footer(path, record.fingerprint)
+    found = folder.find_shards()
+
+    def read(path: Place) -> Footer | None:
+        return read_footer(path, record.fingerprint)
+
+    for (index, path), footer in zip(
+        found.items(), read_each(read, found.values(), folder.shards), strict=True
+    ):
+        most = record.count_rows(index)
         try:
             if footer is None or not 0 < footer.rows <= most:
                 notes.append(set_aside(path, "is damaged, or of another run"))
-            elif total is None and index and not is_full(footers.get(index - 1), record):
+            elif record.rows is None and index and not is_full(footers.get(index - 1), record):
                 notes.append(set_aside(path, "follows rows of the stream that are lost"))
             else:
                 check_shard(path, folder.ledger, ledger)
@@ -121,14 +131,14 @@ def make_current_stamps(work: ShardTagger, index: int, count: int) -> Iterator[b
 
 
 def list_dataset_jobs(
-    record: Record, footers: Mapping[int, Footer], redo_rows: RowsByShard
+    record: Record, shards: Iterable[int], footers: Mapping[int, Footer], redo_rows: RowsByShard
 ) -> list[ShardJob]:
-    jobs, total = [], record.rows or 0
-    for index, start in enumerate(range(0, total, record.shard_rows)):
-        stop = min(start + record.shard_rows, total)
-        is_whole = index in footers and footers[index].rows == stop - start
+    jobs = []
+    for index in shards:
+        start, rows = index * record.shard_rows, record.count_rows(index)
+        is_whole = index in footers and footers[index].rows == rows
         if not is_whole or index in redo_rows:
-            jobs.append(make_job(index, start, stop, redo_rows.get(index, ())))
+            jobs.append(make_job(index, start, start + rows, redo_rows.get(index, ())))
     return jobs
 
 

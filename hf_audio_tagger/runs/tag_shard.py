@@ -9,7 +9,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from pathlib import Path
 
 import pyarrow as pa
 from datasets import Features
@@ -22,6 +21,7 @@ from ..media_column import pick_column
 from ..process import Worker, pick_device
 from ..provenance import Provenance, add_schema_provenance
 from ..sources.source import Source, State, Stream
+from ..stores import Place
 from ..tagger import Tagger
 from .output import plain_features, plain_table
 from .record import Record
@@ -76,7 +76,7 @@ class ShardTagger:
             closing(self.write_shards(job, batch_rows, reporter)) as counts,
         ):
             for processed, failed in counts:
-                if processed:
+                if processed or failed:
                     reporter.finish_rows(processed, failed)
                 if is_stopped():
                     raise StoppedError
@@ -87,7 +87,7 @@ class ShardTagger:
         features = self.tagger.features(self.source.features)
         return features if self.folder.keeps_bytes else plain_features(features)
 
-    def find_shard(self, index: int) -> Path:
+    def find_shard(self, index: int) -> Place:
         return shard_path(self.folder.shards, index)
 
     def read_footer(self, index: int) -> Footer | None:

@@ -2,6 +2,7 @@
 
 source = open_source("clips/")  # or rows.jsonl, "parts/*.parquet", a save_to_disk folder, "user/name"
 source = open_source("clip.mp4")  # or ["a.mp4", "clips/", "https://example.org/b.mp4"]
+source = open_source("shards/{000..099}.tar")  # WebDataset's tars, read in sequence
 source.rows(0, 100)             # an Arrow table, cells as they are stored
 
 A kind of source is a file with an opener, which returns None for other kinds, and an entry in `OPENERS`.
@@ -22,12 +23,15 @@ from .media_folder import open_media_folder
 from .source import Source, SourceError, SourceRequest
 from .splits import NOT_HERE, open_hub, open_saved
 from .streams import ensure_features, fingerprint_stream
+from .tar_shards import open_tar_list, open_tars
+from .tars.names import is_tar
 
 __all__ = ["Source", "SourceError", "open_source"]
 
 OPENERS = (  # tried in this order
     open_saved,
     open_media_folder,
+    open_tars,
     open_index,
     open_media_files,
     open_data_files,
@@ -46,10 +50,11 @@ def open_source(
     root: str | os.PathLike[str] | None = None,
     files: str | None = None,
 ) -> Source:
-    """Open clips, a folder, data files, a `save_to_disk` folder, a Hub id, or a dataset of `datasets`.
+    """Open clips, a folder, data files, tars, a `save_to_disk` folder, a Hub id, or a dataset of `datasets`.
 
     Args:
-        source: a path, a glob in a string, "user/name", a dataset, or a list of clips and folders of clips.
+        source: a path, a glob in a string, "user/name", a dataset, a list of clips and folders of clips, or
+            one of tars.
         config: of a Hub dataset, its config (subset).
         split: of a Hub dataset or a saved DatasetDict; needed where there are several.
         streaming: of a Hub dataset or data files: read rows as they come, with no copy on this disk.
@@ -75,6 +80,8 @@ def open_source(
         raise SourceError("The list of clips is empty.")
     more = f" and {len(source) - 1:,} more" if len(source) > 1 else ""
     name = as_utf8(os.fspath(source[0])) + more
+    if all(is_tar(os.fspath(one)) for one in source):
+        return open_tar_list(source, SourceRequest(name, *options))
     return open_many(source, SourceRequest(name, *options))
 
 

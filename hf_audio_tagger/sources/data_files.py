@@ -17,8 +17,8 @@ from .streams import ensure_features
 
 BUILDERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}  # of `datasets`
 KINDS = (
-    "a clip, a folder of clips, a .jsonl, .json, .csv or .parquet file or a glob of them in quotes, an index "
-    "of AudioSet's clips, a folder written by save_to_disk, or a dataset on the Hub, written user/name"
+    "a clip, a folder of clips, a .jsonl, .json, .csv, .parquet or .tar file or a glob of them in quotes, an "
+    "index of AudioSet's clips, a folder written by save_to_disk, or a dataset on the Hub, written user/name"
 )
 
 

@@ -72,6 +72,11 @@ class Source:
         return isinstance(self.dataset, IterableDataset)
 
     @property
+    def is_divisible(self) -> bool:
+        """Whether several processes may share the rows."""
+        return not self.is_stream
+
+    @property
     def row_count(self) -> int | None:
         """The number of rows; None for a stream."""
         return None if isinstance(self.dataset, IterableDataset) else len(self.dataset)

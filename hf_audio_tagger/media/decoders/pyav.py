@@ -1,5 +1,6 @@
 """PyAV: FFmpeg in a wheel, with early stop, sample-exact seeking and bounded memory."""
 
+import sys
 from collections.abc import Iterator
 from itertools import chain, groupby, islice
 from typing import Any
@@ -10,8 +11,9 @@ import numpy as np
 from av.stream import Discard
 
 from ...errors import MediaError
-from ..container import Source, find_audio_codec
+from ..container import Source, find_audio_codec, is_remote_file
 from ..failures import describe_error, find_exhausted_resource
+from ..remote_spans import RemoteSpans
 from ..sound import Sound, check_sample_rate, concatenate, no_sound, to_mono
 
 SEEK_BACK_SECONDS = 0.5  # codecs need a run-up (opus 80 ms, mp3 its bit reservoir) to decode correctly
@@ -28,14 +30,21 @@ def import_library() -> None:
 
 def open_sound(container: av.container.InputContainer, source: Source, name: str, channels: str) -> Sound:
     find_audio_codec(container, name)
-    return PyavSound(container, name, channels)
+    remote = RemoteSpans(container, source) if is_remote_file(source) else None
+    return PyavSound(container, name, channels, remote)
 
 
 class PyavSound:
     """An opened container's first audio stream. Damaged packets are skipped."""
 
-    def __init__(self, container: av.container.InputContainer, name: str, channels: str) -> None:
-        self.container, self.name, self.channels = container, name, channels
+    def __init__(
+        self,
+        container: av.container.InputContainer,
+        name: str,
+        channels: str,
+        remote: RemoteSpans | None = None,
+    ) -> None:
+        self.container, self.name, self.channels, self.remote = container, name, channels, remote
         self.stream = container.streams.audio[0]
         for other in container.streams:
             if other.index != self.stream.index:
@@ -55,10 +64,16 @@ class PyavSound:
         self.duration_seconds: float | None = duration / av.time_base if duration else None
         if self.stream.duration:
             self.duration_seconds = self.stream.duration * self.tick_seconds
+        if remote is not None:
+            self.duration_seconds, has_moved = remote.find_duration(self.duration_seconds)
+            if has_moved:
+                self.cursor = sys.maxsize, iter(())  # the next read seeks
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         held: list[Any] = []
         held_start = held_values = 0
+        if self.remote is not None:
+            self.remote.expect(start / self.rate_hz, None if stop is None else stop / self.rate_hz)
         for position, frame in self.read_frames(start):
             end = position + frame.samples
             if end <= start:
@@ -94,10 +109,10 @@ class PyavSound:
             yield position, frame
             position += frame.samples
 
-    def decode_frames(self) -> Iterator[Any]:
-        """The frames from the container's position on."""
+    def decode_frames(self, packets: Iterator[Any] | None = None) -> Iterator[Any]:
+        """The frames of these packets, by default of all from the container's position on."""
         try:
-            for packet in self.container.demux(self.stream):
+            for packet in self.container.demux(self.stream) if packets is None else packets:
                 try:
                     yield from packet.decode()
                 except av.error.FFmpegError as error:
@@ -117,12 +132,14 @@ class PyavSound:
         for aim_seconds in aims_seconds:
             try:
                 pts = int((self.zero_seconds + aim_seconds) / self.tick_seconds)
-                self.container.seek(pts, stream=self.stream)
+                if self.remote is None:
+                    self.container.seek(pts, stream=self.stream)
+                packets = None if self.remote is None else self.remote.seek(pts)
             except Exception as error:
                 if find_exhausted_resource(error):
                     raise
                 continue
-            frames = self.decode_frames()
+            frames = self.decode_frames(packets)
             head = list(islice(frames, 2))
             position = self.find_position(head)
             if position is not None and position <= start:

@@ -4,47 +4,71 @@ Each link of a chained URL (``zip://a.mp4::gzip://b.zip::https://...``) is one s
 Nothing is downloaded or unpacked twice. The spool file and a single read (an archive's table) have limits.
 """
 
+import asyncio
 import io
+import random
 import tempfile
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from typing import Any, TypeVar
 
 from ...errors import MediaError
-from .web import NoRangesError, is_transient
+from .web import READING_SECONDS, find_retry_after, is_transient
 
 MOST_AT_ONCE_BYTES = 32 << 20  # in one read: decoders request less, the table of a zip may be this long
 MOST_STORED_BYTES = 2 << 30  # of one sequentially read file, on disk
 MEMORY_STORED_BYTES = 8 << 20  # the first bytes stay in memory
 CHUNK_BYTES = 1 << 20
-RETRY_SECONDS = (0.5, 2.0)  # waits before a read is retried
+RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)  # pauses before a read is retried, or longer if the server asks
+SPREAD = 0.25  # of a pause: clips that failed at the same time are not retried at the same time
 
 T = TypeVar("T")
 
 
 class Reading:
-    """The state of reading one clip: its open resources, responses, and whether it was cancelled."""
+    """The state of reading one clip: its resources, responses, request, and whether it was cancelled."""
 
     def __init__(self) -> None:
         self.cancelled = threading.Event()
         self.resources = ExitStack()
         self.bodies: list[Any] = []  # of the HTTP responses; they count bytes as they arrive
+        self.request: Future[Any] | None = None  # the one that is waited for
+        self.ends = time.monotonic() + READING_SECONDS  # no pause is longer than that
 
     def check(self) -> None:
         if self.cancelled.is_set():
             raise MediaError("reading was cancelled")
 
+    def cancel(self) -> None:
+        """Stop reading, from another thread: at the next check, and a request of `wait` at once."""
+        self.cancelled.set()
+        if (request := self.request) is not None:
+            request.cancel()
+
+    def wait(self, request: "Coroutine[Any, Any, T]", loop: Any) -> T:
+        """The result of a request that runs in another thread's event loop."""
+        self.request = future = asyncio.run_coroutine_threadsafe(request, loop)
+        if self.cancelled.is_set():  # meanwhile
+            future.cancel()
+        try:
+            return future.result()
+        finally:
+            self.request = None
+
     def retry(self, function: Callable[[], T]) -> T:
-        """Call the function and retry after transient errors."""
-        for wait_seconds in RETRY_SECONDS:
+        """Call the function and retry after transient errors, with growing pauses."""
+        for pause_seconds in RETRY_SECONDS:
             self.check()
             try:
                 return function()
             except Exception as error:
-                if not is_transient(error):
+                seconds = max(pause_seconds, find_retry_after(error)) * (1 + SPREAD * random.random())
+                if not is_transient(error) or time.monotonic() + seconds >= self.ends:
                     raise
-            self.cancelled.wait(wait_seconds)
+            self.cancelled.wait(seconds)
         self.check()
         return function()
 
@@ -139,30 +163,16 @@ class SpooledFile(SeekableFile):
         super().close()
 
 
-class RangeFile(SeekableFile):
-    """A seekable file of fsspec or of an archive. Reads that a broken connection interrupted are retried.
+class PartFile(SeekableFile):
+    """A seekable file of an archive's library, over one of ours."""
 
-    If an HTTP server does not support ranges, `open_stream` opens the file and it is read sequentially.
-    """
-
-    whole: SeekableFile | None = None
-
-    def __init__(self, file: Any, reading: Reading, open_stream: Callable[[], Any] | None = None) -> None:
-        self.file, self.reading, self.open_stream = file, reading, open_stream
+    def __init__(self, file: Any) -> None:
+        self.file = file
 
     def read_at(self, position: int, size: int) -> bytes:
-        def read() -> bytes:
-            self.file.seek(position)
-            return self.file.read(size)
-
-        if self.whole is None:
-            try:
-                return self.reading.retry(read)
-            except NoRangesError:
-                if self.open_stream is None:
-                    raise
-                self.whole = self.reading.spool(self.open_stream())
-        return self.whole.read_at(position, size)
+        self.file.seek(position)
+        data: bytes = self.file.read(size)
+        return data
 
     def length(self) -> int:
         return self.file.seek(0, io.SEEK_END) or self.file.tell()

@@ -8,20 +8,23 @@ import re
 import tarfile
 import zipfile
 from contextlib import closing
-from functools import partial
 from itertools import takewhile
 from typing import Any
 
 from fsspec.compression import compr
 from fsspec.core import url_to_fs
-from fsspec.implementations.http import HTTPStreamFile
+from fsspec.implementations.http import HTTPFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from ...compat.datasets_internals import prepare_url
 from ...compat.other_libraries import find_cached_copy
 from ...errors import MediaError
 from ..container import check_regular_file
-from .seekable import CHUNK_BYTES, RangeFile, Reading, SeekableFile, check_stored_size
+from .blocks import BlockFile
+from .http_ranges import HttpRanges
+from .hub import find_hub_url, hub_headers
+from .seekable import CHUNK_BYTES, PartFile, Reading, SeekableFile, check_stored_size
+from .store_ranges import StoreRanges
 from .web import http_options
 
 WHOLE_FILE_CACHES = ("simplecache", "filecache")
@@ -33,8 +36,11 @@ XZ_BEGINNING = b"\xfd7zXZ\0"
 MOST_XZ_BYTES = 256 << 20  # of memory to unpack xz: `xz -9` needs 65 MiB, a header may ask for 4 GiB
 
 
-def open_chain(url: str, reading: Reading) -> SeekableFile:
-    """Open the last links of a chained URL, then each archive and compression before them."""
+def open_chain(url: str, reading: Reading, token: str | bool | None = None) -> SeekableFile:
+    """Open the last links of a chained URL, then each archive and compression before them.
+
+    The token is that of the Hub, and sent nowhere else.
+    """
     # fsspec knows schemes in lower case only.
     links = [re.sub("^.*?://", lambda scheme: scheme[0].lower(), link) for link in url.split("::")]
     members = list(takewhile(lambda link: parse_scheme(link) in ARCHIVES + COMPRESSIONS, links[:-1]))
@@ -44,7 +50,7 @@ def open_chain(url: str, reading: Reading) -> SeekableFile:
     for link in links[1:]:
         if parse_scheme(link) in ARCHIVES + COMPRESSIONS:
             raise MediaError(f"{link} follows {links[0]}; in a chained URL an archive comes first")
-    file = open_file("::".join(links), reading)
+    file = open_file("::".join(links), reading, token)
     for member in reversed(members):
         scheme, _, path = member.partition("://")
         if scheme in ARCHIVES:
@@ -58,23 +64,31 @@ def parse_scheme(link: str) -> str:
     return link.partition("://")[0]
 
 
-def open_file(url: str, reading: Reading) -> SeekableFile:
-    """Open with fsspec, with the same tokens and headers as `datasets`."""
-    url, options = prepare_url(url, http_options())
-    system, path = url_to_fs(url, **options)
+def open_file(url: str, reading: Reading, token: str | bool | None) -> SeekableFile:
+    """Open a URL: web servers and the Hub by our own requests, else with fsspec, as `datasets` opens it."""
+    hub_url = find_hub_url(url)
+    if hub_url is None:
+        prepared, options = prepare_url(url, http_options(), token)
+    else:
+        prepared, scheme = hub_url, parse_scheme(hub_url)
+        options = {scheme: http_options()[scheme]}
+    system, path = url_to_fs(prepared, **options)
     if isinstance(system, LocalFileSystem):
         check_regular_file(path, path)
-    file = reading.retry(lambda: open_or_cache(system, path, url))
-    if isinstance(file, HTTPStreamFile):
-        return reading.spool(file)
+    if isinstance(system, HTTPFileSystem):
+        headers = hub_headers(token) if hub_url else {}
+        web_file = BlockFile(HttpRanges(system, path, headers, reading), reading)
+        web_file.length()  # the first request: the size, and the first block
+        return web_file
+    file = reading.retry(lambda: open_or_cache(system, path, prepared))
     reading.resources.enter_context(closing(file))
-    return RangeFile(file, reading, partial(getattr(system, "fs", system).open, path, "rb", block_size=0))
+    return BlockFile(StoreRanges(file, reading), reading)
 
 
 def open_or_cache(system: Any, path: str, url: str) -> Any:
     """Open. For whole-file caches, check the size first and remove incomplete copies."""
     if parse_scheme(url.partition("::")[0]) not in WHOLE_FILE_CACHES:
-        return system.open(path, "rb")
+        return open_by_ranges(system, path)
     size = system.fs.info(path).get("size")
     if size is None:
         raise MediaError("the server does not state its size, which a cache of whole files needs")
@@ -88,6 +102,14 @@ def open_or_cache(system: Any, path: str, url: str) -> Any:
         elif found:
             system.pop_from_cache(path)
         raise
+
+
+def open_by_ranges(system: Any, path: str) -> Any:
+    """Open so that each read is one request: s3fs would read 50 MiB ahead, the Hub's file system 5 MiB."""
+    try:
+        return system.open(path, "rb", cache_type="none")
+    except TypeError:  # a file system with another signature
+        return system.open(path, "rb")
 
 
 def decompress(compression: str, file: SeekableFile, reading: Reading) -> SeekableFile:
@@ -151,5 +173,5 @@ def open_tar_member(file: SeekableFile, member: str, reading: Reading) -> Seekab
         stream = archive.extractfile(info)
         if archive.fileobj is not file:  # the tar is compressed
             return reading.spool(stream, info.size)
-        return RangeFile(reading.resources.enter_context(closing(stream)), reading)
+        return PartFile(reading.resources.enter_context(closing(stream)))
     raise MediaError(f"the tar has no file {member!r}")

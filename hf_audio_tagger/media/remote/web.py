@@ -6,20 +6,28 @@ gigabytes in memory.
 """
 
 import ipaddress
+import re
 import socket
 import ssl
+import time
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
 
 from ...errors import MediaError, iterate_causes
+from ...text import hide_secrets
 from ..failures import describe_error
 
 SILENT_SECONDS = 60.0  # to connect, and between two pieces of a response
-READING_SECONDS = 300.0  # a clip's opening, reads and retries together, without its decoding
+# A clip's opening, reads and retries together, without its decoding: twice the timeout, and for what arrives
+# as long as a slow line takes, up to the most.
+STALLED_SECONDS = 2 * SILENT_SECONDS
+SLOW_BYTES_PER_SECOND = 20_000
+READING_SECONDS = 300.0
 GRACE_SECONDS = 5.0  # a request times out this much later than its clip, whose error is more specific
 
 PUBLIC_IPV6 = ipaddress.ip_network("2000::/3")
@@ -27,7 +35,8 @@ PUBLIC_IPV6 = ipaddress.ip_network("2000::/3")
 IPV4_IN_IPV6 = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::/96", "::ffff:0:0/96")))
 
 BROKEN_CONNECTION = (ConnectionResetError, aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError)
-TRANSIENT_STATUSES = (408, 425, 429, 500, 502, 503, 504)
+TRANSIENT_STATUSES = (408, 425, 429)
+LASTING_STATUSES = (501, 505)  # of those from 500 on, which a retry may mend
 KINDS: dict[Any, str] = {  # by error type; the first match is used
     aiohttp.TooManyRedirects: "the server redirects too many times (in a circle?); check the URL",
     aiohttp.RedirectClientError: "the server redirects to what is not an http or https URL ({details})",
@@ -54,6 +63,14 @@ class RefusedError(MediaError):
 
 class NoRangesError(RefusedError):
     """A server that does not support range requests."""
+
+
+class AnswerError(Exception):
+    """A status from 400 on; the host, where a redirect led to another; the pause that it asks for."""
+
+    def __init__(self, status: int, host: str | None, retry_after_seconds: float | None) -> None:
+        super().__init__(status, host, retry_after_seconds)
+        self.status, self.host, self.retry_after_seconds = status, host, retry_after_seconds
 
 
 @dataclass
@@ -125,8 +142,9 @@ class CheckedConnector(aiohttp.TCPConnector):
         return connection
 
 
-async def begin_request(_session: Any, _context: Any, _params: Any) -> None:
-    REQUEST.set(RequestState())  # once per request, including its redirects
+async def begin_request(_session: Any, context: Any, _params: Any) -> None:
+    """Once per request, including its redirects. The context is True for the target of a public one."""
+    REQUEST.set(RequestState(was_public=context.trace_request_ctx is True))
 
 
 async def check_response(_session: Any, _context: Any, params: aiohttp.TraceRequestEndParams) -> None:
@@ -169,7 +187,7 @@ def http_options() -> dict[str, Any]:
     timeout = aiohttp.ClientTimeout(
         total=READING_SECONDS + GRACE_SECONDS, connect=SILENT_SECONDS, sock_read=SILENT_SECONDS
     )
-    options = {"client_kwargs": {"timeout": timeout}, "get_client": open_session}
+    options = {"client_kwargs": {"trust_env": True, "timeout": timeout}, "get_client": open_session}
     return {"http": options, "https": options}
 
 
@@ -181,22 +199,44 @@ def find_status(error: BaseException) -> int | None:
 
 def is_transient(error: BaseException) -> bool:
     """True if a retry may succeed."""
-    return any(
-        isinstance(cause, BROKEN_CONNECTION) or find_status(cause) in TRANSIENT_STATUSES
-        for cause in iterate_causes(error)
+    statuses = [find_status(cause) or 0 for cause in iterate_causes(error)]
+    return any(isinstance(cause, BROKEN_CONNECTION) for cause in iterate_causes(error)) or any(
+        status in TRANSIENT_STATUSES or (status >= 500 and status not in LASTING_STATUSES)
+        for status in statuses
     )
+
+
+def read_retry_after(value: str | None) -> float | None:
+    """The seconds that a `Retry-After` header asks to wait: a number of them, or a date.
+
+    >>> read_retry_after("120")
+    120.0
+    """
+    if value is None:
+        return None
+    if re.fullmatch(r"\d{1,9}", value.strip()):
+        return float(value)
+    with suppress(ValueError, OverflowError):
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    return None
+
+
+def find_retry_after(error: BaseException) -> float:
+    """The seconds that the server asked to wait before a retry; 0 where it did not ask."""
+    found = (getattr(cause, "retry_after_seconds", None) for cause in iterate_causes(error))
+    return max((seconds for seconds in found if seconds is not None), default=0.0)
 
 
 def explain_error(error: BaseException) -> str:
     """What went wrong and what to do, from the first known error in the chain of causes."""
     for cause in iterate_causes(error):
         if text := explain_cause(cause):
-            return text
+            return hide_secrets(text)
     while isinstance(error, FileNotFoundError):
         if error.__cause__ is None:
             return "it was not found; check the address"
         error = error.__cause__
-    return describe_error(error).rstrip(".")
+    return hide_secrets(describe_error(error).rstrip("."))
 
 
 def explain_cause(error: BaseException) -> str | None:
@@ -209,6 +249,10 @@ def explain_cause(error: BaseException) -> str | None:
     status = find_status(error)
     if status is None:
         return None
+    text = STATUSES.get(status, f"the server answers with HTTP {status}")
     if status >= 500:
-        return f"the server failed (HTTP {status}); try again later"
-    return STATUSES.get(status, f"the server answers with HTTP {status}")
+        text = f"the server failed (HTTP {status}); try again later"
+    asked = getattr(error, "retry_after_seconds", None)
+    host = getattr(error, "host", None)
+    pause = f", and asks to wait {asked:.0f} s" if asked else ""
+    return text + (f"; {host}, to which the URL leads, says so" if host else "") + pause
