@@ -19,6 +19,7 @@ from hf_audio_tagger import (
     build_tagger,
     evaluate,
     export_predictions,
+    fastest_settings,
     load_predictions,
     memo,
     tag_dataset,
@@ -26,6 +27,8 @@ from hf_audio_tagger import (
 )
 from hf_audio_tagger.cli import app
 from hf_audio_tagger.demo import CHECKPOINT
+from hf_audio_tagger.doctor.models import examine_model
+from hf_audio_tagger.doctor.speed import check_speed
 from hf_audio_tagger.provenance import (
     from_plain,
     read_provenance,
@@ -116,6 +119,14 @@ def test_the_shell_takes_labels_and_template(clap_folder: Path, clips: Clips, tm
     wrong = CliRunner().invoke(app, ["tag", str(clips["Siren"]), "--model", "demo", "--labels", "siren"])
     assert wrong.exit_code == 1
     assert "--labels goes with a model that has a text side" in " ".join(wrong.output.split())
+
+
+def test_its_speed_is_measured_without_labels(clap_folder: Path) -> None:
+    assert fastest_settings(str(clap_folder))["engine"] == "torch"
+    findings = [*check_speed(str(clap_folder), None, lambda: examine_model(str(clap_folder)))]
+    timed = [one for one in findings if one.subject.startswith("torch ")]
+    assert timed
+    assert all(one.state == "ok" for one in timed)
 
 
 # The Hub's cache
