@@ -18,9 +18,11 @@ from .options import (
     FollowLinks,
     Processes,
     Quiet,
+    Ray,
     Root,
     Sample,
     option,
+    read_cluster,
     takes_tagger,
 )
 from .report import count_table, finish, run_with_bar, settings_table
@@ -55,6 +57,7 @@ def label(
     *,
     tagger: "Tagger",
     num_proc: Processes = None,
+    ray: Ray = None,
     overwrite: Annotated[bool, option(RUN, "--overwrite", help="Label all files anew.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -73,6 +76,9 @@ def label(
     from ..sources import open_source
 
     source = open_source(folder, follow_links=follow_links, root=root, files=files)
+    cluster = read_cluster(ray)
+    if cluster is None and num_proc is None:
+        num_proc = default_num_proc(tagger.device)
     summary = run_with_bar(
         out,
         lambda plan: describe_run(source, tagger, plan),
@@ -82,7 +88,8 @@ def label(
             tagger=tagger,
             id_column=id_column,
             sample=sample,
-            num_proc=num_proc or default_num_proc(tagger.device),
+            num_proc=num_proc,
+            executor=cluster,
             overwrite=overwrite,
             watcher=bar,
         ),
