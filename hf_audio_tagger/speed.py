@@ -70,6 +70,7 @@ def fastest_settings(model: str = DEFAULT_MODEL, **settings: Any) -> SpeedSettin
 
     >>> tagger = build_tagger("demo", **fastest_settings("demo"))
     """
+    settings = {"embeddings": True, **settings}  # a model that needs labels is built without them, too
     tagger = build_tagger(model, **{**settings, "engine": "torch", "dtype": "float32"})
     fastest = list_choices(tagger)[-1]
     return {"engine": fastest.engine, "dtype": fastest.dtype}

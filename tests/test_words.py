@@ -1,6 +1,7 @@
 """Labels in a user's own words, with CLAP: against transformers' own pipeline, processor and features."""
 
 import pickle
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ import pytest
 import torch
 from datasets import Dataset
 from datasets.fingerprint import Hasher
+from safetensors.torch import load_file, save_file
 from transformers import ClapModel, ClapProcessor, pipeline
-from word_models import LABELS, RATE_HZ, as_cell, make_sounds, save_clap
+from word_models import LABELS, RATE_HZ, as_cell, make_sounds
 
 from hf_audio_tagger import ClipResult, ModelError, SettingsError, Tagger, build_tagger
 from hf_audio_tagger.models import get_model
-from hf_audio_tagger.models.audio_text_model import BACKGROUND
+from hf_audio_tagger.models.audio_text_model import BACKGROUND, TEXTS_AT_ONCE
 from hf_audio_tagger.models.front_ends.clap import ClapPictures
 
 LENGTHS = (10.0, 3.3, 0.02)
@@ -105,11 +107,8 @@ def test_the_template_is_transformers_hypothesis_template(
     assert score(result) == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize("name", ["clap_folder", "fused_folder"])
-def test_scores_do_not_depend_on_the_batch_or_the_run(
-    name: str, sounds: list[np.ndarray], request: pytest.FixtureRequest
-) -> None:
-    model = get_model(build_tagger(request.getfixturevalue(name), labels=LABELS).spec, "cpu")
+def test_scores_do_not_depend_on_the_batch_or_the_run(clap_folder: Path, sounds: list[np.ndarray]) -> None:
+    model = get_model(build_tagger(clap_folder, labels=LABELS).spec, "cpu")
     together = model.predict(sounds[1:])
     alone = np.concatenate([model.predict([sound]).logits for sound in sounds[1:]])
     assert np.abs(together.logits - alone).max() < 1e-4  # of logits up to 14
@@ -256,6 +255,13 @@ def test_a_map_is_the_same_batched_and_in_processes(clap_folder: Path, clips: di
     assert [tags[0] for tags in plain["video_audio_tags"]] == [tagger.tag(path) for path in paths]
 
 
+def change_weights(folder: Path, copy: Path) -> Path:
+    shutil.copytree(folder, copy)
+    weights = load_file(copy / "model.safetensors")
+    save_file({**weights, "logit_scale_a": weights["logit_scale_a"] + 1}, copy / "model.safetensors")
+    return copy
+
+
 def test_labels_template_and_weights_are_in_the_fingerprint(clap_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("\n".join(LABELS) + "\n")
     same = [
@@ -271,7 +277,7 @@ def test_labels_template_and_weights_are_in_the_fingerprint(clap_folder: Path, t
         build_tagger(clap_folder, labels={label: label for label in LABELS}),
         build_tagger(clap_folder, labels=LABELS, template="{}"),
         build_tagger(clap_folder, labels=LABELS, labels_hold="several"),
-        build_tagger(save_clap(tmp_path / "other", seed=5), labels=LABELS),
+        build_tagger(change_weights(clap_folder, tmp_path / "other"), labels=LABELS),
         build_tagger(clap_folder, embeddings=True),
     ]
     hashes = [Hasher.hash(tagger) for tagger in (*same, *different)]
@@ -336,8 +342,7 @@ def test_settings_that_do_not_fit_are_refused(
 def test_a_checkpoint_without_its_other_half_is_refused(clap_folder: Path, tmp_path: Path) -> None:
     from transformers import ClapAudioModelWithProjection
 
-    for file in clap_folder.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(clap_folder, tmp_path, dirs_exist_ok=True)
     half = ClapAudioModelWithProjection.from_pretrained(clap_folder)
     torch.save(half.state_dict(), tmp_path / "pytorch_model.bin")
     (tmp_path / "model.safetensors").unlink()
@@ -345,6 +350,27 @@ def test_a_checkpoint_without_its_other_half_is_refused(clap_folder: Path, tmp_p
         classify(build_tagger(tmp_path, labels=LABELS), make_sounds(1, (0.1,)))
 
 
+@pytest.mark.parametrize("gone", ["tokenizer*", "tokenizer.json"])
+def test_a_checkpoint_without_its_tokenizer_is_refused(clap_folder: Path, tmp_path: Path, gone: str) -> None:
+    """transformers itself may load it, and would give scores of nothing."""
+    shutil.copytree(clap_folder, tmp_path / "model")
+    for file in (tmp_path / "model").glob(gone):
+        file.unlink()
+    with pytest.raises(ModelError, match=r"tokenizer.* A local folder needs .* tokenizer included"):
+        classify(build_tagger(tmp_path / "model", labels=LABELS), make_sounds(1, (0.1,)))
+
+
 def test_a_text_that_is_too_long_is_refused(clap_folder: Path) -> None:
-    with pytest.raises(SettingsError, match="too long: the model reads 128 tokens at most"):
-        build_tagger(clap_folder, embeddings=True).embed_texts(["dog", "a long story " * 20])
+    tagger = build_tagger(clap_folder, embeddings=True)
+    assert tagger.embed_texts(["x" * 126]).shape == (1, 24)  # and two tokens for its ends
+    with pytest.raises(SettingsError, match=r"'xxxx.* is too long: the model reads 128 tokens at most"):
+        tagger.embed_texts(["dog", "x" * 127])
+    for wrong in ("dog", ["dog", " "], ["dog", 3]):
+        with pytest.raises(SettingsError, match=r"^texts must be a list of texts"):
+            tagger.embed_texts(wrong)  # type: ignore[arg-type]
+
+
+def test_many_texts_are_embedded_in_parts(unfused: Reference) -> None:
+    texts = [f"{number} dogs" for number in range(TEXTS_AT_ONCE + 2)]
+    ours = build_tagger(unfused.folder, embeddings=True).embed_texts(texts)
+    assert np.abs(ours - unfused.embed(*texts).numpy()).max() < 1e-6

@@ -1,7 +1,9 @@
 """A model that compares sound with text, wherever a model is taken: runs, the shell, the Hub's cache."""
 
 import json
+import re
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from hf_audio_tagger import (
     build_tagger,
     evaluate,
     export_predictions,
+    fastest_settings,
     load_predictions,
     memo,
     tag_dataset,
@@ -26,6 +29,8 @@ from hf_audio_tagger import (
 )
 from hf_audio_tagger.cli import app
 from hf_audio_tagger.demo import CHECKPOINT
+from hf_audio_tagger.doctor.models import examine_model
+from hf_audio_tagger.doctor.speed import check_speed
 from hf_audio_tagger.provenance import (
     from_plain,
     read_provenance,
@@ -33,6 +38,8 @@ from hf_audio_tagger.provenance import (
     record_tagger,
     to_plain,
 )
+from hf_audio_tagger.results.card import PushedDataset, render_section
+from hf_audio_tagger.results.facts import TagFacts
 from hf_audio_tagger.runs import load_result
 from hf_audio_tagger.speed import list_choices
 
@@ -73,6 +80,17 @@ def test_a_record_of_a_tagger_has_its_labels(clap_folder: Path, tmp_path: Path) 
     (read,) = stored["tags"]
     assert read is not None
     assert rebuild_tagger(read) == tagger
+
+
+def test_a_card_has_the_call_with_the_labels() -> None:
+    tagger = build_tagger(
+        "me/clap", labels={"dog": ["a dog barks"], "bell": "it rings"}, labels_hold="several"
+    )
+    tags = {"train": TagFacts(1, tags=Counter({"dog": 1}))}
+    names = ("video_audio_tags", ("video_audio_tags",), tags, "embedded")
+    section = render_section(PushedDataset("me/clips", "default", "train", None, tagger, *names))
+    (call,) = re.findall(r"ds.map\((build_tagger\(.*\))\)", section)
+    assert eval(call, {"build_tagger": build_tagger}) == tagger
 
 
 def test_predictions_have_a_column_for_each_label(clap_folder: Path, clips: Clips, tmp_path: Path) -> None:
@@ -116,6 +134,14 @@ def test_the_shell_takes_labels_and_template(clap_folder: Path, clips: Clips, tm
     wrong = CliRunner().invoke(app, ["tag", str(clips["Siren"]), "--model", "demo", "--labels", "siren"])
     assert wrong.exit_code == 1
     assert "--labels goes with a model that has a text side" in " ".join(wrong.output.split())
+
+
+def test_its_speed_is_measured_without_labels(clap_folder: Path) -> None:
+    assert fastest_settings(str(clap_folder))["engine"] == "torch"
+    findings = [*check_speed(str(clap_folder), None, lambda: examine_model(str(clap_folder)))]
+    timed = [one for one in findings if one.subject.startswith("torch ")]
+    assert timed
+    assert all(one.state == "ok" for one in timed)
 
 
 # The Hub's cache

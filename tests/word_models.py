@@ -47,9 +47,9 @@ def make_tokenizer(**special: Any) -> PreTrainedTokenizerFast:
     )
 
 
-def save_clap(folder: Path, seed: int = 0, is_fused: bool = False, scale: float = 14.0) -> Path:
+def save_clap(folder: Path, is_fused: bool = False) -> Path:
     """A CLAP of 65,000 parameters whose answers differ from sound to sound."""
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     tokenizer = make_tokenizer()
     text = {
         "vocab_size": len(tokenizer),
@@ -75,7 +75,7 @@ def save_clap(folder: Path, seed: int = 0, is_fused: bool = False, scale: float 
         text_config=text,
         audio_config=audio,
         projection_dim=24,
-        logit_scale_init_value=scale,
+        logit_scale_init_value=14.0,
     )
     model = ClapModel(config).eval()
     spread_weights(model)

@@ -11,6 +11,7 @@ from .pictures import motion, text
 from .recipes import recipes
 from .remote import remote
 from .truth import evaluation, neighbors
+from .words import words
 
 __all__ = ["CASES", "Bench", "Case"]
 
@@ -36,6 +37,7 @@ CASES = {
         Case("recipes", "recipes of filters and the mapper, against the peer's files", recipes),
         Case("motion", "motion scores, against the peer's filter", motion),
         Case("text", "areas of text, ppocr against easyocr", text),
+        Case("words", "CLAP of the published sizes beside AST-base, and fifty labels", words),
         Case("gpu", "AST-base on a GPU", gpu),
     )
 }

@@ -20,6 +20,8 @@ def check_speed(
     try:
         import torch
 
+        from ..models import ModelSpec
+        from ..models.registry import resolve_family
         from ..process import pick_device
         from ..settings import DEFAULT_MODEL
         from ..speed import time_windows
@@ -27,7 +29,9 @@ def check_speed(
     except Exception as error:  # the libraries do not load
         yield Finding("speed", "note", f"not measured: {shorten(error)}")
         return
-    tagger = build_tagger(model or DEFAULT_MODEL, revision=revision)
+    spec = ModelSpec(model or DEFAULT_MODEL, revision)
+    takes_labels = resolve_family(spec, download=False).takes_labels  # their number costs nothing
+    tagger = build_tagger(spec.model, revision=revision, embeddings=takes_labels)
     found, is_local = examine_model()
     if not is_local:
         yield Finding("speed", "note", f"not measured: {found.detail}", found.remedy)

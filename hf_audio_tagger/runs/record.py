@@ -187,7 +187,7 @@ def check_same_rows(dest: str, before: Record, wanted: Record) -> None:
 
 def describe_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     changes = [
-        f"{name} was {before.get(name)!r}, now {value!r}"
+        f"{name} was {before.get(name)!r:.200}, now {value!r:.200}"
         for name, value in now.items()
         if before.get(name) != value
     ]

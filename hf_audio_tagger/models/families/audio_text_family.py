@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from ..audio_text_model import AudioTextPair
 
 
+FOLDER_NEEDS = (
+    "A local folder needs the files of the model and those of its processor, tokenizer included, as "
+    "save_pretrained of both writes them."
+)
+
+
 @dataclass(frozen=True)
 class AudioTextFamily(PretrainedFamily):
     """Found by the type in a checkpoint's config, or for a packaged one by its name."""
@@ -47,7 +53,7 @@ class AudioTextFamily(PretrainedFamily):
     ) -> tuple[Any, Any]:
         """A checkpoint's model and processor, of these classes of transformers."""
         source = self.locate(spec)
-        with explain_failure(spec) as common:
+        with explain_failure(spec, FOLDER_NEEDS) as common:
             parts = processor.from_pretrained(source, **common)
             common |= {"dtype": spec.torch_dtype(device), "output_loading_info": True}
             model, report = kind.from_pretrained(source, **common)
@@ -55,6 +61,11 @@ class AudioTextFamily(PretrainedFamily):
             raise ModelError(
                 f"The checkpoint {spec.model!r} has no trained weights for {', '.join(untrained[:5])}: it "
                 f"is no whole {kind.__name__}."
+            )
+        # Where its files are missing, transformers makes a tokenizer that knows no word.
+        if not set(parts.tokenizer("dog")["input_ids"]) - set(parts.tokenizer.all_special_ids):
+            raise ModelError(
+                f"The checkpoint {spec.model!r} has no tokenizer, and so no text side. {FOLDER_NEEDS}"
             )
         return model.eval().to(device), parts
 

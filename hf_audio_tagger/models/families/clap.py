@@ -35,7 +35,7 @@ class ClapPair:
         self.frame_samples = self.pictures.hop_samples
         self.embedding_size = int(model.config.projection_dim)
         self.parameters = sum(parameter.numel() for parameter in model.audio_model.parameters())
-        self.scale = float(model.logit_scale_a.float().exp())
+        self.scale = float(model.logit_scale_a.detach().float().exp())
         # RoBERTa counts positions from the one after the padding's.
         text = model.config.text_config
         self.most_tokens = int(text.max_position_embeddings - text.pad_token_id - 1)

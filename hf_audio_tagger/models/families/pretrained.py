@@ -113,7 +113,7 @@ DEMO = PretrainedFamily("demo", CHECKPOINT)  # a small AST that names synthesize
 
 
 @contextmanager
-def explain_failure(spec: ModelSpec) -> Iterator[dict[str, Any]]:
+def explain_failure(spec: ModelSpec, folder_needs: str = FOLDER_NEEDS) -> Iterator[dict[str, Any]]:
     """Load without progress output. Errors name the model, the reason and a remedy."""
     settings = {name: getattr(spec, name) for name in ("revision", "trust_remote_code", "token")}
     try:
@@ -128,7 +128,7 @@ def explain_failure(spec: ModelSpec) -> Iterator[dict[str, Any]]:
             "is for trying the package out."
         )
         if Path(spec.model).exists() or spec.model.startswith((".", "/", "~")):
-            remedy = FOLDER_NEEDS
+            remedy = folder_needs
         raise ModelError(f"{model} cannot be loaded: {one_line(error, 400)} {remedy}") from error
 
 
