@@ -18,10 +18,12 @@ from .options import (
     FollowLinks,
     Processes,
     Quiet,
+    Ray,
     Root,
     Sample,
     Shard,
     option,
+    read_cluster,
     takes_tagger,
 )
 from .report import count_table, finish, run_with_bar, settings_table
@@ -56,6 +58,7 @@ def label(
     *,
     tagger: "Tagger",
     num_proc: Processes = None,
+    ray: Ray = None,
     overwrite: Annotated[bool, option(RUN, "--overwrite", help="Label all files anew.")] = False,
     shard: Shard = None,
     as_json: AsJson = False,
@@ -75,6 +78,9 @@ def label(
     from ..sources import open_source
 
     source = open_source(folder, follow_links=follow_links, root=root, files=files)
+    cluster = read_cluster(ray)
+    if cluster is None and num_proc is None:
+        num_proc = default_num_proc(tagger.device)
     summary = run_with_bar(
         out,
         lambda plan: describe_run(source, tagger, plan),
@@ -84,7 +90,8 @@ def label(
             tagger=tagger,
             id_column=id_column,
             sample=sample,
-            num_proc=num_proc or default_num_proc(tagger.device),
+            num_proc=num_proc,
+            executor=cluster,
             overwrite=overwrite,
             shard=shard,
             watcher=bar,

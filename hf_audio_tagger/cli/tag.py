@@ -23,11 +23,13 @@ from .options import (
     FollowLinks,
     Processes,
     Quiet,
+    Ray,
     Root,
     Sample,
     Shard,
     Split,
     option,
+    read_cluster,
     takes_tagger,
 )
 from .report import count_table, finish, run_with_bar, settings_table
@@ -77,6 +79,7 @@ def tag(
     *,
     tagger: "Tagger",
     num_proc: Processes = None,
+    ray: Ray = None,
     shard_rows: Annotated[
         int | None, option(RUN, min=1, metavar="N", help="Rows that are saved at once.", show_default="1000")
     ] = None,
@@ -126,6 +129,7 @@ def tag(
         needs_out = {
             "--keep-files": keep_files,
             "--num-proc": num_proc,
+            "--ray": ray,
             "--shard-rows": shard_rows,
             "--overwrite": overwrite,
             "--retry-failed": retry_failed,
@@ -153,15 +157,18 @@ def tag(
     if out is None and not beside:
         print_clips(opened, tagger, limit, sample, as_json, quiet)
         return
-    processes = num_proc or (1 if not opened.is_divisible else default_num_proc(tagger.device))
+    cluster = read_cluster(ray)
+    if cluster is None and num_proc is None:
+        num_proc = default_num_proc(tagger.device) if opened.is_divisible else 1
     summary = run_with_bar(
         out or "the files beside the tars",
-        lambda plan: describe_run(opened, tagger, out, plan, processes),
+        lambda plan: describe_run(opened, tagger, out, plan),
         lambda bar: tag_dataset(
             opened,
             out,
             tagger,
-            num_proc=processes,
+            num_proc=num_proc,
+            executor=cluster,
             shard_rows=shard_rows,
             limit=limit,
             sample=sample,
@@ -201,9 +208,7 @@ def make_push_options(
     return options if push is None else {"repo_id": push, **options}
 
 
-def describe_run(
-    source: "Source", tagger: "Tagger", out: str | None, plan: "RunPlan | None" = None, num_proc: int = 1
-) -> Table:
+def describe_run(source: "Source", tagger: "Tagger", out: str | None, plan: "RunPlan | None" = None) -> Table:
     """The resolved settings; a dry run has no plan."""
     from ..sources.columns import find_media_column
 
@@ -211,7 +216,7 @@ def describe_run(
     facts |= {} if out is None else {"out": out}
     if plan is not None:
         facts["sample" if plan.record.sampled else "limit"] = format_count(plan.record.limit, "none")
-        facts |= {"shard_rows": f"{plan.record.shard_rows:,}", "num_proc": str(num_proc)}
+        facts |= {"shard_rows": f"{plan.record.shard_rows:,}", "num_proc": str(plan.num_proc or 1)}
         if plan.folder.share is not None:
             facts["shard"] = f"{plan.folder.share}, {format_count(plan.total_rows)} rows"
         facts["done before"] = f"{plan.done_rows:,} rows"

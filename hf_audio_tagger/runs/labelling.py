@@ -25,6 +25,8 @@ from ..atomic_files import append_line, remove_leftovers, write_file
 from ..cells import Media
 from ..checks import check_counts
 from ..errors import ModelError, SettingsError
+from ..executors import open_workers
+from ..executors.cluster import RayCluster
 from ..executors.contract import IsStopped, Job, Report, StoppedError
 from ..executors.reporting import JobReporter, reporting
 from ..predictions.writing import (
@@ -56,6 +58,7 @@ from .journal import (
 )
 from .label_results import LabelSummary, list_failed, summarize, write_entries
 from .locks import finishing, preparing
+from .node_probe import make_probe, prepare_tagger
 from .record import ADVICE, OVERWRITE_WITH_SHARE, Record, check_same_settings, make_record
 from .run_folder import RunFolder, folder_for
 from .share import Share, parse_share
@@ -82,6 +85,7 @@ def export_predictions(
     meta_column: str | None = None,
     sample: int | None = None,
     num_proc: int | None = None,
+    executor: RayCluster | None = None,
     overwrite: bool = False,
     shard: str | None = None,
     watcher: Watcher | None = None,
@@ -102,7 +106,8 @@ def export_predictions(
         id_column: the clips' names, which must differ. Default: "id", "file_name", or the file's path.
         meta_column: copied to the predictions as it is. Default: "meta" where the rows have it.
         sample: only so many clips, drawn from all over; always the same ones.
-        num_proc: worker processes. Default: none, only this process.
+        num_proc: worker processes. Default: none, only this process; on a cluster one a GPU, or a CPU node.
+        executor: a cluster whose nodes see the source and the folder, to label the clips there.
         overwrite: label all clips again, and allow other settings than before.
         shard: "2/8" for the second of eight commands that label the source together, as in `tag_dataset`.
         watcher: gets the progress.
@@ -111,7 +116,7 @@ def export_predictions(
     1234
     """
     tagger = build_tagger("yamnet", on_error="record") if tagger is None else tagger
-    tagger.check_machine()
+    tagger = prepare_tagger(tagger, executor is not None)
     check_counts(num_proc=num_proc, sample=sample)
     source = ds if isinstance(ds, Source) else open_source(ds, token=tagger.token)
     source = source if sample is None else take_sample(source, sample)
@@ -129,8 +134,10 @@ def export_predictions(
     classes = used.labels
     if not classes:
         raise ModelError(f"The weights of {tagger.model!r} have no classifier, so they name no sounds.")
-    task = LabellingTask(place, collection, used, classes, num_proc, overwrite)
-    return run_task(task, num_proc, watcher)
+    with open_workers(num_proc, executor, used.device) as workers:
+        on_cluster = executor is not None
+        task = LabellingTask(place, collection, used, classes, workers.count, overwrite, on_cluster)
+        return run_task(task, workers, watcher)
 
 
 @dataclass(frozen=True)
@@ -146,6 +153,7 @@ class LabellingTask:
     classes: Sequence[str]  # of the model
     num_proc: int | None
     overwrite: bool
+    on_cluster: bool = False
 
     def __post_init__(self) -> None:
         self.state = self.folder.local_state
@@ -175,9 +183,11 @@ class LabellingTask:
         note = f"{self.journal} is damaged (lines: {invalid_lines:,}); their clips are labelled again."
         notes = [note] if invalid_lines else []
         jobs = split_into_jobs(rows, self.num_proc)
-        return RunPlan(
+        plan = RunPlan(
             self.folder, record, jobs, self.label_clips, len(self.own_rows), len(done), notes=notes
         )
+        source, state = self.collection.source, self.folder.state
+        return replace(plan, probe=make_probe(source, self.tagger, state) if self.on_cluster else None)
 
     def label_clips(self, job: Job, worker: Worker, report: Report, is_stopped: IsStopped) -> None:
         assert isinstance(job, ClipsJob)
