@@ -3,6 +3,7 @@
 import io
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -170,3 +171,14 @@ def test_a_server_that_is_not_there_or_stands_still(monkeypatch: pytest.MonkeyPa
             with pytest.raises(SourceError, match="cannot be reached or does not answer"):
                 open_source(f"http://127.0.0.1:{one.getsockname()[1]}/rows.parquet")
     systems.make_system.cache_clear()
+
+
+def test_a_run_records_no_signature(site: Site, tmp_path: Path) -> None:
+    url = site.add("/a.mp4?signature=secret", status(404))
+    summary = tag_dataset(url, tmp_path, TAGGER)
+    assert summary.failed == 1
+    assert site.url("/a.mp4") in Path(str(summary.failures)).read_text()
+    for path in (tmp_path / ".hf_audio_tagger").iterdir():
+        assert "secret" not in path.read_text(errors="replace"), path.name
+    assert "secret" not in repr(summary)
+    assert "secret" not in pq.read_table(tmp_path / "data")["video_audio_error"].to_pylist()[0][0]
