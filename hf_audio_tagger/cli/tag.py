@@ -214,12 +214,17 @@ def make_push_options(
 def describe_run(source: "Source", tagger: "Tagger", out: str | None, plan: "RunPlan | None" = None) -> Table:
     """The resolved settings; a dry run has no plan."""
     from ..sources.columns import find_media_column
+    from ..sources.tar_shards import TarSource
 
     facts = {"source": source.name, "rows": format_count(source.row_count)}
     facts |= {} if out is None else {"out": out}
     if plan is not None:
-        facts["sample" if plan.record.sampled else "limit"] = format_count(plan.record.limit, "none")
-        facts |= {"shard_rows": f"{plan.record.shard_rows:,}", "num_proc": str(plan.num_proc or 1)}
+        if isinstance(source, TarSource):
+            facts["tars"] = f"{len(source.tars):,}"
+        else:
+            facts["sample" if plan.record.sampled else "limit"] = format_count(plan.record.limit, "none")
+            facts["shard_rows"] = f"{plan.record.shard_rows:,}"
+        facts["num_proc"] = str(plan.num_proc or 1)
         if plan.folder.share is not None:
             facts["shard"] = f"{plan.folder.share}, {format_count(plan.total_rows)} rows"
         facts["done before"] = f"{plan.done_rows:,} rows"
