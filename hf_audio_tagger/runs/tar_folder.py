@@ -8,6 +8,7 @@ from pathlib import Path
 from ..cells import is_url
 from ..errors import SettingsError
 from ..sources.tar_shards import TarSource
+from ..stores import Place
 from .run_folder import RunFolder
 from .share import Share
 
@@ -20,7 +21,7 @@ class BesideFolder(RunFolder):
 
     results: Sequence[Path] = ()  # of each tar
 
-    def find_shards(self, count: int | None = None) -> dict[int, Path]:
+    def find_shards(self, count: int | None = None) -> dict[int, Place]:
         found = enumerate(self.results[:count])
         return {index: path for index, path in found if self.has_shard(index) and path.exists()}
 

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -25,6 +24,7 @@ from ..sources.tars.layout import KEY, Layout, build_rows, find_left_out, make_c
 from ..sources.tars.names import Tar
 from ..sources.tars.reader import SampleReader
 from ..sources.tars.samples import Sample
+from ..stores import Place
 from .output import plain_features
 from .shards import Footer, read_batches, read_columns
 from .stamps import NO_FILE
@@ -86,7 +86,7 @@ class TarTagger(ShardTagger):
     def layout_digest(self) -> str:
         return digest_values(self.layout)
 
-    def find_shard(self, index: int) -> Path:
+    def find_shard(self, index: int) -> Place:
         if isinstance(self.folder, BesideFolder):
             return self.folder.results[index]
         return super().find_shard(index)
