@@ -12,7 +12,8 @@ import pytest
 
 from hf_audio_tagger import RayCluster
 
-os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # nodes listen on the loopback address alone
+LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+os.environ.setdefault(LOOPBACK, "0")  # nodes listen on the loopback address alone
 
 WAIT_SECONDS = 70.0
 # Lost nodes are noticed in three seconds instead of fifteen.
@@ -31,8 +32,11 @@ class Nodes:
         self.cluster = cluster
         self.executor = RayCluster(cluster.address)
 
-    def add(self, name: str, cpus: float = 1, **options: Any) -> Any:
-        return self.cluster.add_node(num_cpus=cpus, node_name=name, **NODE, **options)
+    def add(self, name: str, cpus: float = 1) -> Any:
+        return self.cluster.add_node(num_cpus=cpus, node_name=name, **NODE)
+
+    def count_alive(self) -> int:
+        return sum(one["Alive"] for one in self.cluster.global_state.node_table())
 
     def kill(self, node: Any) -> None:
         """kill -9 of a node's processes; its workers lose their node."""

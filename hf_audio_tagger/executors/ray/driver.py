@@ -25,7 +25,6 @@ POLL_SECONDS = 0.25
 ANSWER_SECONDS = 60.0  # for the board to answer
 SILENCE_SECONDS = 900.0  # without a sign of any worker: the cluster has no room, or has lost its nodes
 MOST_LOST_JOBS = 3  # beyond these it is not the clips
-END_SECONDS = 30.0  # for Ray Data to end its workers
 
 
 class ClusterRun:
@@ -77,6 +76,8 @@ class Scheduling(threading.Thread):
         super().__init__(name="ray-data", daemon=True)
         self.jobs, self.settings, self.board, self.size = jobs, settings, board, size
         self.error: Exception | None = None
+        # Not join() and is_alive(): a Ctrl-C within join() lets Python 3.11 take a thread for ended.
+        self.has_ended = threading.Event()
         self.start()
 
     def run(self) -> None:
@@ -85,10 +86,12 @@ class Scheduling(threading.Thread):
                 pass
         except Exception as error:
             self.error = error
+        finally:
+            self.has_ended.set()
 
     def make_rows(self) -> Any:
         """A dataset of the jobs, a block each, that the workers map."""
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)
         count = min(self.settings.world_size, len(self.jobs))
         rows = ray.data.from_items(
             [{"job": pickle.dumps(job)} for job in self.jobs], override_num_blocks=len(self.jobs)
@@ -117,10 +120,9 @@ def follow(
 ) -> None:
     """Pass on the workers' reports until all jobs are done; an error stops the workers."""
     try:
-        is_running = True
-        while is_running:
-            scheduling.join(POLL_SECONDS)
-            is_running = scheduling.is_alive()
+        has_ended = False
+        while not has_ended:
+            has_ended = scheduling.has_ended.wait(POLL_SECONDS)
             news = call(board, "take")
             for progress in news.reports:
                 on_progress(progress)
@@ -137,8 +139,9 @@ def stop(scheduling: Scheduling, board: Any, on_progress: Report) -> None:
     """Let the workers finish and keep their current batch. A second Ctrl-C leaves at once."""
     with suppress(RunError):
         call(board, "stop")
-        while scheduling.is_alive():
-            scheduling.join(POLL_SECONDS)
+        has_ended = False
+        while not has_ended:
+            has_ended = scheduling.has_ended.wait(POLL_SECONDS)
             news = call(board, "take")
             for progress in news.reports:
                 with suppress(Exception):  # the first error is the one to raise

@@ -45,6 +45,8 @@ def check_nodes(nodes: Sequence[Node], probe: Probe, folder: str) -> None:
         if answer in answered:
             try:
                 found = ray.get(answer)
+            except ray.exceptions.TaskUnschedulableError:
+                found = []  # it is gone, and gets no worker either
             except Exception as error:
                 found = [f"{type(error).__name__}: {one_line(error, 300)}"]
         problems += [f"Node {node.name}: {'; '.join(found)}."] if found else []
