@@ -230,6 +230,8 @@ def test_a_run_is_searched_in_python_and_on_the_shell(clips: Path, tmp_path: Pat
         found = ask(text)
         assert len(found) == 4  # all but the clip without sound
         assert str(found[0]["video"]).endswith(name)
+    for name in (tmp_path / "tagged", next((tmp_path / "tagged").rglob("*.parquet"))):
+        assert find(name, "police car", k=1)["found_row"][0] == ask("police car")[0]["row"]
     assert str(ask("--like", str(other), "-k", "1")[0]["video"]).endswith("wind.mp4")
     both = ask("police car", "a storm blowing outside", "--without", "siren")
     assert str(both[0]["video"]).endswith("wind.mp4")

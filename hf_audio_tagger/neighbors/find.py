@@ -1,8 +1,10 @@
 """`find`: the rows of a dataset that sound like words, or like a clip."""
 
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,9 @@ from ..checks import check_counts, invalid
 from ..columns import Column
 from ..errors import ColumnError, SettingsError
 from ..process import prepare_torch
+from ..provenance import add_provenance
 from ..settings import TAG_COLUMN
+from ..sources import open_source
 from ..tagger import Tagger
 from .models import pick_model
 from .scan import scan
@@ -28,7 +32,7 @@ Texts = str | Sequence[str]
 
 
 def find(
-    ds: Dataset,
+    ds: Dataset | str | os.PathLike[str],
     text: Texts | None = None,
     k: int = 20,
     *,
@@ -45,6 +49,8 @@ def find(
     scores. Rows without an embedding (EMPTY, failed) are never found.
 
     Args:
+        ds: a dataset; or a name that is opened with its metadata: a folder that a run wrote, Parquet files, a
+            dataset of the Hub. `load_dataset` and `Dataset.from_parquet` leave the metadata out.
         text: what is looked for, in words, as they are; or several texts. Needs a model that has a text side.
         without: texts of what must not be there: the cosine with the nearest of them is subtracted, where it
             is above 0.
@@ -60,6 +66,7 @@ def find(
     >>> find(ds, "rain", without="thunder")  # doctest: +SKIP
     >>> find(ds, like="clip.mp4")  # doctest: +SKIP
     """
+    ds = open_rows(ds) if isinstance(ds, str | os.PathLike) else ds
     check_dataset(ds)
     check_counts(k=k)
     wanted, unwanted = as_texts("text", text), as_texts("without", without)
@@ -84,6 +91,17 @@ def find(
     if not len(rows) and len(ds):
         warnings.warn(f"No row has an embedding in {column!r}.", stacklevel=2)
     return add_found(ds, scores, rows)
+
+
+def open_rows(name: str | os.PathLike[str]) -> Dataset:
+    """The rows of a source, with what is known of their models."""
+    named = os.fspath(name)
+    if Path(named).expanduser().is_dir():  # embeddings are in its data files, whatever else it holds
+        named = f"{named}/**/*.parquet"
+    source = open_source(named)
+    if not isinstance(source.dataset, Dataset):
+        raise SettingsError(f"{name} is a stream; find needs a dataset.")
+    return add_provenance(source.dataset, source.provenance)
 
 
 def as_texts(name: str, texts: Texts | None) -> list[str]:
