@@ -24,6 +24,7 @@ BOMB_BYTES = 1 << 30
 SHORTENED: Mapping[str, Mapping[str, float]] = {
     "hf_audio_tagger.media.remote.web": {
         "SILENT_SECONDS": SHORT_SECONDS,
+        "STALLED_SECONDS": 2 * SHORT_SECONDS,
         "READING_SECONDS": 5.0,
         "GRACE_SECONDS": 1.0,
     },

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .errors import TaggerError as TaggerError
     from .evaluation.evaluate import Evaluation as Evaluation
     from .evaluation.evaluate import evaluate as evaluate
+    from .executors.cluster import RayCluster as RayCluster
     from .hub import HubError as HubError
     from .hub import push as push
     from .index.checking import check_index as check_index
@@ -81,6 +82,7 @@ _NAMES_BY_MODULE = {
     "measures.motion": "motion_score",
     "measures.text": "text_area",
     "runs": "tag_dataset export_predictions",
+    "executors.cluster": "RayCluster",
     "index.reading": "read_index",
     "index.checking": "check_index",
     "index.writing": "write_index",

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 
+from .text import hide_secrets
+
 VIDEO_NAMES = "mp4 m4v mov mkv webm avi mpeg mpg flv wmv asf 3gp 3g2 ogv mts m2ts mxf nut vob"
 AUDIO_NAMES = "wav flac mp3 m4a aac ogg oga opus aiff aif caf au w64 wma amr mka ac3 ape wv tta"
 VIDEO_SUFFIXES = frozenset(f".{name}" for name in VIDEO_NAMES.split())
@@ -25,8 +27,6 @@ NAME = r"[^\s/\\'\":,;|<>()]+"
 FOLDERS = re.compile(
     rf"(?<![\w.~/\\-])(?<!(?<!:):)(?:file:(?://)?(?=/))?(?:/|[A-Za-z]:[\\/]|\\\\)(?:{NAME}[\\/])+"
 )
-# What may be secret in a URL: a user with a password, and a query with a signature.
-URL = re.compile(r"(\w{2,}://)(?:[^\s/@?#]*@)?([^\s?#'\"]*)(?:[?#][^\s'\"()<>]*?(?=:?(?:[\s'\"()<>]|$)))?")
 CUT = "\u2026/"  # in the place of folders
 
 
@@ -116,5 +116,4 @@ def shorten_paths(text: str, root: str = "") -> str:
     """
     if root:
         text = text.replace(root, "")
-    text = FOLDERS.sub(CUT, text)
-    return URL.sub(r"\1\2", text) if "://" in text else text
+    return hide_secrets(FOLDERS.sub(CUT, text))

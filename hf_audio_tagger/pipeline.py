@@ -141,7 +141,7 @@ def predict_chunks(
     for chunk in decode_ahead(media, model, options):
         waiting.append(chunk)
         window_count += len(chunk.windows)
-        if window_count >= batch:
+        if window_count >= batch or not window_count:  # errors are told at once
             yield from predict(waiting, model, batch)
             waiting, window_count = [], 0
     yield from predict(waiting, model, batch)

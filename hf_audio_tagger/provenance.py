@@ -149,7 +149,7 @@ def describe_differences(before: TaggerRecord, now: TaggerRecord) -> str:
     """The differences between two taggers' settings that can change a tag."""
     old, new = ({"model": one.model, **one.settings} for one in (before, now))
     changes = [
-        f"{name} was {old.get(name)!r}, is now {new[name]!r}"
+        f"{name} was {old.get(name)!r:.200}, is now {new[name]!r:.200}"
         for name in new
         if ABOUT[name].changes == "tags" and old.get(name) != new[name]
     ]

@@ -13,7 +13,9 @@ UNSAFE = re.compile(
 )
 SURROGATE = re.compile("[\ud800-\udfff]")
 # What may be secret in a web address: user and password, and the query, which signs many of them.
-URL_SECRETS = re.compile(r"(https?://)(?:[^\s/?#'\"@]*@)?([^\s?'\"]*)(?:\?[^\s'\"),;]*)?", re.IGNORECASE)
+URL_SECRETS = re.compile(
+    r"(https?://)(?:[^\s/?#'\"@]*@)?([^\s?'\"]*)(?:\?[^\s'\"),;]*?(?=:?(?:[\s'\"),;]|$)))?", re.IGNORECASE
+)
 
 
 def safe_text(text: str, keep: str = "") -> str:

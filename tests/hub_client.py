@@ -323,7 +323,8 @@ def with_page(session: Session) -> Seen:
             "page": Path(page).read_text(),
         }
     seen["rows"] = session.load(name, split="train").num_rows
-    seen["refused"] = session.failure(lambda: session.push(session.clips, name, report={"medium": "none"}))
+    for way, options in {"refused": {"medium": "none"}, "link": {"media": "link"}}.items():
+        seen[way] = session.failure(lambda o=options: session.push(session.clips, name, report=o))
     return seen
 
 

@@ -71,16 +71,20 @@ def watch_page(
     *,
     size: tuple[int, int] = WIDE,
     expected: Sequence[str] = (),
+    base: Path | None = None,
     **options: Any,
 ) -> Iterator[Any]:
-    """The report in a folder (from disk) or at a URL, with its clips read; watched until the end."""
+    """The report in a folder (from disk) or at a URL, with its clips read; watched until the end.
+
+    Nothing but files below it may be asked for; or below `base`, where its media lie elsewhere.
+    """
     url = folder.as_uri() if isinstance(folder, Path) else folder
     context = browser.new_context(viewport={"width": size[0], "height": size[1]}, **options)
     try:
         watched = Watched(context.new_page())
         address = url if url.endswith(".html") else f"{url}/index.html"
         yield watched.open(address)
-        watched.check(url, expected)
+        watched.check(base.as_uri() if base else url, expected)
     finally:
         context.close()
 

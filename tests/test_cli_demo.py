@@ -124,7 +124,7 @@ def demo(home: Path) -> tuple[subprocess.CompletedProcess[str], float]:
     environment = {**kept, "HOME": str(home), "HF_ENDPOINT": "http://127.0.0.1:9", "COLUMNS": "100"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
-        [*COMMAND, "demo", "--folder", "kept"],
+        [*COMMAND, "demo", "--folder", "kept", "--report"],
         capture_output=True,
         text=True,
         cwd=elsewhere,
@@ -157,7 +157,20 @@ def test_demo_tags_a_dozen_videos_as_expected(
 def test_demo_shows_a_bar_and_no_other_noise(demo: tuple[subprocess.CompletedProcess[str], float]) -> None:
     told = demo[0].stderr.replace("\r", "\n").split("\n")
     assert any(line.startswith("Tagging: 100%") and "12/12" in line for line in told)
-    assert [line for line in told if line.strip() and not line.startswith("Tagging")] == []
+    bars = ("Tagging", "Reading", "Comparing", "Writing")
+    assert [line for line in told if line.strip() and not line.startswith(bars)] == []
+
+
+def test_demo_writes_a_page_that_needs_nothing_else(
+    demo: tuple[subprocess.CompletedProcess[str], float], home: Path
+) -> None:
+    assert "\nA page of them, to open in a browser: demo-report.html\n" in demo[0].stdout
+    page = (home / "elsewhere" / "demo-report.html").read_text()
+    assert (
+        page.count("data:video/mp4;base64,") + page.count("data:video/webm;base64,") == 11
+    )  # all but the broken
+    assert "data:image/jpeg;base64," in page
+    assert str(home) not in page
 
 
 def test_demo_is_quick(demo: tuple[subprocess.CompletedProcess[str], float]) -> None:
@@ -167,7 +180,8 @@ def test_demo_is_quick(demo: tuple[subprocess.CompletedProcess[str], float]) -> 
 def test_demo_leaves_no_cache_behind(
     demo: tuple[subprocess.CompletedProcess[str], float], home: Path
 ) -> None:
-    assert [path for path in home.rglob("*") if path.is_file() and path.parent.name != "kept"] == []
+    written = [path.name for path in home.rglob("*") if path.is_file() and path.parent.name != "kept"]
+    assert written == ["demo-report.html"]
 
 
 @pytest.mark.timeout(120)

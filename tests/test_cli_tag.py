@@ -165,9 +165,10 @@ def test_to_the_hub_and_from_there(few: Path, tmp_path: Path) -> None:
             found: dict[str, Any] = json.loads(done.stdout)
             return found
 
-        pushed = run(few, "--out", "hf://datasets/user/tagged", "--private")
+        pushed = run(few, "--out", "hf://datasets/user/tagged", "--private", "--push-report")
         assert (pushed["rows"], pushed["tagged"], pushed["empty"]) == (3, 2, 1)
         assert pushed["url"] == f"{hub.url}/datasets/user/tagged"
+        assert "report/train/index.html" in hub.repo("user/tagged", "user").at("main").files
         words = ("--streaming", "--tag-column", "again_tags")
         assert run("user/tagged", "--out", tmp_path / "again.jsonl", *words)["processed_now"] == 3
     lines = [json.loads(line) for line in (tmp_path / "again.jsonl").read_text().splitlines()]

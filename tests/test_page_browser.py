@@ -84,6 +84,10 @@ def test_a_sound_of_the_ontology_finds_what_lies_below_it(page: Any) -> None:
     page.check("#anywhere")
     found = (RESULTS.state == 0) & np.isin(RESULTS.sounds, below).any(1)
     assert count_shown(page) == found.sum()
+    page.select_option("#order", "score down")  # by that sound's score, not by the tag's
+    best = np.where(found, (np.isin(RESULTS.sounds, below) * RESULTS.scores).max(1), -1)
+    page.get_by_text(RESULTS.names[best.argmax()]).wait_for()
+    assert list_names(page)[:3] == [RESULTS.names[clip] for clip in np.argsort(-best)[:3]]
     page.fill("#low", "0.5")
     strong = (RESULTS.state == 0) & (np.isin(RESULTS.sounds, below) * RESULTS.scores >= 0.5).any(1)
     assert count_shown(page) == strong.sum()
@@ -94,6 +98,22 @@ def test_a_sound_of_the_ontology_finds_what_lies_below_it(page: Any) -> None:
     assert count_shown(page) == either.sum()
     page.get_by_role("button", name="Clear all").click()
     assert count_shown(page) == CLIPS
+
+
+def test_a_part_of_a_sounds_name_is_enough(page: Any) -> None:
+    """The one with most clips is taken, by Enter."""
+    having = [one for one in SOUNDS.categories if "vehic" in one.name.lower()]
+    totals = [np.isin(RESULTS.tag, find_below(one.name)).sum() for one in having]
+    assert len(having) > 2
+    page.fill("#sound", "vehic")
+    assert count_shown(page) == CLIPS
+    page.press("#sound", "Enter")
+    page.get_by_role("button", name=f"Remove: {having[int(np.argmax(totals))].name}").wait_for()
+    assert count_shown(page) == max(totals)
+    page.fill("#sound", "no such sound")
+    page.press("#sound", "Enter")
+    assert count_shown(page) == max(totals)
+    assert page.locator("#sound").evaluate("(input) => input.validity.customError")
 
 
 def test_text_is_searched_in_names_and_metadata(page: Any) -> None:
@@ -175,6 +195,10 @@ def test_bars_show_clips_or_hours_and_fold(page: Any) -> None:
     often = np.bincount(RESULTS.tag[RESULTS.tag != NONE], RESULTS.seconds[RESULTS.tag != NONE]).argmax()
     first = page.locator(".sound-name").first.inner_text()
     assert first == SOUNDS.categories[often].name
+    page.select_option("#kind", "failed")  # of which none has a tag
+    assert page.locator("#bars .number").first.inner_text().startswith("0.0 s of ")
+    page.keyboard.press("c")
+    page.select_option("#kind", "all")
     page.locator("#bars .sound").first.click()
     assert count_shown(page) == (np.isin(RESULTS.tag, find_below(first))).sum()
 

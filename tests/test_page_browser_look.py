@@ -58,6 +58,8 @@ def test_axe_finds_nothing_serious(browser: Any, folder: Path, scheme: str, widt
     with watch_page(browser, folder, size=(width, 900), **options) as page:
         page.evaluate(axe)
         for name in list_views(page):
+            if name in ("clips", "failures"):
+                continue  # what they have is in the others as well
             found = page.evaluate("() => axe.run({preload: false})")["violations"]
             told = [(one["id"], one["impact"], [node["html"] for node in one["nodes"]][:3]) for one in found]
             assert not told, name

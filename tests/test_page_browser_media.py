@@ -88,6 +88,21 @@ def test_a_missing_file_is_told_and_the_next_clip_plays(browser: Any, folder: Pa
         wait_until_it_plays(page, CLIP_SECONDS / 2)
 
 
+def test_a_preview_that_ends_before_a_segment_says_so(browser: Any, folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    path = copy / "data/clips-00000.js"
+    text = path.read_text("ascii")
+    path.write_text(text.replace('"name":"a.webm"', '"name":"a.webm","preview_seconds":5'), "ascii")
+    with watch_page(browser, copy) as page:
+        page.locator(".clip").first.click()
+        page.locator(".segment").nth(3).click()
+        page.get_by_text("The preview holds the first 0:05.0 only.").wait_for()
+        page.locator(".segment").nth(1).click()
+        wait_until_it_plays(page, CLIP_SECONDS * 0.25)
+        assert page.get_by_text("The preview holds").count() == 0
+
+
 def test_missing_parts_of_the_data_are_told(browser: Any, folder: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)

@@ -11,7 +11,7 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from report_files import Report
 
-from hf_audio_tagger import evaluate, report
+from hf_audio_tagger import build_tagger, evaluate, report
 from hf_audio_tagger.errors import ColumnError, SettingsError
 from hf_audio_tagger.page.folder import WEB
 from hf_audio_tagger.page.sounds import GROUPS
@@ -256,3 +256,13 @@ def test_bytes_are_not_paths_to_link(tmp_path: Path) -> None:
     made = make(Dataset.from_dict(rows, features=features), tmp_path)  # type: ignore[arg-type]
     assert "media" not in made.clips[0]
     assert "they lie inside the dataset" in made.head["notes"][0]
+
+
+def test_the_tagger_may_be_named(values: dict[str, Any], tmp_path: Path) -> None:
+    assert "Model" not in dict(make(values, tmp_path).head["run"])  # a bare map records none
+    renamed = {name.replace("video_audio", "sound"): cells for name, cells in values.items()}
+    tagger = build_tagger("demo", top_k=2, tag_column="sound_tags")
+    made = make(renamed, tmp_path, tagger=tagger)
+    assert dict(made.head["run"])["Model"] == "demo"
+    assert dict(made.head["settings"])["top_k"] == "2"
+    assert made.clips == make(values, tmp_path).clips

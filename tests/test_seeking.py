@@ -102,7 +102,7 @@ def test_only_what_is_decoded_is_read(
     path, rate_hz = long_clips(name)
     size = path.stat().st_size
     file = CountingFile(path.read_bytes())
-    monkeypatch.setattr("hf_audio_tagger.media.audio.open_source", lambda media: file)
+    monkeypatch.setattr("hf_audio_tagger.media.audio.open_source", lambda media, token: file)
     with open_sound(FileMedia("counted"), "auto", only_start=True) as sound:
         assert sound is not None
         decoded = sum(len(block) for block in sound.blocks(0, 2 * rate_hz))

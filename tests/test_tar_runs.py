@@ -2,9 +2,11 @@
 
 import json
 import shutil
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
@@ -13,7 +15,7 @@ from tar_files import drop_urls, find_offset, make_clips, make_samples, pack, wr
 
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.errors import MediaError, RunError, SettingsError
-from hf_audio_tagger.runs import load_result, tag_dataset
+from hf_audio_tagger.runs import Progress, Watcher, load_result, tag_dataset
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("one_thread_everywhere")]
 TAGGER = build_tagger("demo", batch_size=2, device="cpu", on_error="record")
@@ -313,3 +315,36 @@ def test_several_commands_share_the_tars(tars: Path, whole: list[dict[str, Any]]
     last = tag_dataset(pattern, dest, TAGGER, shard="2/2")
     assert (last.rows, last.shard, last.rows_left) == (8, None, 0)
     assert drop_urls(rows_of(dest)) == whole
+
+
+def make_large(clip: bytes, size: int) -> bytes:
+    """A clip that an unused box makes longer."""
+    free = size - len(clip)
+    return clip + free.to_bytes(4, "big") + b"free" + bytes(free - 8)
+
+
+class Measuring(Watcher):
+    """What Arrow holds when a batch is done."""
+
+    def __init__(self) -> None:
+        self.held_bytes: list[int] = []
+
+    def progressed(self, progress: Progress) -> None:
+        self.held_bytes.append(pa.total_allocated_bytes())
+
+
+def test_memory_is_that_of_a_batch_and_a_member(clips: list[bytes], tmp_path: Path) -> None:
+    """Not that of the tar: 12 members, of which a batch has two."""
+    size, watcher = 3 << 20, Measuring()
+    members = ((f"{number}.mp4", make_large(clips[number % 8], size)) for number in range(12))
+    (tmp_path / "a.tar").write_bytes(pack(members))
+    tag_dataset(str(tmp_path / "a.tar"), tmp_path / "warm", TAGGER)
+    before = pa.total_allocated_bytes()
+    tracemalloc.start()
+    summary = tag_dataset(str(tmp_path / "a.tar"), tmp_path / "out", TAGGER, watcher=watcher)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert summary.tagged == 12
+    assert len(watcher.held_bytes) == 6
+    assert max(watcher.held_bytes) - before < 2.2 * size  # the batch in Arrow
+    assert peak < 4.5 * size  # the batch as Python's bytes, and a member that is read

@@ -17,7 +17,7 @@ from word_models import LABELS, RATE_HZ, as_cell, make_sounds
 
 from hf_audio_tagger import ClipResult, ModelError, SettingsError, Tagger, build_tagger
 from hf_audio_tagger.models import get_model
-from hf_audio_tagger.models.audio_text_model import BACKGROUND
+from hf_audio_tagger.models.audio_text_model import BACKGROUND, TEXTS_AT_ONCE
 from hf_audio_tagger.models.front_ends.clap import ClapPictures
 
 LENGTHS = (10.0, 3.3, 0.02)
@@ -361,5 +361,16 @@ def test_a_checkpoint_without_its_tokenizer_is_refused(clap_folder: Path, tmp_pa
 
 
 def test_a_text_that_is_too_long_is_refused(clap_folder: Path) -> None:
-    with pytest.raises(SettingsError, match="too long: the model reads 128 tokens at most"):
-        build_tagger(clap_folder, embeddings=True).embed_texts(["dog", "a long story " * 20])
+    tagger = build_tagger(clap_folder, embeddings=True)
+    assert tagger.embed_texts(["x" * 126]).shape == (1, 24)  # and two tokens for its ends
+    with pytest.raises(SettingsError, match=r"'xxxx.* is too long: the model reads 128 tokens at most"):
+        tagger.embed_texts(["dog", "x" * 127])
+    for wrong in ("dog", ["dog", " "], ["dog", 3]):
+        with pytest.raises(SettingsError, match=r"^texts must be a list of texts"):
+            tagger.embed_texts(wrong)  # type: ignore[arg-type]
+
+
+def test_many_texts_are_embedded_in_parts(unfused: Reference) -> None:
+    texts = [f"{number} dogs" for number in range(TEXTS_AT_ONCE + 2)]
+    ours = build_tagger(unfused.folder, embeddings=True).embed_texts(texts)
+    assert np.abs(ours - unfused.embed(*texts).numpy()).max() < 1e-6

@@ -1,7 +1,9 @@
 """A model that compares sound with text, wherever a model is taken: runs, the shell, the Hub's cache."""
 
 import json
+import re
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,8 @@ from hf_audio_tagger.provenance import (
     record_tagger,
     to_plain,
 )
+from hf_audio_tagger.results.card import PushedDataset, render_section
+from hf_audio_tagger.results.facts import TagFacts
 from hf_audio_tagger.runs import load_result
 from hf_audio_tagger.speed import list_choices
 
@@ -76,6 +80,17 @@ def test_a_record_of_a_tagger_has_its_labels(clap_folder: Path, tmp_path: Path) 
     (read,) = stored["tags"]
     assert read is not None
     assert rebuild_tagger(read) == tagger
+
+
+def test_a_card_has_the_call_with_the_labels() -> None:
+    tagger = build_tagger(
+        "me/clap", labels={"dog": ["a dog barks"], "bell": "it rings"}, labels_hold="several"
+    )
+    tags = {"train": TagFacts(1, tags=Counter({"dog": 1}))}
+    names = ("video_audio_tags", ("video_audio_tags",), tags, "embedded")
+    section = render_section(PushedDataset("me/clips", "default", "train", None, tagger, *names))
+    (call,) = re.findall(r"ds.map\((build_tagger\(.*\))\)", section)
+    assert eval(call, {"build_tagger": build_tagger}) == tagger
 
 
 def test_predictions_have_a_column_for_each_label(clap_folder: Path, clips: Clips, tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ from .find import find
 from .flat import decode, leak, rows, startup, workers
 from .gpu import gpu
 from .index import index
+from .page import page
 from .patches import yamnet
 from .pictures import motion, text
 from .recipes import recipes
+from .remote import remote
 from .truth import evaluation, neighbors
 from .words import words
 
@@ -26,12 +28,14 @@ CASES = {
         Case("repeats", "each video in five rows, AST-base, float32", repeats),
         Case("leak", "memory over 2,000 clips, demo model", leak),
         Case("rows", "10,000 rows over 1,000, demo model, nothing remembered", rows),
+        Case("remote", "clips behind a web server: bytes, requests, many at a time", remote),
         Case("workers", "processes and threads, AST-base, float32", workers),
         Case("yamnet", "YAMNet over the whole of an hour", yamnet),
         Case("index", "an index of 2,000,000 rows, and the files of a folder", index),
         Case("neighbors", "2,000 embeddings against 200,000, beside the bare matrix product", neighbors),
         Case("find", "a row against 1,000,000 embeddings of 512 numbers", find),
         Case("evaluation", "AP, AUC and lwlrap of 20,371 x 527 scores, beside scikit-learn", evaluation),
+        Case("page", "a report of 100,000 clips: its making, and its page in a browser", page),
         Case("recipes", "recipes of filters and the mapper, against the peer's files", recipes),
         Case("motion", "motion scores, against the peer's filter", motion),
         Case("text", "areas of text, ppocr against easyocr", text),

@@ -18,9 +18,12 @@ from .options import (
     FollowLinks,
     Processes,
     Quiet,
+    Ray,
     Root,
     Sample,
+    Shard,
     option,
+    read_cluster,
     takes_tagger,
 )
 from .report import count_table, finish, run_with_bar, settings_table
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     from ..tagger import Tagger
 
 NO_COLUMNS = ("tag_column", "top_k", "threshold", "segments", "embeddings", "redo")
-WITHOUT = ("trust_remote_code", "token", "windows", *NO_COLUMNS)  # predictions hold all windows and scores
+WITHOUT = ("trust_remote_code", "windows", *NO_COLUMNS)  # predictions hold all windows and scores
 
 
 @takes_tagger(*WITHOUT, model="yamnet", windows="all", on_error="record")
@@ -55,7 +58,9 @@ def label(
     *,
     tagger: "Tagger",
     num_proc: Processes = None,
+    ray: Ray = None,
     overwrite: Annotated[bool, option(RUN, "--overwrite", help="Label all files anew.")] = False,
+    shard: Shard = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -73,6 +78,9 @@ def label(
     from ..sources import open_source
 
     source = open_source(folder, follow_links=follow_links, root=root, files=files)
+    cluster = read_cluster(ray)
+    if cluster is None and num_proc is None:
+        num_proc = default_num_proc(tagger.device)
     summary = run_with_bar(
         out,
         lambda plan: describe_run(source, tagger, plan),
@@ -82,8 +90,10 @@ def label(
             tagger=tagger,
             id_column=id_column,
             sample=sample,
-            num_proc=num_proc or default_num_proc(tagger.device),
+            num_proc=num_proc,
+            executor=cluster,
             overwrite=overwrite,
+            shard=shard,
             watcher=bar,
         ),
         quiet=quiet,
@@ -98,7 +108,7 @@ def describe_run(source: "Source", tagger: "Tagger", plan: "RunPlan") -> Table:
     facts = {
         "folder": plan.record.source,
         "out": plan.folder.dest,
-        "files": f"{plan.total_rows:,}",
+        "files": f"{plan.total_rows:,}" + (f" (shard {plan.folder.share})" if plan.folder.share else ""),
         "done before": f"{plan.done_rows:,}",
     }
     return settings_table(facts, tagger, source.notes, WITHOUT)
@@ -117,6 +127,8 @@ def show_summary(summary: "LabelSummary", console: Console) -> None:
     }
     console.print(count_table(counts, summary.failed))
     print_text(f"\nThe scores are in {summary.folder}", console)
+    for line in summary.notes:
+        print_text(f"\n{line}", console)
     show_reasons(summary.common_reasons, summary.failures, console)
     if summary.failures is not None:
         print_text("The same command tries them again.", console)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
@@ -13,6 +13,9 @@ from ..errors import SettingsError
 from ..settings import ABOUT, DEFAULTS, FIELDS, IS_COUNT
 from .console import quiet_libraries
 from .report import exit_codes
+
+if TYPE_CHECKING:
+    from ..executors.cluster import RayCluster
 
 SOURCES, RUN, HUB = "Source", "The run", "The Hub"
 PANELS = (SOURCES, "Model", "Sound", "Columns", RUN, HUB)  # in the order of --help
@@ -25,6 +28,17 @@ def option(panel: str, *names: str, **more: Any) -> Any:
 Processes = Annotated[
     int | None,
     option(RUN, "--num-proc", min=1, metavar="N", help="Processes.", show_default="one for each GPU, or one"),
+]
+Ray = Annotated[
+    str | None,
+    option(
+        RUN,
+        "--ray",
+        metavar="WHERE",
+        help="Run on a Ray cluster: auto, HOST:PORT, or local. All nodes must see SOURCE and DEST; "
+        "--num-proc is then workers in it.",
+        show_default="this machine",
+    ),
 ]
 Shard = Annotated[
     str | None,
@@ -72,6 +86,13 @@ Fast = Annotated[
 Quiet = Annotated[
     bool, option(RUN, "--quiet", "-q", help="Show no settings and no bar; errors and the summary stay.")
 ]
+
+
+def read_cluster(ray: str | None) -> "RayCluster | None":
+    """The cluster that --ray names."""
+    from ..executors.cluster import RayCluster
+
+    return None if ray is None else RayCluster(ray)
 
 
 def takes_tagger(*without: str, **defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -24,6 +24,7 @@ Summary = TypeVar("Summary")
 
 WRONG_USE = 1  # also for a mistyped option, where click exits with 2
 STOPPED, SOME_FAILED = 2, 3
+MOST_LABELS = 8  # in a table of settings
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 TRACEBACK_VARIABLE = "HF_AUDIO_TAGGER_TRACEBACK"
 
@@ -88,8 +89,21 @@ def settings_table(
             value = resolved.get(name, get_setting(tagger, name))
             if isinstance(value, bool):
                 value = "yes" if value else "no"
-            rows.append((name, str(about.none if value is None else value), "dim" if value is None else None))
+            text = str(about.none) if value is None else show_value(value)
+            rows.append((name, text, "dim" if value is None else None))
     return two_columns([*rows, *(("note", line, None) for line in notes)])
+
+
+def show_value(value: Any) -> str:
+    """A setting's value; of many labels the first ones.
+
+    >>> show_value([*"abcdefghijk"])
+    "'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h' and 3 more"
+    """
+    if not isinstance(value, (list, dict)):
+        return str(value)
+    shown, more = [repr(one) for one in value][:MOST_LABELS], len(value) - MOST_LABELS
+    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
 
 
 def two_columns(rows: Iterable[tuple[str, str, str | None]], justify: Any = "left") -> Table:

@@ -23,11 +23,13 @@ from .options import (
     FollowLinks,
     Processes,
     Quiet,
+    Ray,
     Root,
     Sample,
     Shard,
     Split,
     option,
+    read_cluster,
     takes_tagger,
 )
 from .report import count_table, finish, run_with_bar, settings_table
@@ -59,7 +61,8 @@ def tag(
             "--out",
             "-o",
             metavar="DEST",
-            help="A folder, a .jsonl or .parquet file, or hf://datasets/user/name.",
+            help="A folder or a .jsonl or .parquet file, also in a store (s3://bucket/run), or "
+            "hf://datasets/user/name.",
             show_default="print the tags",
         ),
     ] = None,
@@ -76,6 +79,7 @@ def tag(
     *,
     tagger: "Tagger",
     num_proc: Processes = None,
+    ray: Ray = None,
     shard_rows: Annotated[
         int | None, option(RUN, min=1, metavar="N", help="Rows that are saved at once.", show_default="1000")
     ] = None,
@@ -109,6 +113,7 @@ def tag(
     private: Annotated[bool, option(HUB, "--private", help="If the dataset is created now.")] = False,
     push_revision: Annotated[str | None, option(HUB, help="The branch to push to.")] = None,
     only_tags: Annotated[bool, option(HUB, "--only-tags", help="Push keys and tags, not media.")] = False,
+    push_report: Annotated[bool, option(HUB, "--push-report", help="Push a page to look at, too.")] = False,
 ) -> None:
     """Print what SOURCE sounds like, a line a label: clip, label, score. Or tag it into DEST.
 
@@ -125,6 +130,7 @@ def tag(
         needs_out = {
             "--keep-files": keep_files,
             "--num-proc": num_proc,
+            "--ray": ray,
             "--shard-rows": shard_rows,
             "--overwrite": overwrite,
             "--retry-failed": retry_failed,
@@ -133,7 +139,7 @@ def tag(
             "--push": push,
         }
         check_without_out({} if dry_run else needs_out)
-    push_options = make_push_options(push, out, private, push_revision, only_tags)
+    push_options = make_push_options(push, out, private, push_revision, only_tags, push_report)
     opened = open_source(
         read_sources(source),
         config=config,
@@ -152,15 +158,18 @@ def tag(
     if out is None and not beside:
         print_clips(opened, tagger, limit, sample, as_json, quiet)
         return
-    processes = num_proc or (1 if not opened.is_divisible else default_num_proc(tagger.device))
+    cluster = read_cluster(ray)
+    if cluster is None and num_proc is None:
+        num_proc = default_num_proc(tagger.device) if opened.is_divisible else 1
     summary = run_with_bar(
         out or "the files beside the tars",
-        lambda plan: describe_run(opened, tagger, out, plan, processes),
+        lambda plan: describe_run(opened, tagger, out, plan),
         lambda bar: tag_dataset(
             opened,
             out,
             tagger,
-            num_proc=processes,
+            num_proc=num_proc,
+            executor=cluster,
             shard_rows=shard_rows,
             limit=limit,
             sample=sample,
@@ -186,31 +195,36 @@ def check_without_out(given: Mapping[str, object]) -> None:
 
 
 def make_push_options(
-    push: str | None, out: str | None, private: bool, revision: str | None, only_tags: bool
+    push: str | None, out: str | None, private: bool, revision: str | None, only_tags: bool, report: bool
 ) -> dict[str, Any] | None:
     """The options of a push, if --push is given or DEST is on the Hub."""
     to_hub = (out or "").startswith("hf://")
     if push is None and not to_hub:
-        if private or revision or only_tags:
-            raise SettingsError("--private, --push-revision and --only-tags go with --push user/name.")
+        if private or revision or only_tags or report:
+            names = "--private, --push-revision, --only-tags and --push-report"
+            raise SettingsError(f"{names} go with --push user/name.")
         return None
     if push is not None and to_hub:
         raise SettingsError("--push and an --out on the Hub name two places; pass one of them.")
     options: dict[str, Any] = {"revision": revision, "only_tags": only_tags, "private": private or None}
+    options |= {"report": True} if report else {}
     return options if push is None else {"repo_id": push, **options}
 
 
-def describe_run(
-    source: "Source", tagger: "Tagger", out: str | None, plan: "RunPlan | None" = None, num_proc: int = 1
-) -> Table:
+def describe_run(source: "Source", tagger: "Tagger", out: str | None, plan: "RunPlan | None" = None) -> Table:
     """The resolved settings; a dry run has no plan."""
     from ..sources.columns import find_media_column
+    from ..sources.tar_shards import TarSource
 
     facts = {"source": source.name, "rows": format_count(source.row_count)}
     facts |= {} if out is None else {"out": out}
     if plan is not None:
-        facts["sample" if plan.record.sampled else "limit"] = format_count(plan.record.limit, "none")
-        facts |= {"shard_rows": f"{plan.record.shard_rows:,}", "num_proc": str(num_proc)}
+        if isinstance(source, TarSource):
+            facts["tars"] = f"{len(source.tars):,}"
+        else:
+            facts["sample" if plan.record.sampled else "limit"] = format_count(plan.record.limit, "none")
+            facts["shard_rows"] = f"{plan.record.shard_rows:,}"
+        facts["num_proc"] = str(plan.num_proc or 1)
         if plan.folder.share is not None:
             facts["shard"] = f"{plan.folder.share}, {format_count(plan.total_rows)} rows"
         facts["done before"] = f"{plan.done_rows:,} rows"

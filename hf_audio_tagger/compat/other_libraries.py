@@ -1,6 +1,8 @@
-"""Private names of torch, fsspec, multiprocess and typer. Importing this module imports none of them."""
+"""Private names of torch, fsspec, multiprocess, typer and Ray. Importing this module imports none of them."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -40,6 +42,19 @@ def called_by_pool() -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+@contextmanager
+def without_ray_messages() -> Iterator[None]:
+    """Keep Ray from printing on standard output what happens to its workers and nodes."""
+    from ray._private import worker
+
+    shown = worker.print_to_stdstream
+    worker.print_to_stdstream = lambda *values, **options: None
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = shown
 
 
 def worker_identity(process: Any) -> tuple[int, ...]:

@@ -1,14 +1,17 @@
-"""Run jobs, in this process or in worker processes. Independent of tags and folders.
+"""Run jobs, in this process, in worker processes, or on a cluster. Independent of tags and folders.
 
 To add an executor, write a file with a function of the type `contract.Executor`, list it in `EXECUTORS`, and
-extend `pick_executor`, which selects one by the number of workers.
+extend `pick_executor`, which selects one by the number of workers. A cluster is a value such as `RayCluster`,
+which `open_workers` connects to.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..process import current_worker
-from .contract import Executor, Job, Report, Work
+from .cluster import RayCluster
+from .contract import Executor, Job, Report, Work, Workers
 from .processes import run_in_processes
 
 
@@ -31,6 +34,25 @@ EXECUTORS: Mapping[str, Executor] = {"here": run_here, "processes": run_in_proce
 def pick_executor(num_proc: int | None) -> Executor:
     """The executor for a number of worker processes; None runs jobs in this process."""
     return EXECUTORS["here" if num_proc is None else "processes"]
+
+
+@contextmanager
+def open_workers(
+    num_proc: int | None, cluster: RayCluster | None = None, device: str | None = None
+) -> Iterator[Workers]:
+    """The workers of a run: those of a cluster while the block lasts, else processes of this machine.
+
+    Args:
+        num_proc: how many. None: on a cluster one a GPU or a CPU node, else this process alone.
+        device: that the work is to use; None: GPUs where a cluster has some.
+    """
+    if cluster is None:
+        yield Workers(num_proc, pick_executor(num_proc))
+        return
+    from .ray import connect
+
+    with connect(cluster, num_proc, device) as workers:
+        yield workers
 
 
 def default_num_proc(device: str | None) -> int:

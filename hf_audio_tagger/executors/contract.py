@@ -42,3 +42,19 @@ Work = Callable[[Job, Worker, Report, IsStopped], None]  # picklable; raises a S
 # of rows, where only `activity` has changed, they may come from another thread. The second callback is called
 # after Ctrl-C, before workers are stopped, which may take a while. The job of a lost worker may be restarted.
 Executor = Callable[[Sequence[Job], Work, Report, Callable[[], None], int, Path], None]
+
+# What is wrong on the machine where it is called, a sentence each; picklable.
+Probe = Callable[[], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Where jobs run.
+
+    `check` raises an error if a machine cannot do the jobs; it is called before the first one, with a probe
+    that is called on each machine but this one.
+    """
+
+    count: int | None  # of worker processes; None: this process alone
+    execute: Executor
+    check: Callable[[Probe], None] = lambda probe: None

@@ -134,7 +134,7 @@ def push(
         page_files: dict[str, Path] = {}
         if page_options is not None:
             pages, page_files = write_pages(
-                splits, config_name, tag_column, media, repo_id, page_options, Path(folder)
+                splits, config_name, tag_column, tagger, media, repo_id, page_options, Path(folder)
             )
         commit = push_data(
             splits,

@@ -8,8 +8,10 @@ from typing import Any
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from ..checks import invalid
+from ..errors import SettingsError
 from ..page.report import report as write_report
 from ..results.card import CardReport
+from ..tagger import Tagger
 from .media_columns import Splits
 
 FOLDER = "report"  # in the repository
@@ -27,6 +29,10 @@ def check_options(report: bool | Mapping[str, Any]) -> dict[str, Any] | None:
     for name in report:
         if name not in OPTIONS:
             raise invalid("report", repr(name), f"True, or a mapping of {', '.join(OPTIONS)}", OPTIONS)
+    if report.get("media") == "link":
+        raise SettingsError(
+            "report={'media': 'link'} would name folders of this machine: choose 'embed' or 'none'."
+        )
     return dict(report)
 
 
@@ -34,6 +40,7 @@ def write_pages(
     splits: Splits,
     config_name: str,
     tag_column: str,
+    tagger: Tagger | None,
     media: str,
     title: str,
     options: dict[str, Any],
@@ -42,7 +49,7 @@ def write_pages(
     """Write a page of each split to `folder`. Clips are in it only where the dataset has them too."""
     is_embedded = media == "embedded"
     shown = {"media": "embed", "posters": POSTERS, "previews": PREVIEWS} if is_embedded else {}
-    defaults = {"media": "none", "posters": 0, "column": tag_column, **shown}
+    defaults = {"media": "none", "posters": 0, "column": tag_column, "tagger": tagger, **shown}
     pages, files = [], {}
     for split, dataset in splits.items():
         parts = [FOLDER, *([] if config_name == "default" else [config_name]), split]

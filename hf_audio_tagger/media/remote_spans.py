@@ -27,6 +27,7 @@ class RemoteSpans:
         self.is_index_ignored = "fflags" in container.options
         self.has_fragment_table = "use_mfra_for" in container.options
         self.duration_seconds: float | None = None
+        self.has_whole_index = False
 
     def find_duration(self, stated_seconds: float | None) -> tuple[float | None, bool]:
         """The sound's length, and whether it had to be read at the end of the file."""
@@ -34,6 +35,10 @@ class RemoteSpans:
             stated_seconds = None
         elif self.has_fragment_table:
             stated_seconds = self.read_end()
+        elif stated_seconds and (entries := self.stream.index_entries):
+            # Looked at once: in other containers, entries are added as packets are read.
+            reach_ticks = entries[-1].timestamp - entries[0].timestamp
+            self.has_whole_index = reach_ticks * self.tick_seconds + 1 > stated_seconds
         self.duration_seconds = stated_seconds
         return stated_seconds, self.has_fragment_table
 
@@ -61,14 +66,11 @@ class RemoteSpans:
             self.source.expect_bytes(min(size, self.estimate_bytes(stop - start, size)))
 
     def find_span(self, start_seconds: float, stop_seconds: float) -> range | None:
-        """The bytes of a part, if the container's index has all of its packets."""
+        """The bytes of a part, if the container's index has all packets."""
+        if not self.has_whole_index:
+            return None
         entries = self.stream.index_entries
-        if not len(entries) or not self.duration_seconds or not self.tick_seconds:
-            return None
         zero = entries[0].timestamp
-        reach_seconds = (entries[-1].timestamp - zero) * self.tick_seconds + 1
-        if reach_seconds < min(stop_seconds, self.duration_seconds):
-            return None
         first = entries.search_timestamp(zero + int(start_seconds / self.tick_seconds))
         last = entries.search_timestamp(zero + int(stop_seconds / self.tick_seconds), backward=False)
         begin, end = entries[max(0, first)], entries[last if last >= 0 else -1]

@@ -10,6 +10,7 @@
     agreement.py   tags beside a dataset's own labels
     sounds.py      numbers of sounds, with the ontology's categories above them
     columns.py     numbers of all clips, packed for filters
+    lines.py       what a search looks through
     media.py       links, previews, posters and peaks; `pictures.py` and `previews.py` make them
     writing.py     clips to files of data, part by part; `scripts.py` escapes and packs
     head.py        facts, settings, failures

@@ -1,7 +1,5 @@
 """The numbers of all clips that filters and sorting need, about 30 bytes a clip; packed in parts."""
 
-import re
-import unicodedata
 from array import array
 from collections import Counter
 from collections.abc import Iterator
@@ -21,8 +19,6 @@ CLIPS_PER_PART = 100_000
 SEVERAL_SOUNDS, DIFFERS, HAS_MEDIA = 1, 2, 4  # flags
 NONE = 65_535  # of a reason
 MOST_SOUNDS = 255  # of a clip
-MOST_CHARACTERS = 500  # of a line to search
-CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 class Columns:
@@ -135,9 +131,3 @@ class Columns:
         seconds = np.frombuffer(self.seconds, np.float32) if self.seconds else np.zeros(0, np.float32)
         known = seconds[~np.isnan(seconds)]
         return round(float(known.sum(dtype=np.float64)), 3) if len(known) else None
-
-
-def make_line(clip: Clip) -> str:
-    """What a search looks through."""
-    text = " | ".join([clip.name, *(value for _, value in clip.metadata)])[: 2 * MOST_CHARACTERS]
-    return CONTROLS.sub(" ", unicodedata.normalize("NFC", text).lower())[:MOST_CHARACTERS]

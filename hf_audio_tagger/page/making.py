@@ -9,7 +9,7 @@ from typing import Any
 
 from datasets.utils import tqdm
 
-from ..errors import SettingsError
+from ..errors import RunError, SettingsError
 from ..text import as_utf8
 from .clips import Clip, read_clips
 from .folder import INDEX, copy_page, join_files, replaced_folder, write_one_file
@@ -42,6 +42,16 @@ class ReportSettings:
 
 def write_report(tagged: Tagged, folder: Path, settings: ReportSettings) -> Path:
     """Write a report; returns the path of its HTML file."""
+    try:
+        return write_files(tagged, folder, settings)
+    except OSError as error:
+        place = f": {error.filename}" if error.filename else ""
+        raise RunError(
+            f"The report cannot be written ({error.strerror or error}{place}). {folder} is as it was before."
+        ) from error
+
+
+def write_files(tagged: Tagged, folder: Path, settings: ReportSettings) -> Path:
     layout = find_layout(tagged.tables, settings.column, settings.labels)
     if settings.single_file:
         path = folder if folder.suffix in (".html", ".htm") else folder / INDEX

@@ -8,6 +8,7 @@ from typing import TypedDict, Unpack, get_args, overload
 from datasets import Dataset
 
 from ..checks import check_choice, check_counts
+from ..tagger import Tagger
 from .folder import INDEX
 from .making import ReportSettings, write_report
 from .media import MediaKind
@@ -20,6 +21,7 @@ PREVIEWS_INLINE = 50  # all of a page in a notebook is kept in the notebook's fi
 class ReportOptions(TypedDict, total=False):
     """The arguments of `report` that it has defaults for, for type checkers."""
 
+    tagger: Tagger | None
     media: MediaKind | None
     single_file: bool
     title: str | None
@@ -47,6 +49,7 @@ def report(
     ds: Dataset | str | os.PathLike[str],
     folder: str | os.PathLike[str] | None = None,
     *,
+    tagger: Tagger | None = None,
     media: MediaKind | None = None,
     single_file: bool = False,
     title: str | None = None,
@@ -68,12 +71,14 @@ def report(
     Args:
         ds: a tagged `Dataset`, the folder or file of a run, labelled predictions, or a source with tags.
         folder: of the page, replaced when the new page is whole. With `single_file`, it may be a .html file.
+        tagger: the one that made the tags, for the page's head. Default: the one recorded with the rows; a
+            bare `map` records none.
         media: "link" plays the clips where they lie, by their paths from the page; "embed" adds small
             previews of their first 30 seconds; "none" shows no clips. Default: "link"; in a notebook, "embed"
             for 50 clips.
         single_file: one HTML file with all in it; for at most 20,000 clips.
         title: of the page. Default: the name of the run or dataset.
-        column: of the tags. Default: "video_audio_tags", or the one that a tagger left its record for.
+        column: of the tags. Default: the tagger's, else "video_audio_tags".
         labels: the column of the dataset's own labels. Default: "labels" or "label", where they hold any.
         split: of a source with several.
         posters: at most so many clips get a poster, or a waveform; with more clips, evenly spread.
@@ -93,13 +98,13 @@ def report(
         media=media or ("embed" if is_inline else "link"),
         single_file=single_file or is_inline,
         title=title,
-        column=column,
+        column=tagger.tag_column if column is None and tagger is not None else column,
         labels=labels,
         posters=posters,
         previews=PREVIEWS_INLINE if is_inline and previews is None else previews,
         neighbors=neighbors,
     )
-    tagged = open_tagged(ds, split)
+    tagged = open_tagged(ds, split, tagger)
     if folder is not None:
         return write_report(tagged, Path(folder).expanduser(), settings)
     with TemporaryDirectory(prefix="hf_audio_tagger_") as temporary:

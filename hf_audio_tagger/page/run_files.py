@@ -1,48 +1,55 @@
 """The files that a run left in its folder or beside its file: rows, settings, and when they were written."""
 
 import json
+import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ..stores import Place, StorePath, is_store
+
 STATE = ".hf_audio_tagger"
+BESIDE = "*.tags.parquet"  # results of tars, each beside its tar
 
 
 @dataclass(frozen=True)
 class RunFiles:
-    """A run's Parquet files in the order of the rows, its record, and the folder of relative paths."""
+    """A run's Parquet files in the order of the rows, and the folder of relative paths."""
 
-    files: tuple[Path, ...]
-    settings: dict[str, Any]
-    package_version: str | None
+    files: tuple[Place, ...]
     base: str | None
     times: str | None  # when it was written, as a text
 
 
-def find_run_files(dest: Path) -> RunFiles | None:
-    """What a run has written to DEST, a folder or a .parquet file; None for anything else."""
-    if dest.suffix == ".parquet" and dest.is_file():
-        files, state = [dest], dest.with_name(f".{dest.name}{STATE}")
-    elif (dest / STATE).is_dir():
-        shards = (dest / "data").glob("shard-*.parquet")
-        files, state = sorted(shards, key=lambda path: (len(path.name), path.name)), dest / STATE
-    else:
+def find_run_files(dest: str | os.PathLike[str]) -> RunFiles | None:
+    """What a run has written to DEST, a folder or a file; None for anything else."""
+    name = os.fspath(dest)
+    place: Place = StorePath(name) if is_store(name) else Path(name).expanduser()
+    if place.suffix == ".parquet" and place.is_file():
+        record = read_record(place.with_name(f".{place.name}{STATE}"))
+        return RunFiles((place,), find_base(record.get("source")), describe_times([place]))
+    is_lines = place.suffix == ".jsonl"  # which hold paths alone: the run's shards have more
+    state = place.with_name(f".{place.name}{STATE}") if is_lines else place / STATE
+    record = read_record(state)
+    shards: list[Place] = list(((state if is_lines else place) / "data").glob("shard-*.parquet"))
+    shards.sort(key=lambda path: (len(path.name), path.name))
+    files: tuple[Place, ...] = tuple(shards[: count_shards(record)]) if record else ()
+    if not files and isinstance(place, Path) and (place / STATE).is_dir():
+        files = tuple(sorted(place.rglob(BESIDE)))
+    if not files:
         return None
-    record: dict[str, Any] = {}
+    return RunFiles(files, find_base(record.get("source")), describe_times(files))
+
+
+def read_record(state: Place) -> dict[str, Any]:
+    """The record of a run; empty where it cannot be read."""
     with suppress(OSError, ValueError, RecursionError):
         loaded = json.loads((state / "run.json").read_bytes())
-        record = loaded if isinstance(loaded, dict) else {}
-    files = files[: count_shards(record)] if state.parent == dest else files
-    settings, version = record.get("settings"), record.get("package_version")
-    return RunFiles(
-        tuple(files),
-        settings if isinstance(settings, dict) else {},
-        version if isinstance(version, str) else None,
-        find_base(record.get("source")),
-        describe_times(files),
-    )
+        return loaded if isinstance(loaded, dict) else {}
+    return {}
 
 
 def count_shards(record: dict[str, Any]) -> int | None:
@@ -58,8 +65,8 @@ def find_base(source: Any) -> str | None:
     """The folder where relative paths of a source start."""
     if not isinstance(source, str):
         return None
-    path = Path(source).expanduser()
     with suppress(OSError, ValueError):
+        path = Path(source).expanduser()
         if path.is_dir():
             return str(path.absolute())
         if path.is_file():
@@ -67,10 +74,9 @@ def find_base(source: Any) -> str | None:
     return None
 
 
-def describe_times(files: list[Path]) -> str | None:
-    times = sorted(path.stat().st_mtime for path in files)
-    if not times:
-        return None
+def describe_times(files: Sequence[Place]) -> str:
+    """When the first and the last of some files were written."""
+    times = sorted(path.stat().st_mtime_ns / 1e9 for path in files)
     first, last = (format_time(datetime.fromtimestamp(time)) for time in (times[0], times[-1]))
     return first if first == last else f"{first} to {last}"
 

@@ -4,17 +4,19 @@ A run's Parquet files are read row group by row group: nothing is copied into th
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Dataset, Features
 
+from ..errors import SettingsError
 from ..media_paths import path_type, select_paths
-from ..provenance import Provenance, read_file_provenance, read_provenance
+from ..provenance import Provenance, read_provenance, read_schema_provenance
+from ..stores import Place, StorePath
+from ..text import one_line
 
 ROWS_AT_ONCE = 1_000
 
@@ -58,27 +60,27 @@ class DatasetTables:
 class ParquetTables:
     """The rows of Parquet files."""
 
-    files: Sequence[Path]
+    files: Sequence[Place]
 
     def __post_init__(self) -> None:
-        with pq.ParquetFile(self.files[0]) as first:
-            self.features = Features.from_arrow_schema(first.schema_arrow)
+        self.counts: list[int] = []
+        schemas = []
+        for path in self.files:
+            with open_file(path) as file:
+                schemas.append(file.schema_arrow)
+                self.counts.append(file.metadata.num_rows)
+        self.features = Features.from_arrow_schema(schemas[0])
         self.row_count = sum(self.counts)
-        self.provenance = read_file_provenance(self.files)
+        self.provenance = read_schema_provenance(schemas)
         self.group: tuple[Any, list[Any]] | None = None  # the last group that cells were read of
-
-    @cached_property
-    def counts(self) -> list[int]:
-        return [pq.read_metadata(path).num_rows for path in self.files]
 
     def read(self, names: Sequence[str], paths_of: str | None) -> Iterator[pa.Table]:
         for path in self.files:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            with reading(path), open_file(path) as file:
                 columns = [name for name in names if name != paths_of]
                 columns += [] if paths_of is None else list_texts(file, paths_of)
                 for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
-                    table = pa.Table.from_batches([batch])
-                    yield with_paths(table, paths_of)
+                    yield with_paths(pa.Table.from_batches([batch]), paths_of)
 
     def read_cell(self, column: str, row: int) -> Any:
         for path, count in zip(self.files, self.counts, strict=True):
@@ -87,9 +89,9 @@ class ParquetTables:
             row -= count
         raise IndexError(row)
 
-    def read_group(self, path: Path, column: str, row: int) -> Any:
+    def read_group(self, path: Place, column: str, row: int) -> Any:
         """A cell of a row group, which is kept for the cells that follow."""
-        with pq.ParquetFile(path) as file:
+        with open_file(path) as file:
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
                 if row < rows:
@@ -100,6 +102,22 @@ class ParquetTables:
                     return self.group[1][row]
                 row -= rows
         raise IndexError(row)
+
+
+def open_file(path: Place) -> pq.ParquetFile:
+    """A Parquet file to read; an error where it is none."""
+    with reading(path):
+        source: Any = path.open() if isinstance(path, StorePath) else path
+        return pq.ParquetFile(source, page_checksum_verification=True)
+
+
+@contextmanager
+def reading(path: Place) -> Iterator[None]:
+    """Name the file that cannot be read."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise SettingsError(f"{path} cannot be read ({one_line(error)}).") from error
 
 
 def list_texts(file: pq.ParquetFile, name: str) -> list[str]:

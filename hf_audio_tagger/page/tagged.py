@@ -10,8 +10,9 @@ from datasets import Dataset, DatasetDict
 from ..checks import invalid
 from ..errors import SettingsError
 from ..predictions.writing import INDEX_NAME
-from ..provenance import add_provenance
+from ..provenance import add_provenance, record_tagger
 from ..sources import open_source
+from ..tagger import Tagger
 from ..text import as_utf8
 from .predicted import PredictedTables, holds_predictions
 from .run_files import find_run_files
@@ -28,8 +29,15 @@ class Tagged:
     times: str | None = None  # when they were tagged
 
 
-def open_tagged(tagged: Any, split: str | None = None, token: str | bool | None = None) -> Tagged:
-    """Open what is to be reported."""
+def open_tagged(tagged: Any, split: str | None = None, tagger: Tagger | None = None) -> Tagged:
+    """Open what is to be reported; a given tagger is what made the tags."""
+    opened = open_rows(tagged, split, None if tagger is None else tagger.token)
+    if tagger is not None:
+        opened.tables.provenance = {tagger.tag_column: (record_tagger(tagger),)}
+    return opened
+
+
+def open_rows(tagged: Any, split: str | None, token: str | bool | None) -> Tagged:
     if isinstance(tagged, DatasetDict):
         raise invalid(
             "ds", "a DatasetDict", f"one of its splits, such as ds[{next(iter(tagged), 'train')!r}]"
@@ -42,8 +50,8 @@ def open_tagged(tagged: Any, split: str | None = None, token: str | bool | None 
     title = as_utf8(path.absolute().name or str(path))
     if (path / INDEX_NAME).is_file():
         return Tagged(PredictedTables(path), title)
-    run = find_run_files(path)
-    if run is not None and run.files:
+    run = find_run_files(tagged)
+    if run is not None:
         return Tagged(ParquetTables(run.files), title, run.base, run.times)
     source = open_source(tagged, split=split, token=token)
     if not isinstance(source.dataset, Dataset):

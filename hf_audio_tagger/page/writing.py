@@ -10,7 +10,8 @@ import numpy as np
 
 from .agreement import Agreement
 from .clips import Clip
-from .columns import CLIPS_PER_PART, Columns, make_line
+from .columns import Columns
+from .lines import LineFiles, make_line
 from .media import MediaFiles, MediaPlan, Shown, describe_shown, show_clips
 from .scripts import make_script
 from .sounds import NO_SOUND, Sounds
@@ -30,7 +31,7 @@ class Writer:
         self.columns = Columns(self.sounds)
         self.agreement = None if label_column is None else Agreement(label_column, self.sounds)
         self.files = MediaFiles(folder, in_one_file)
-        self.lines: list[str] = []
+        self.lines = LineFiles(self.data)
         self.with_media = self.failed_previews = self.posters = 0
 
     def write(
@@ -41,7 +42,7 @@ class Writer:
         for part, some in enumerate(take_parts(shown)):
             self.write_part(part, some, neighbors)
             advance(len(some))
-        self.write_lines(is_last=True)
+        self.lines.close()
 
     def write_part(self, part: int, some: list[tuple[Clip, Shown]], neighbors: Neighbors) -> None:
         objects: list[dict[str, Any]] = []
@@ -55,8 +56,7 @@ class Writer:
             differs = self.agreement is not None and self.agreement.add(clip)
             self.columns.add(clip, differs, shown.has_media)
             objects.append(self.describe(clip, neighbors) | describe_shown(clip, shown, self.files, poster))
-            self.lines.append(make_line(clip))
-            self.write_lines()
+            self.lines.add(make_line(clip))
             self.with_media += shown.has_media
             self.failed_previews += bool(shown.problems)
         self.posters += len(posters)
@@ -83,13 +83,6 @@ class Writer:
             values[name] = [one for one in values[name] if one[place] != NO_SOUND]
         values["labels"] = [one for one in values["labels"] if one != NO_SOUND]
         return {name: value for name, value in values.items() if value not in (None, [])}
-
-    def write_lines(self, is_last: bool = False) -> None:
-        """The text to search, as soon as a part is full."""
-        if len(self.lines) == CLIPS_PER_PART or (is_last and self.lines):
-            part = (len(self.columns) - 1) // CLIPS_PER_PART
-            self.write_script(f"text-{part:03}", "text", part, "\n".join(self.lines))
-            self.lines = []
 
     def write_columns(self) -> list[dict[str, Any]]:
         """The columns of all clips; returns the failures."""

@@ -6,18 +6,18 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from ..checks import invalid
 from ..disk import describe_fullest
 from ..errors import RunError
-from ..executors import pick_executor
-from ..executors.contract import Job, JobProgress, Work
+from ..executors.contract import Job, JobProgress, Work, Workers
 from ..stores import Place
 from .files import write_file
 from .locks import Check, locked
+from .node_probe import NodeProbe, marked
 from .progress import Progress, ProgressSum
 from .record import Record
 from .run_folder import RunFolder
@@ -39,6 +39,8 @@ class RunPlan:
     failed_rows: int = 0  # of those that are done
     kept_rows: int = 0  # of those that are done: their existing tags were kept
     notes: Sequence[str] = ()  # for the user, a line each
+    probe: NodeProbe | None = None  # of the machines of a cluster
+    num_proc: int | None = None  # how many workers it is given to
 
 
 class Watcher:
@@ -150,7 +152,7 @@ class Task(Protocol[Summary]):
 
 def run_task(
     task: Task[Summary],
-    num_proc: int | None,
+    workers: Workers,
     watcher: Watcher | None,
     max_failures: int | str | None = None,
 ) -> Summary:
@@ -159,7 +161,7 @@ def run_task(
     watcher = watcher or Watcher()
     folder = task.folder
     with disk_errors(folder) as beginning, locked(folder) as check_lock:
-        plan = task.plan()
+        plan = replace(task.plan(), num_proc=workers.count)
         beginning.is_over = True
         watcher.planned(plan)
         for text in plan.notes:
@@ -167,8 +169,11 @@ def run_task(
         counter = RunCounter(plan, failure_limit, watcher, check_lock)
         try:
             failure_limit.check(plan.failed_rows, plan.done_rows, plan.total_rows)
-            execute = pick_executor(num_proc)
-            execute(plan.jobs, plan.work, counter.add, watcher.stopping, num_proc or 1, folder.log)
+            with marked(plan.probe) as probe:
+                if probe is not None and plan.jobs:
+                    workers.check(probe)
+                count = workers.count or 1
+                workers.execute(plan.jobs, plan.work, counter.add, watcher.stopping, count, folder.log)
         except TooManyFailuresError as error:
             listed = task.list_failures(plan, counter)
             raise RunError(f"{error} What is done is kept, the failures are listed in {listed}.") from None

@@ -22,6 +22,9 @@ from .run_folder import RunFolder
 from .shards import DAMAGED_SUFFIX, find_shards
 
 FORMAT = 1  # of the state
+OVERWRITE_WITH_SHARE = (
+    "overwrite=True with shard= would remove what the other commands have done. Remove DEST first."
+)
 ADVICE = "overwrite=True starts over, another DEST keeps both."
 
 
@@ -65,9 +68,7 @@ def prepare_folder(folder: RunFolder, wanted: Record, overwrite: bool) -> Record
     """
     check_source(folder, wanted.source)
     if overwrite and folder.share is not None:
-        raise SettingsError(
-            "overwrite=True with shard= would remove what the other commands have done. Remove DEST first."
-        )
+        raise SettingsError(OVERWRITE_WITH_SHARE)
     with preparing(folder) as is_alone:
         if overwrite:
             clear(folder)
@@ -186,7 +187,7 @@ def check_same_rows(dest: str, before: Record, wanted: Record) -> None:
 
 def describe_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     changes = [
-        f"{name} was {before.get(name)!r}, now {value!r}"
+        f"{name} was {before.get(name)!r:.200}, now {value!r:.200}"
         for name, value in now.items()
         if before.get(name) != value
     ]

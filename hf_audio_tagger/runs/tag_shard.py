@@ -145,7 +145,9 @@ class ShardTagger:
                 written.stamps += b"".join(stamps)
                 written.state, written.ended = batch.state, batch.ended
                 writer.add(table if self.folder.keeps_bytes else plain_table(table, self.features))
-                yield len(chosen), sum(failed[row] for row in chosen)
+                processed = len(chosen), sum(failed[row] for row in chosen)
+                del batch, table  # their media, before the next ones are read
+                yield processed
 
     def read(
         self, job: ShardJob, rows: int, footer: Footer | None, stream: Stream | None, batch_rows: int

@@ -11,6 +11,8 @@ from ..checks import check_counts
 from ..columns import error_column
 from ..digests import digest_values
 from ..errors import SettingsError
+from ..executors import open_workers
+from ..executors.cluster import RayCluster
 from ..media_column import pick_column
 from ..provenance import Provenance, add_provenance, read_schema_provenance, update_provenance
 from ..results.facts import Summary, TagFacts, count_table, find_failures
@@ -20,12 +22,15 @@ from ..sources.columns import with_media_column
 from ..sources.sampling import limit_rows
 from ..sources.source import Source
 from ..sources.tar_shards import TarSource, choose_clip
+from ..sources.urls import load_urls
+from ..stores import StorePath
 from ..tagger import Tagger, build_tagger
 from .engine import RunCounter, RunPlan, Watcher, run_task, write_failures
 from .files import read_each, remove_leftovers
 from .locks import finishing
+from .node_probe import make_probe, prepare_tagger
 from .output import join_shards, plain_features, plain_table
-from .record import make_record, prepare_folder, read_record
+from .record import Record, make_record, prepare_folder, read_record
 from .run_folder import RunFolder, folder_for
 from .shards import find_shards, read_columns, read_footer, read_schema, read_texts
 from .share import Share, parse_share
@@ -53,6 +58,7 @@ def tag_dataset(
     tagger: Tagger | None = None,
     *,
     num_proc: int | None = None,
+    executor: RayCluster | None = None,
     shard_rows: int | None = None,
     limit: int | None = None,
     sample: int | None = None,
@@ -76,10 +82,11 @@ def tag_dataset(
 
     Args:
         source: any source that `open_source` accepts, or its result.
-        dest: a folder (`load_dataset` opens it), a .jsonl or .parquet file, or hf://datasets/user/name. None
-            with `beside`.
+        dest: a folder (`load_dataset` opens it) or a .jsonl or .parquet file, on a disk or in a store
+            (s3://bucket/run), or hf://datasets/user/name. None with `beside`.
         tagger: default: `build_tagger(on_error="record")`.
-        num_proc: worker processes. Default: none, only this process.
+        num_proc: worker processes. Default: none, only this process; on a cluster one a GPU, or a CPU node.
+        executor: a cluster whose nodes see the source and DEST, to run the shards there.
         shard_rows: rows in a shard, 1,000 by default. A resumed run keeps its own.
         limit: only the first rows. A later run may have a larger one, or none.
         sample: only so many rows, drawn from all over, always the same ones. A later run may have more.
@@ -97,7 +104,7 @@ def tag_dataset(
     0
     """
     tagger = build_tagger(on_error="record") if tagger is None else tagger
-    tagger.check_machine()
+    tagger = prepare_tagger(tagger, executor is not None)
     opened = source if isinstance(source, Source) else open_source(source, token=tagger.token)
     check_counts(num_proc=num_proc, shard_rows=shard_rows, limit=limit, sample=sample)
     if isinstance(opened, TarSource):
@@ -113,16 +120,28 @@ def tag_dataset(
     folder = pick_folder(opened, dest, beside, push is not None, parse_share(shard))
     if opened.row_count == 0:
         raise SettingsError(f"{opened.name} holds no rows.")
-    if not opened.is_divisible and num_proc is not None and num_proc > 1:
-        raise SettingsError("A stream is read in sequence, by one process: leave out num_proc=.")
+    if not opened.is_divisible and ((num_proc is not None and num_proc > 1) or executor is not None):
+        raise SettingsError(
+            "A stream is read in sequence, by one process: leave out num_proc= and executor=."
+        )
     if not opened.is_divisible and folder.share is not None:
         raise SettingsError("A stream is read in sequence, by one command: leave out shard= or streaming=.")
     tagger = with_media_column(opened, tagger)
     provenance = update_provenance(opened.provenance, opened.features, tagger)
     task = TaggingTask(
-        folder, opened, tagger, provenance, shard_rows or SHARD_ROWS, limit, overwrite, retry_failed, push
+        folder,
+        opened,
+        tagger,
+        provenance,
+        shard_rows or SHARD_ROWS,
+        limit,
+        overwrite,
+        retry_failed,
+        push,
+        on_cluster=executor is not None,
     )
-    return run_task(task, num_proc, watcher, max_failures)
+    with open_workers(num_proc, executor, tagger.device) as workers:
+        return run_task(task, workers, watcher, max_failures)
 
 
 def pick_folder(
@@ -150,9 +169,14 @@ class TaggingTask:
     overwrite: bool
     retry_failed: bool
     push: Mapping[str, Any] | None
+    on_cluster: bool = False
 
     def plan(self) -> RunPlan:
-        wanted = make_record(self.source, self.tagger, self.shard_rows, self.limit)
+        plan = self.make_plan(make_record(self.source, self.tagger, self.shard_rows, self.limit))
+        probe = make_probe(self.source, self.tagger, self.folder.state) if self.on_cluster else None
+        return replace(plan, probe=probe)
+
+    def make_plan(self, wanted: Record) -> RunPlan:
         if isinstance(self.source, TarSource):
             tars = TarTagger(self.source, self.tagger, self.folder, wanted, self.provenance)
             return plan_tars(tars, self.overwrite, self.retry_failed)
@@ -288,10 +312,13 @@ def load_result(dest: str | os.PathLike[str]) -> Dataset:
     folder = folder_for(dest)
     record = read_record(folder)
     shards = find_shards(folder.shards, record.shard_count if record else None)
-    paths = [str(path) for path in shards.values()]
-    if not paths:
+    if not shards:
         raise SettingsError(f"{folder.dest} holds no shards of a run.")
     schemas = list(read_each(read_schema, shards.values(), folder.shards))
-    result = Dataset.from_parquet(paths)
+    stored = [path for path in shards.values() if isinstance(path, StorePath)]
+    if stored:
+        result = load_urls("parquet", stored, folder.dest)
+    else:
+        result = Dataset.from_parquet([str(path) for path in shards.values()])
     assert isinstance(result, Dataset)
     return add_provenance(result, read_schema_provenance(schemas))

@@ -1,9 +1,9 @@
 """Plan a run over tars: which are not done, have changed since, or have rows to do again."""
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from ..errors import SettingsError
+from ..stores import Place
 from .engine import RunPlan
 from .record import prepare_folder
 from .shards import DamagedShardError, Footer, check_shard, read_footer, read_ledgers, set_aside
@@ -90,7 +90,7 @@ def find_done_tars(work: TarTagger) -> tuple[dict[int, DoneTar], list[str]]:
     return done, notes
 
 
-def set_tar_aside(work: TarTagger, path: Path) -> str:
+def set_tar_aside(work: TarTagger, path: Place) -> str:
     """Set a damaged shard aside; returns a note. Beside tars it may be of another run, which is kept."""
     if isinstance(work.folder, BesideFolder):
         raise SettingsError(

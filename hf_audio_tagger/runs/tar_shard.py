@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -25,13 +24,14 @@ from ..sources.tars.layout import KEY, Layout, build_rows, find_left_out, make_c
 from ..sources.tars.names import Tar
 from ..sources.tars.reader import SampleReader
 from ..sources.tars.samples import Sample
+from ..stores import Place
 from .output import plain_features
 from .shards import Footer, read_batches, read_columns
 from .stamps import NO_FILE
 from .tag_shard import Batch, ShardJob, ShardTagger, list_tag_columns
 from .tar_folder import BesideFolder
 
-BATCH_BYTES = 256 << 20  # of media in a batch, if it has several rows
+BATCH_BYTES = 128 << 20  # of media in a batch, if it has several rows
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class TarTagger(ShardTagger):
     def layout_digest(self) -> str:
         return digest_values(self.layout)
 
-    def find_shard(self, index: int) -> Path:
+    def find_shard(self, index: int) -> Place:
         if isinstance(self.folder, BesideFolder):
             return self.folder.results[index]
         return super().find_shard(index)
@@ -122,15 +122,34 @@ class TarTagger(ShardTagger):
             yield Batch(given, known, stamps, asdict(state), is_whole or reader.has_ended)
         known_rows = footer.rows if footer else 0
         while not is_whole:
-            samples = reader.take(batch_rows, BATCH_BYTES)
-            state = self.advance(state, samples, self.check_problem(tar, reader.problem))
-            table, refused = build_rows(samples, tar.name, self.layout)
-            samples.clear()  # the table has their media now
-            self.note_refused(refused, known_rows)
+            table, state = self.take_rows(reader, tar, known_rows, batch_rows, state)
+            state = replace(state, problem=self.check_problem(tar, reader.problem))
             known_rows += len(table)
             known = None if len(table) else self.split(self.features.arrow_schema.empty_table())[1]
             yield Batch(table, known, (), asdict(state), reader.has_ended)
+            del table  # before the next ones are read
             is_whole = reader.has_ended
+
+    def take_rows(
+        self, reader: SampleReader, tar: Tar, first_row: int, batch_rows: int, state: TarState
+    ) -> tuple[pa.Table, TarState]:
+        """The rows of a batch, and how far the tar is read then.
+
+        A sample becomes a row before the next one is read, so that its media are in memory only once.
+        """
+        tables, read_bytes = [self.source.features.arrow_schema.empty_table()], 0
+        left_out = Counter(state.left_out or {})
+        while len(tables) <= batch_rows and read_bytes < BATCH_BYTES:
+            sample = reader.take_one()
+            if sample is None:
+                break
+            table, refused = build_rows([sample], tar.name, self.layout)
+            self.note_refused(refused, first_row + len(tables) - 1)
+            tables.append(table)
+            read_bytes += sample.read_bytes
+            left_out += find_left_out(sample, self.layout)
+            state = replace(state, byte=sample.end, left_out=dict(left_out) or None)
+        return pa.concat_tables(tables), state
 
     def check_problem(self, tar: Tar, problem: str | None) -> str | None:
         """Why a tar breaks off; an error where errors are not recorded."""
@@ -146,11 +165,11 @@ class TarTagger(ShardTagger):
             known_rows = footer.rows
             keys = () if redo else read_columns(self.find_shard(job.index), [KEY])[KEY].to_pylist()
 
-        def find_limit(row: int, suffix: str) -> int:
-            return self.layout.find_limit(suffix) if row >= known_rows or row in redo else 0
+        def find_limit(row: int, sample: Sample, suffix: str) -> int:
+            return self.layout.find_limit(sample, suffix) if row >= known_rows or row in redo else 0
 
         start = (0, 0) if redo else (byte, known_rows)
-        return SampleReader(path, find_limit, *start, keys)
+        return SampleReader(path, find_limit, *start, keys, self.tagger.token)
 
     def read_known(
         self, index: int, footer: Footer | None, batch_rows: int
@@ -191,10 +210,3 @@ class TarTagger(ShardTagger):
         """Let the source know which clips cannot be read: the tagger records the reasons as their errors."""
         assert isinstance(self.source.refused, dict)
         self.source.refused.update({first_row + row: {0: clip} for row, clip in refused.items()})
-
-    def advance(self, state: TarState, samples: Sequence[Sample], problem: str | None) -> TarState:
-        left_out = Counter(state.left_out or {})
-        for sample in samples:
-            left_out += find_left_out(sample, self.layout)
-        byte = samples[-1].end if samples else state.byte
-        return replace(state, byte=byte, problem=problem, left_out=dict(left_out) or None)

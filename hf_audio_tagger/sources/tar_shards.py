@@ -12,9 +12,9 @@ from datasets import IterableDataset
 from ..cells import UnreadableMedia
 from ..digests import digest_values
 from ..media_column import pick_column
-from ..text import as_utf8
+from ..text import as_utf8, hide_secrets
 from .source import Source, SourceError, SourceRequest, State, Stream
-from .tars.byte_streams import open_bytes
+from .tars.byte_streams import HEADER_BLOCK_BYTES, open_bytes
 from .tars.layout import Layout, build_rows, find_layout
 from .tars.names import Tar, find_tars, is_tar
 from .tars.problems import BrokenTarError
@@ -29,6 +29,7 @@ class TarSource(Source):
 
     tars: tuple[Tar, ...] = ()
     layout: Layout = field(default_factory=lambda: Layout((), ""))
+    token: str | bool | None = None  # of the Hub
 
     @property
     def is_divisible(self) -> bool:
@@ -46,37 +47,40 @@ def open_tars(request: SourceRequest) -> Source | None:
 def open_tar_list(patterns: Sequence[str | os.PathLike[str]], request: SourceRequest) -> TarSource:
     """Tars of several names, in this order."""
     request.check_options("one or more tars", "streaming")
-    tars = [tar for pattern in patterns for tar in find_tars(os.fspath(pattern))]
+    tars = [tar for pattern in patterns for tar in find_tars(os.fspath(pattern), request.token)]
     if not tars:
         raise SourceError(f"{request.name}: there are no such tars.")
-    layout = find_first_layout(request.name, tars)
-    return make_source(as_utf8(request.name), tars, layout)
+    layout = find_first_layout(request.name, tars, request.token)
+    return make_source(hide_secrets(as_utf8(request.name)), tars, layout, request.token)
 
 
-def make_source(name: str, tars: Sequence[Tar], layout: Layout) -> TarSource:
+def make_source(name: str, tars: Sequence[Tar], layout: Layout, token: str | bool | None = None) -> TarSource:
     """The source of tars with a layout. Where they lie makes no difference to its fingerprint."""
-    names = [tar.path.rpartition("/")[2] for tar in tars]
+    names = [tar.name.rpartition("/")[2] for tar in tars]
     dataset = IterableDataset.from_generator(
-        generate_rows, features=layout.features, gen_kwargs={"tars": list(tars), "layout": [layout]}
+        generate_rows, features=layout.features, gen_kwargs={"tars": list(tars), "layout": layout}
     )
-    return TarSource(name, dataset, digest_values("tars", names, layout), tars=tuple(tars), layout=layout)
+    return TarSource(
+        name, dataset, digest_values("tars", names, layout), tars=tuple(tars), layout=layout, token=token
+    )
 
 
 def choose_clip(source: TarSource, column: str | None, keeps_files: bool) -> TarSource:
     """The source of a run: with the member of a column as the clip, and with texts alone or all files."""
-    layout = replace(source.layout, kept="all" if keeps_files else "texts")
+    layout = source.layout
     if column is not None:
         pick_column(list(source.features), column)  # an error where there is no such member
         layout = replace(layout, media=column, is_chosen=True)
-    return source if layout == source.layout else make_source(source.name, source.tars, layout)
+    layout = layout.keep("all" if keeps_files else "texts")
+    return source if layout == source.layout else make_source(source.name, source.tars, layout, source.token)
 
 
-def find_first_layout(name: str, tars: Sequence[Tar]) -> Layout:
+def find_first_layout(name: str, tars: Sequence[Tar], token: str | bool | None) -> Layout:
     """The layout of the first tar with samples."""
     problems: list[str] = []
     for tar in tars[:MOST_TRIED]:
         try:
-            with closing(open_bytes(tar.path)) as stream:
+            with closing(open_bytes(tar.path, token, HEADER_BLOCK_BYTES)) as stream:
                 layout = find_layout(stream)
         except BrokenTarError as error:
             problems.append(f"{tar.name}: {error}.")
@@ -88,22 +92,29 @@ def find_first_layout(name: str, tars: Sequence[Tar]) -> Layout:
     raise SourceError(several + problems[0])
 
 
-def generate_rows(tars: Sequence[Tar], layout: Sequence[Layout]) -> Iterator[dict[str, Any]]:
-    """The rows of an `IterableDataset`, which makes lists of what it is given."""
-    for _, table, _ in read_rows(tars, layout[0]):
+def generate_rows(tars: Sequence[Tar], layout: Layout) -> Iterator[dict[str, Any]]:
+    """The rows of an `IterableDataset`; each worker of it gets some of the tars."""
+    for _, table, _ in read_rows(tars, layout, None):
         yield from table.to_pylist()
 
 
 def read_rows(
-    tars: Sequence[Tar], layout: Layout, first_tar: int = 0, start: int = 0, rows: int = 0
+    tars: Sequence[Tar],
+    layout: Layout,
+    token: str | bool | None,
+    first_tar: int = 0,
+    start: int = 0,
+    rows: int = 0,
 ) -> Iterator[tuple[State, pa.Table, UnreadableMedia | None]]:
     """Each sample as a table of one row, with the state behind it. A tar that breaks off is a row, too."""
     for index in range(first_tar, len(tars)):
         tar = tars[index]
         try:
-            with closing(open_bytes(tar.path)) as stream:
+            with closing(open_bytes(tar.path, token)) as stream:
                 stream.skip_to(start)
-                for sample in read_samples(stream, lambda row, suffix: layout.find_limit(suffix)):
+                for sample in read_samples(
+                    stream, lambda row, sample, suffix: layout.find_limit(sample, suffix)
+                ):
                     table, refused = build_rows([sample], tar.name, layout)
                     rows += 1
                     yield {"tar": index, "byte": sample.end, "rows": rows}, table, refused.get(0)
@@ -121,7 +132,9 @@ class TarStream(Stream):
         assert isinstance(source.refused, dict)
         self.source, self.refused = source, source.refused
         before: Mapping[str, Any] = state or {"tar": 0, "byte": 0, "rows": 0}
-        self.samples = read_rows(source.tars, source.layout, before["tar"], before["byte"], before["rows"])
+        self.samples = read_rows(
+            source.tars, source.layout, source.token, before["tar"], before["byte"], before["rows"]
+        )
         self.state, self.row = state, before["rows"]
         self.advance_sample()
 

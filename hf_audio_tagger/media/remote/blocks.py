@@ -2,8 +2,8 @@
 
 A request costs a round trip, so few large ones are best; but nobody needs what follows a window. So a block
 is as long as what is known to be read (an index, a window whose place the container states). Where only an
-estimate is known, half of it is requested first, then half as much as has been read in one go: what is
-requested in excess is at most half of what is read.
+estimate is known, most of it is requested first, then half as much as has been read in one go: what is
+requested in excess is at most half of what is read, where the estimate is not twice too high.
 """
 
 from typing import Any, Protocol
@@ -44,18 +44,17 @@ class BlockFile(SeekableFile):
         self.blocks: list[tuple[int, bytes]] = []  # start and bytes, the one used last at the end
         self.expected = range(0)  # of bytes that will be read
         self.estimated_bytes = 0  # that will be read in one go
-        self.run = range(0)  # of bytes that were read in one go
+        self.run_bytes = 0  # that were read in one go
+        self.run_stop = 0  # where these end
 
     def expect_span(self, start: int, stop: int) -> None:
-        """Tell that these bytes will be read."""
         self.expected = range(start, stop)
 
     def expect_bytes(self, count: int) -> None:
-        """Tell that about so many bytes will be read in one go, wherever they are."""
         self.estimated_bytes = count
+        self.run_bytes = min(self.run_bytes, FIRST_BLOCK_BYTES)  # what was read before says nothing of it
 
     def find_held(self, position: int, size: int) -> bytes | None:
-        """Bytes from a position on, at most `size`, if they are in memory."""
         for place, (start, data) in enumerate(self.blocks):
             if start <= position < start + len(data):
                 self.blocks.append(self.blocks.pop(place))
@@ -104,8 +103,8 @@ class BlockFile(SeekableFile):
         data = self.ranges.fetch(position, stop)
         if not data and file_size is not None:
             raise MediaError(f"the server sent nothing of bytes {position:,} to {stop:,}")
-        follows = self.is_in_sequence(position)
-        self.run = range(self.run.start if follows else position, position + len(data))
+        self.run_bytes = len(data) + (self.run_bytes if self.is_in_sequence(position) else 0)
+        self.run_stop = position + len(data)
         while self.blocks and sum(len(held) for _, held in self.blocks) + len(data) > MOST_HELD_BYTES:
             self.blocks.pop(0)
         if data:
@@ -118,12 +117,12 @@ class BlockFile(SeekableFile):
         if position in self.expected:
             length = self.expected.stop - position
         elif self.is_in_sequence(position):
-            read = len(self.run)
-            length = max(read if read < DOUBLED_BLOCK_BYTES else read // 2, self.estimated_bytes // 2 - read)
+            growth = self.run_bytes if self.run_bytes < DOUBLED_BLOCK_BYTES else self.run_bytes // 2
+            length = max(growth, self.estimated_bytes * 3 // 4 - self.run_bytes)
         else:
             length = FIRST_BLOCK_BYTES
         return min(max(length, size, FIRST_BLOCK_BYTES), LARGEST_BLOCK_BYTES)
 
     def is_in_sequence(self, position: int) -> bool:
         """Whether a place follows what was read last; demuxers skip packets that are not needed."""
-        return 0 <= position - self.run.stop <= LARGEST_BLOCK_BYTES and len(self.run) > 0
+        return self.run_bytes > 0 and 0 <= position - self.run_stop <= LARGEST_BLOCK_BYTES

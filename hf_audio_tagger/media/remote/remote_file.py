@@ -18,7 +18,6 @@ from ...errors import MediaError, ResourceError
 from ..failures import find_exhausted_resource
 from ..turns import waiting
 from . import web
-from .blocks import BlockFile
 from .seekable import Reading, SeekableFile
 from .url_chain import open_chain
 
@@ -57,7 +56,7 @@ class Helper:
         return future
 
 
-# Idle helpers. They are reused because fsspec keeps file systems and connections per thread.
+# Idle helpers. They are reused because fsspec keeps stores' file systems and connections per thread.
 IDLE: list[Helper] = []
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=IDLE.clear)  # threads do not survive a fork
@@ -69,7 +68,8 @@ class RemoteFile(SeekableFile):
     file: SeekableFile
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        # Not `name`: by that of a URL, FFmpeg would read a second or more ahead into a buffer of its own.
+        self.clip_name = name
         try:
             self.helper = IDLE.pop()
         except IndexError:
@@ -80,20 +80,17 @@ class RemoteFile(SeekableFile):
         self.job: Future[Any] | None = None  # the helper's last
 
     def expect_span(self, start: int, stop: int) -> None:
-        """Tell which bytes will be read, so that they are fetched in few requests."""
-        if isinstance(self.file, BlockFile):
-            self.file.expect_span(start, stop)
+        self.file.expect_span(start, stop)
 
     def expect_bytes(self, count: int) -> None:
-        """Tell how many bytes will be read in one go, about."""
-        if isinstance(self.file, BlockFile):
-            self.file.expect_bytes(count)
+        self.file.expect_bytes(count)
 
     def read_at(self, position: int, size: int) -> bytes:
         if self.failure:  # raised before; decoders print an error that is raised a second time
             return b""
-        if isinstance(self.file, BlockFile) and (held := self.file.find_held(position, size)):
-            return held
+        held = self.file.find_held(position, size)
+        if held is not None and len(held) == size:
+            return held  # without the helper: most reads are short
         data = self.run(lambda: self.file.read_at(position, size), "reading stopped")
         self.read_bytes += len(data)
         return data
@@ -120,7 +117,7 @@ class RemoteFile(SeekableFile):
             self.reading.cancel()
             limit = f"the limit is {self.limit_seconds():.3g} s of reading a clip"
             self.failure = MediaError(
-                f"{self.name}: {failed}: it sent {self.received_bytes():,} bytes in "
+                f"{self.clip_name}: {failed}: it sent {self.received_bytes():,} bytes in "
                 f"{self.spent_seconds:.3g} s; {limit}."
             )
             raise self.failure
@@ -128,9 +125,9 @@ class RemoteFile(SeekableFile):
         if error is None:
             return future.result()
         if remedy := find_exhausted_resource(error):
-            self.failure = ResourceError(f"{self.name} could not be read: {remedy}")
+            self.failure = ResourceError(f"{self.clip_name} could not be read: {remedy}")
         else:
-            self.failure = MediaError(f"{self.name}: {failed}: {web.explain_error(error)}.")
+            self.failure = MediaError(f"{self.clip_name}: {failed}: {web.explain_error(error)}.")
         raise self.failure from error
 
     def wait_for(self, job: "Future[Any]") -> bool:

@@ -99,6 +99,16 @@ class SeekableFile(io.RawIOBase):
         self.position += len(data)
         return data
 
+    def find_held(self, position: int, size: int) -> bytes | None:
+        """Bytes from a position on, at most `size`, if they are in memory."""
+        return None
+
+    def expect_span(self, start: int, stop: int) -> None:
+        """Tell that these bytes will be read, so that they are fetched in few requests."""
+
+    def expect_bytes(self, count: int) -> None:
+        """Tell that about so many bytes will be read in one go, wherever they are."""
+
     def readall(self) -> bytes:
         parts = []
         while part := self.read(CHUNK_BYTES):
@@ -163,16 +173,23 @@ class SpooledFile(SeekableFile):
         super().close()
 
 
-class PartFile(SeekableFile):
-    """A seekable file of an archive's library, over one of ours."""
+class MemberFile(SeekableFile):
+    """A part of a file as a file: a member of an archive that is stored as it is."""
 
-    def __init__(self, file: Any) -> None:
-        self.file = file
+    def __init__(self, file: SeekableFile, start: int, size: int) -> None:
+        self.file, self.start, self.size = file, start, size
 
     def read_at(self, position: int, size: int) -> bytes:
-        self.file.seek(position)
-        data: bytes = self.file.read(size)
-        return data
+        return self.file.read_at(self.start + position, max(0, min(size, self.size - position)))
+
+    def find_held(self, position: int, size: int) -> bytes | None:
+        return self.file.find_held(self.start + position, max(0, min(size, self.size - position)))
+
+    def expect_span(self, start: int, stop: int) -> None:
+        self.file.expect_span(self.start + start, self.start + min(stop, self.size))
+
+    def expect_bytes(self, count: int) -> None:
+        self.file.expect_bytes(count)
 
     def length(self) -> int:
-        return self.file.seek(0, io.SEEK_END) or self.file.tell()
+        return self.size

@@ -1,16 +1,19 @@
 """Opens a URL with fsspec, and the archives and compressions of a chained URL on top of it."""
 
+import asyncio
 import io
 import lzma
 import os
 import posixpath
 import re
+import struct
 import tarfile
 import zipfile
 from contextlib import closing
 from itertools import takewhile
 from typing import Any
 
+from fsspec.asyn import get_loop
 from fsspec.compression import compr
 from fsspec.core import url_to_fs
 from fsspec.implementations.http import HTTPFileSystem
@@ -23,15 +26,19 @@ from ..container import check_regular_file
 from .blocks import BlockFile
 from .http_ranges import HttpRanges
 from .hub import find_hub_url, hub_headers
-from .seekable import CHUNK_BYTES, PartFile, Reading, SeekableFile, check_stored_size
+from .seekable import CHUNK_BYTES, MemberFile, Reading, SeekableFile, check_stored_size
 from .store_ranges import StoreRanges
 from .web import http_options
 
 WHOLE_FILE_CACHES = ("simplecache", "filecache")
 UNBOUNDED = "libarchive"  # unpacks a whole member into memory
+WEB_SCHEMES = ("http", "https")
+OPENING_SECONDS = 60.0  # to make a file system, which connects to nothing
 ARCHIVES = ("zip", "tar")
 COMPRESSIONS = ("gzip", "bz2", "xz", "lzma", "lz4", "zstd")
 TAR_MODES = {b"\x1f\x8b": "r:gz", b"BZh": "r:bz2"}  # by the first bytes; anything else is not compressed
+ZIP_HEADER_BYTES = 30
+ZIP_ENCRYPTED = 1  # a bit of a member's flags
 XZ_BEGINNING = b"\xfd7zXZ\0"
 MOST_XZ_BYTES = 256 << 20  # of memory to unpack xz: `xz -9` needs 65 MiB, a header may ask for 4 GiB
 
@@ -65,6 +72,15 @@ def parse_scheme(link: str) -> str:
 
 
 def open_file(url: str, reading: Reading, token: str | bool | None) -> SeekableFile:
+    """Open a URL as a seekable file."""
+    ranges = open_ranges(url, reading, token)
+    file = BlockFile(ranges, reading)
+    if isinstance(ranges, HttpRanges):
+        file.length()  # the first request: the size, and the first block
+    return file
+
+
+def open_ranges(url: str, reading: Reading, token: str | bool | None) -> HttpRanges | StoreRanges:
     """Open a URL: web servers and the Hub by our own requests, else with fsspec, as `datasets` opens it."""
     hub_url = find_hub_url(url)
     if hub_url is None:
@@ -72,17 +88,30 @@ def open_file(url: str, reading: Reading, token: str | bool | None) -> SeekableF
     else:
         prepared, scheme = hub_url, parse_scheme(hub_url)
         options = {scheme: http_options()[scheme]}
-    system, path = url_to_fs(prepared, **options)
+    is_web = parse_scheme(prepared) in WEB_SCHEMES and "::" not in prepared
+    find = find_web_system if is_web else url_to_fs
+    system, path = find(prepared, **options)
     if isinstance(system, LocalFileSystem):
         check_regular_file(path, path)
     if isinstance(system, HTTPFileSystem):
         headers = hub_headers(token) if hub_url else {}
-        web_file = BlockFile(HttpRanges(system, path, headers, reading), reading)
-        web_file.length()  # the first request: the size, and the first block
-        return web_file
+        return HttpRanges(system, path, headers, reading)
     file = reading.retry(lambda: open_or_cache(system, path, prepared))
     reading.resources.enter_context(closing(file))
-    return BlockFile(StoreRanges(file, reading), reading)
+    return StoreRanges(file, reading)
+
+
+def find_web_system(url: str, **options: Any) -> tuple[Any, str]:
+    """fsspec's HTTP file system, one for all threads: fsspec keeps one for each, and its connections.
+
+    It is made in the thread of fsspec's event loop, in which all its requests run.
+    """
+
+    async def find() -> tuple[Any, str]:
+        found: tuple[Any, str] = url_to_fs(url, **options)
+        return found
+
+    return asyncio.run_coroutine_threadsafe(find(), get_loop()).result(OPENING_SECONDS)
 
 
 def open_or_cache(system: Any, path: str, url: str) -> Any:
@@ -153,7 +182,18 @@ def open_zip_member(file: SeekableFile, member: str, reading: Reading) -> Seekab
         # for others zipfile unpacks all input at once: 4 kB of bzip2 may become 4 GB
         raise MediaError("the zip's compression is not deflate, and would need unbounded memory")
     check_stored_size(info.file_size)
+    if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & ZIP_ENCRYPTED:
+        return MemberFile(file, find_zip_data(file, info.header_offset), info.file_size)
     return reading.spool(archive.open(info), info.file_size)
+
+
+def find_zip_data(file: SeekableFile, header_start: int) -> int:
+    """Where a member's bytes begin: behind its header, and the name and extra field that follow it."""
+    header = file.read_at(header_start, ZIP_HEADER_BYTES)
+    if len(header) < ZIP_HEADER_BYTES or not header.startswith(b"PK"):
+        raise MediaError("the zip's table points to what is no file")
+    name_bytes, extra_bytes = struct.unpack("<HH", header[-4:])
+    return header_start + ZIP_HEADER_BYTES + name_bytes + extra_bytes
 
 
 def open_tar_member(file: SeekableFile, member: str, reading: Reading) -> SeekableFile:
@@ -170,8 +210,7 @@ def open_tar_member(file: SeekableFile, member: str, reading: Reading) -> Seekab
         archive.members = []  # otherwise it keeps every header
         if not info.isreg() or posixpath.normpath(info.name) != path:
             continue
-        stream = archive.extractfile(info)
-        if archive.fileobj is not file:  # the tar is compressed
-            return reading.spool(stream, info.size)
-        return PartFile(reading.resources.enter_context(closing(stream)))
+        if archive.fileobj is not file or info.issparse():  # the tar is compressed, or has holes
+            return reading.spool(archive.extractfile(info), info.size)
+        return MemberFile(file, info.offset_data, info.size)
     raise MediaError(f"the tar has no file {member!r}")

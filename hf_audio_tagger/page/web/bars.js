@@ -64,7 +64,8 @@
   // Sums of lengths differ in their last digits: what is shown is compared.
   function makeNumber(whole, part) {
     const [all, some] = [describe(whole), describe(part)];
-    return make("span", { class: "number" }, part && some !== all ? [some, make("small", {}, " of " + all)] : all);
+    const isFiltered = shown.counts.length && some !== all; // before the columns are read nothing is counted
+    return make("span", { class: "number" }, isFiltered ? [some, make("small", {}, " of " + all)] : all);
   }
 
   // A line: fold, name, bar, number. `own` counts the sound itself, without what lies below it.
@@ -78,7 +79,7 @@
       ? make("button", {
         type: "button", class: "fold", "data-fold": sound, "aria-expanded": String(isOpen),
         "aria-label": (isOpen ? "Fold " : "Unfold ") + name, onclick: () => fold(sound),
-      }, isOpen ? "▾" : "▸")
+      }, isOpen ? "\u25be" : "\u25b8")
       : make("span", { class: "fold" });
     return make("div", { class: "line" }, toggle,
       make("button", {

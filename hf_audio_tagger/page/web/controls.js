@@ -36,19 +36,24 @@
     });
   }
 
+  // While one types, a whole name is taken; when one is done, also a part of one.
+  function takeSound(input, isDone) {
+    const name = input.value;
+    const sound = isDone && name.trim() ? report.guessSound(name) : report.findSound(name);
+    input.setCustomValidity(isDone && name.trim() && sound < 0 ? "No sound of this report has such a name." : "");
+    if (isDone) input.reportValidity();
+    if (sound < 0) return;
+    input.value = "";
+    if (!state.sounds.includes(sound)) report.change({ sounds: [...state.sounds, sound] });
+  }
+
   function makeSoundInput() {
-    const take = (event) => {
-      const sound = report.findSound(event.target.value);
-      event.target.setCustomValidity(sound < 0 && event.target.value ? "No clip of this report has that sound." : "");
-      if (sound < 0) return;
-      event.target.value = "";
-      if (!state.sounds.includes(sound)) report.change({ sounds: [...state.sounds, sound] });
-    };
     const names = report.data.head.sounds.map((sound) => sound.name).sort();
     return [
       make("input", {
         id: "sound", list: "all-sounds", placeholder: "Such as Vehicle", autocomplete: "off",
-        "aria-keyshortcuts": "s", oninput: take, onchange: take,
+        "aria-keyshortcuts": "s",
+        oninput: (event) => takeSound(event.target, false), onchange: (event) => takeSound(event.target, true),
       }),
       make("datalist", { id: "all-sounds" }, names.map((value) => make("option", { value }))),
     ];
@@ -85,7 +90,7 @@
         const [sort, way] = value.split(" ");
         report.change({ sort, descending: way === "down" });
       })),
-      make("label", { class: "check" }, anywhere, " Sounds that are not the tag, too"));
+      make("label", { class: "check" }, anywhere, " Any sound, not the tag alone"));
   }
 
   // What is set, in words, and what takes it away.
@@ -93,7 +98,7 @@
     const chips = state.sounds.map((sound) => [
       report.soundName(sound), { sounds: state.sounds.filter((one) => one !== sound) }, sound,
     ]);
-    if (state.text.trim()) chips.push(["“" + state.text.trim() + "”", { text: "" }]);
+    if (state.text.trim()) chips.push(["\u201c" + state.text.trim() + "\u201d", { text: "" }]);
     if (state.low > 0 || state.high < 1) chips.push([`Score ${state.low} to ${state.high}`, { low: 0, high: 1 }]);
     if (state.reason >= 0) {
       chips.push(["Failed: " + report.data.head.failures[state.reason].reason, { reason: -1, kind: "all" }]);
@@ -112,7 +117,7 @@
     const makeChip = ([text, values, sound]) => make("button", {
       type: "button", class: "chip", "aria-label": "Remove: " + text, onclick: () => report.change(values),
     }, sound === undefined ? null : report.makeDot(sound), make("span", { class: "chip-text" }, text),
-    make("span", { "aria-hidden": "true" }, " ×"));
+    make("span", { "aria-hidden": "true" }, " \u00d7"));
     fill(find("chips"), chips.map(makeChip),
       chips.length > 1 ? make("button", { type: "button", class: "plain", onclick: clear }, "Clear all") : null);
   }
@@ -133,8 +138,8 @@
     const all = selected.clips.length === facts.clips;
     const many = count(selected.clips.length) + (all ? "" : " of " + count(facts.clips)) +
       (facts.clips === 1 ? " clip" : " clips");
-    const loading = report.data.loaded < facts.clips ? ` · ${count(report.data.loaded)} read so far` : "";
-    fill(find("status"), many + (selected.seconds ? " · " + hours(selected.seconds) : "") + loading);
+    const loading = report.data.loaded < facts.clips ? ` \u00b7 ${count(report.data.loaded)} read so far` : "";
+    fill(find("status"), many + (selected.seconds ? " \u00b7 " + hours(selected.seconds) : "") + loading);
   }
 
   function start() {

@@ -56,7 +56,7 @@
   function makeSegments(detail) {
     const makeButton = (segment) => make("button", {
       type: "button", class: "segment", onclick: () => report.playAt(segment[0], true),
-    }, make("span", { class: "number" }, clock(segment[0], true) + "–" + clock(segment[1], true)), report.makeDot(segment[2]),
+    }, make("span", { class: "number" }, clock(segment[0], true) + "\u2013" + clock(segment[1], true)), report.makeDot(segment[2]),
     make("span", { class: "grow" }, report.soundName(segment[2])), make("span", { class: "number" }, score(segment[3])));
     const list = make("ol", { class: "segments" });
     const add = (segments) => {
@@ -102,7 +102,7 @@
 
   function makeNeighbor([near, similarity]) {
     const picture = make("canvas", { class: "picture", "aria-hidden": "true" });
-    const name = make("span", { class: "name" }, "…");
+    const name = make("span", { class: "name" }, "\u2026");
     report.loadDetail(near).then((detail) => {
       fill(name, detail ? detail.name : "Clip " + (near + 1) + ": its details are missing");
       report.drawPicture(picture, detail, picture.clientWidth || 64, picture.clientHeight || 36, () => true);
@@ -128,7 +128,7 @@
     const place = find("player");
     place.classList.add("open");
     const heading = make("div", { class: "bar" }, make("h2", { class: "name" }, detail ? detail.name : "Clip " + (clip + 1)),
-      make("button", { type: "button", "aria-label": "Close the clip", title: "Close (Esc)", onclick: close }, "×"));
+      make("button", { type: "button", "aria-label": "Close the clip", title: "Close (Esc)", onclick: close }, "\u00d7"));
     shown = { clip, detail, strip: null, seconds: 1, buttons: [] };
     if (!detail) {
       report.stopMedia();

@@ -11,7 +11,7 @@
       ["Tagged", count(facts.tagged), percent(facts.tagged, facts.clips), "tagged"],
       ["Sounds", count(found), "different tags"],
       ["EMPTY", count(facts.empty), facts.empty ? "no sound track" : "", "empty"],
-      ["Failed", count(facts.failed), percent(facts.failed, facts.clips), "failed"],
+      ["Failed", count(facts.failed), facts.failed ? percent(facts.failed, facts.clips) : "", "failed"],
       ...(facts.untagged ? [["Without a tag", count(facts.untagged), "", "untagged"]] : []),
     ];
   }

@@ -23,16 +23,11 @@
     const found = new Uint8Array(count).fill(1);
     const entry = data.texts[number];
     if (!entry) return found;
-    const { text } = entry;
-    if (!entry.starts) {
-      entry.starts = new Uint32Array(count + 1);
-      for (let i = 1, at = 0; i < count; i++) entry.starts[i] = at = text.indexOf("\n", at) + 1;
-      entry.starts[count] = text.length + 1;
-    }
+    const { text, starts } = entry;
     for (const word of words) {
       const hits = new Uint8Array(count);
-      for (let clip = 0, at = text.indexOf(word); at >= 0; at = text.indexOf(word, entry.starts[clip])) {
-        while (entry.starts[clip + 1] <= at) clip++;
+      for (let clip = 0, at = text.indexOf(word); at >= 0; at = text.indexOf(word, starts[clip])) {
+        while (starts[clip + 1] <= at) clip++;
         hits[clip] = found[clip];
         if (++clip >= count) break;
       }
@@ -148,9 +143,9 @@
 
   function arrange(scores) {
     if (state.likes) return Uint32Array.from(state.likes.filter((clip) => clip < data.loaded && scores[clip] !== -1));
-    const order = orderAll(state.sort, state.descending);
-    const clips = order.filter((clip) => scores[clip] !== -1);
     const byMatch = state.sort === "score" && state.anywhere && state.sounds.length;
+    const order = byMatch ? orderAll("number", false) : orderAll(state.sort, state.descending);
+    const clips = order.filter((clip) => scores[clip] !== -1);
     return byMatch ? sortByKey(clips, scores, state.descending) : clips;
   }
 

@@ -4,8 +4,8 @@
   const { state, make, fill, find } = report;
   const SKIP_SECONDS = 5;
   const KEYS = [
-    ["j", "↓", "Next clip", () => report.moveBy(1)],
-    ["k", "↑", "Clip before", () => report.moveBy(-1)],
+    ["j", "\u2193", "Next clip", () => report.moveBy(1)],
+    ["k", "\u2191", "Clip before", () => report.moveBy(-1)],
     ["PageDown", "", "A page down", () => report.moveBy(report.pageSize())],
     ["PageUp", "", "A page up", () => report.moveBy(-report.pageSize())],
     ["Home", "", "First clip", () => report.moveBy(-Infinity)],
@@ -63,10 +63,10 @@
     const name = (key) => ({ " ": "Space", Escape: "Esc" })[key] || key;
     fill(find("help"),
       make("div", { class: "bar" }, make("h2", { id: "help-title" }, "Keys"),
-        make("button", { type: "button", "aria-label": "Close", onclick: hideHelp }, "×")),
+        make("button", { type: "button", "aria-label": "Close", onclick: hideHelp }, "\u00d7")),
       make("dl", { class: "keys" }, KEYS.map(([key, other, text]) => make("div", {},
         make("dt", {}, make("kbd", {}, name(key)), other ? make("kbd", {}, other) : null), make("dd", {}, text)))),
-      make("p", { class: "quiet" }, "On the map: arrows move a cross, Enter opens the clip there, B begins and ends a selection, + and − zoom."));
+      make("p", { class: "quiet" }, "On the map: arrows move a cross, Enter opens the clip there, B begins and ends a selection, + and \u2212 zoom."));
   }
 
   function takeKey(event) {

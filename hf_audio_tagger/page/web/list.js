@@ -5,6 +5,7 @@
   const TALLEST = 8_000_000; // pixels: browsers cut taller elements
   const BEYOND = 3; // rows drawn above and below the view
   const PAUSE_MS = 60; // of scrolling, before details are loaded
+  const LEAST = 0.01; // score of labels beside the tag
   const rows = new Map(); // places in the list to elements
   let clips = new Uint32Array(0);
   let height = 92; // of a row; page.css has it
@@ -49,7 +50,7 @@
     const parts = [];
     if (tag !== report.NONE) parts.push(report.makeDot(tag));
     parts.push(make("b", {}, describeTag(clip)), " ", make("span", { class: "number" }, score(report.getValue(clip, "score"))));
-    const others = ((detail && detail.top) || []).filter(([sound]) => sound !== tag);
+    const others = ((detail && detail.top) || []).filter(([sound, sure]) => sound !== tag && !(sure < LEAST));
     for (const [sound, sure] of others) {
       parts.push(make("span", { class: "other" }, report.soundName(sound) + " ", make("span", { class: "number" }, score(sure))));
     }
@@ -101,7 +102,7 @@
     const seconds = report.getValue(clip, "seconds");
     const segments = (detail && detail.segments) || [];
     row.seconds = report.stripSeconds(segments, seconds);
-    fill(row.name, detail ? detail.name : row.detailIsMissing ? "Clip " + (clip + 1) + ": its details are missing" : "…");
+    fill(row.name, detail ? detail.name : row.detailIsMissing ? "Clip " + (clip + 1) + ": its details are missing" : "\u2026");
     row.name.title = detail ? report.show(detail.name) : "";
     fill(row.length, clock(seconds));
     fill(row.labels, makeLabels(clip, detail));

@@ -32,7 +32,12 @@
   }
 
   report.head = (head) => { data.head = head; };
-  report.text = (part, text) => { data.texts[part] = { text, starts: null }; };
+  // A text and where its lines begin; the last number is where one more would.
+  report.text = (part, text) => {
+    const starts = [0];
+    for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) starts.push(at + 1);
+    data.texts[part] = { text, starts: Uint32Array.from([...starts, text.length + 1]) };
+  };
   report.map = (map) => {
     data.map = { clips: unpack(map.clips, "u32"), x: unpack(map.x, "u16"), y: unpack(map.y, "u16") };
   };

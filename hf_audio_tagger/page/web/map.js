@@ -23,7 +23,15 @@
     return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
   }
 
-  // Squares of pixels: a million points take a blink so, and seconds as shapes.
+  const pickRadius = (points) => (points > 20000 ? 0.8 : points > 2000 ? 1.5 : points > 200 ? 2.5 : 4.5);
+
+  // A disc by its lines: how far each goes to either side of its middle.
+  function listWidths(radius) {
+    const middle = Math.floor(radius);
+    return Array.from({ length: 2 * middle + 1 }, (_, row) => Math.floor(Math.sqrt(radius ** 2 - (row - middle) ** 2)));
+  }
+
+  // Discs of pixels: a million points take a blink so, and seconds as shapes.
   function drawPoints(context, place) {
     const { map } = report.data;
     const { groups, line, quiet } = report.readColours();
@@ -32,11 +40,16 @@
     const { width, height } = canvas;
     const image = context.createImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer);
-    const size = Math.round((map.clips.length > 20000 ? 2 : map.clips.length > 2000 ? 3 : 5) * density);
+    const radius = pickRadius(map.clips.length) * density;
+    const widths = listWidths(radius);
     const drawPoint = (i, colour) => {
-      const x = Math.round(place.toX(map.x[i]) * density - size / 2), y = Math.round(place.toY(map.y[i]) * density - size / 2);
-      if (x < 0 || y < 0 || x + size > width || y + size > height) return;
-      for (let row = y; row < y + size; row++) pixels.fill(colour, row * width + x, row * width + x + size);
+      const x = Math.round(place.toX(map.x[i]) * density), y = Math.round(place.toY(map.y[i]) * density);
+      if (x < radius || y < radius || x + radius >= width || y + radius >= height) return;
+      let start = (y - Math.floor(widths.length / 2)) * width + x;
+      for (const half of widths) {
+        pixels.fill(colour, start - half, start + half + 1);
+        start += width;
+      }
     };
     // Points that the filters leave out lie below all others.
     for (let i = 0; i < map.clips.length; i++) if (!isShown[map.clips[i]]) drawPoint(i, left);
@@ -214,7 +227,7 @@
     tip = make("p", { class: "tip", role: "status" });
     const button = (text, label, run) => make("button", { type: "button", "aria-label": label, title: label, onclick: run }, text);
     fill(place, make("div", { class: "row map-tools" }, button("+", "Enlarge", () => zoomMiddle(1.5)),
-      button("−", "Make smaller", () => zoomMiddle(1 / 1.5)), tip),
+      button("\u2212", "Make smaller", () => zoomMiddle(1 / 1.5)), tip),
     canvas, makeLegend(), make("p", { class: "quiet" }, head.map_note, " Drag: select. Click: open. Wheel: zoom. Shift and drag: move."));
     new ResizeObserver(drawSoon).observe(canvas);
     report.watch(["clip"], drawSoon);

@@ -29,10 +29,18 @@
   const soundName = (number) => (isThere(number) ? sounds[number].name : "");
   const groupColour = (number) => (isThere(number) ? sounds[number].group : PLAIN);
   const findSound = (name) => sounds.findIndex((sound) => sound.name.toLowerCase() === name.trim().toLowerCase());
+
+  // The sound of that name, else the one with most clips that has it in its name; -1 for none.
+  function guessSound(name) {
+    const exact = findSound(name), part = name.trim().toLowerCase();
+    const having = sounds.flatMap((sound, number) => (sound.name.toLowerCase().includes(part) ? [number] : []));
+    return exact >= 0 || !having.length ? exact : having.reduce((a, b) => (totals[b].clips > totals[a].clips ? b : a));
+  }
+
   const roots = () => sounds.flatMap((sound, number) => (sound.parents.length ? [] : [number]));
 
   Object.assign(report, {
-    startSounds: start, findBelow, soundName, groupColour, findSound, roots,
+    startSounds: start, findBelow, soundName, groupColour, findSound, guessSound, roots,
     childSounds: (number) => children[number],
     soundTotal: (number) => totals[number],
   });

@@ -5,17 +5,18 @@ file is kept in memory beside what was asked for.
 """
 
 import os
+import time
 import zlib
 from typing import Any
 
 from ...cells import is_url
-from ...compat.datasets_internals import prepare_url
 from ...errors import MediaError, ResourceError
 from ...media.container import check_regular_file
 from ...media.failures import find_exhausted_resource
 from .problems import BrokenTarError, CutSampleError
 
 BLOCK_BYTES = 8 << 20  # of a remote file in one request
+HEADER_BLOCK_BYTES = 32 << 10  # where members are passed over, and only headers are read
 SKIPPED_BYTES = 1 << 20  # at once, where a file cannot seek
 PACKED_BYTES = 1 << 18  # of a gzip at once
 MOST_UNPACKED_TIMES = 100  # what a gzip may grow by: media shrink little
@@ -54,7 +55,7 @@ class ByteStream:
 
 class LocalStream(ByteStream):
     def __init__(self, path: str) -> None:
-        self.file = open(check_regular_file(os.path.expanduser(path), path), "rb")  # noqa: SIM115
+        self.file = open(check_regular_file(path, path), "rb")  # noqa: SIM115
         self.length = os.fstat(self.file.fileno()).st_size
 
     def fetch(self, count: int) -> bytes:
@@ -69,24 +70,18 @@ class LocalStream(ByteStream):
 
 
 class RemoteStream(ByteStream):
-    """A file of fsspec, read by large ranges, or in one request where the server knows no ranges."""
+    """A file behind a URL, read by large ranges, or in one request where the server knows no ranges."""
 
-    def __init__(self, url: str) -> None:
-        from fsspec.core import url_to_fs
-
+    def __init__(self, url: str, token: str | bool | None, block_bytes: int) -> None:
         from ...media.remote.seekable import Reading
-        from ...media.remote.web import http_options
+        from ...media.remote.url_chain import open_ranges
 
-        prepared, options = prepare_url(url, http_options())
-        self.system, self.path = url_to_fs(prepared, **options)
+        self.block_bytes = block_bytes
         self.reading = Reading()
+        self.ranges = open_ranges(url, self.reading, token)
+        self.length = self.ranges.size
         self.block = memoryview(b"")
-        self.file = self.reading.retry(lambda: self.open(BLOCK_BYTES))
-        self.length = getattr(self.file, "size", None) if self.file.seekable() else None
-
-    def open(self, block_bytes: int) -> Any:
-        options = {"cache_type": "none"} if block_bytes else {}
-        return self.system.open(self.path, "rb", block_size=block_bytes, **options)
+        self.stream: Any = None  # of a server without ranges
 
     def fetch(self, count: int) -> bytes:
         parts = [self.block[:count]]
@@ -94,7 +89,7 @@ class RemoteStream(ByteStream):
         missing = count - len(parts[0])
         while missing:
             start = self.position + count - missing
-            block = memoryview(self.fetch_block(start, max(missing, BLOCK_BYTES)))
+            block = memoryview(self.fetch_block(start, max(missing, self.block_bytes)))
             if not len(block):
                 break
             parts.append(block[:missing])
@@ -103,41 +98,39 @@ class RemoteStream(ByteStream):
         return b"".join(parts)
 
     def fetch_block(self, start: int, count: int) -> bytes:
-        from ...media.remote.web import NoRangesError
+        """The bytes from a place on, at most so many; none at the end."""
+        from ...media.remote.web import READING_SECONDS, NoRangesError
 
-        if self.length is None:
-            data: bytes = self.file.read(min(count, BLOCK_BYTES))
-            return data
-        if start >= self.length:
+        self.reading.ends = time.monotonic() + READING_SECONDS  # the limit of retries is one of this block
+        if self.stream is None and self.length is not None and start >= self.length:
             return b""
-
-        def read() -> bytes:
-            self.file.seek(start)
-            data: bytes = self.file.read(count)
-            return data
-
         try:
-            return self.reading.retry(read)
+            if self.stream is None:
+                block = self.ranges.fetch(start, start + count)
+                self.length = self.ranges.size
+                return block
         except NoRangesError:
-            if start:
-                raise
-            self.file.close()
-            self.file, self.length = self.open(0), None
-            return self.fetch_block(start, count)
+            self.stream, self.length = self.ranges.open_stream(), None
+            while start > 0:  # a run that goes on in the middle
+                start -= len(self.stream.read(min(SKIPPED_BYTES, start))) or start
+        data: bytes = self.stream.read(min(count, BLOCK_BYTES))
+        return data
 
     def skip_to(self, position: int) -> None:
         kept = position - self.position
         if kept <= len(self.block):
             self.block = self.block[kept:]
             self.position = position
-        elif self.length is None:
+        elif self.stream is not None:
             super().skip_to(position)
         else:
             self.block = memoryview(b"")
             self.position = position
 
     def close(self) -> None:
-        self.file.close()
+        if self.stream is not None:
+            self.stream.close()
+        self.reading.resources.close()
 
 
 class GzipStream(ByteStream):
@@ -191,13 +184,20 @@ class GzipStream(ByteStream):
         self.packed.close()
 
 
-def open_bytes(path: str) -> ByteStream:
-    """The bytes of a local file or a URL, unpacked where its name ends like a gzip."""
+def open_bytes(path: str, token: str | bool | None = None, block_bytes: int | None = None) -> ByteStream:
+    """The bytes of a local file or a URL, unpacked where its name ends like a gzip.
+
+    Args:
+        token: of the Hub.
+        block_bytes: of a remote file in one request.
+    """
     try:
-        stream: ByteStream = RemoteStream(path) if is_url(path) else LocalStream(path)
+        stream: ByteStream = (
+            RemoteStream(path, token, block_bytes or BLOCK_BYTES) if is_url(path) else LocalStream(path)
+        )
     except Exception as error:
         raise CutSampleError(f"it cannot be opened: {explain(error)}") from error
-    return GzipStream(stream) if path.lower().endswith(GZIP_SUFFIXES) else stream
+    return GzipStream(stream) if path.partition("?")[0].lower().endswith(GZIP_SUFFIXES) else stream
 
 
 def explain(error: Exception) -> str:

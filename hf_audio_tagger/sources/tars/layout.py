@@ -7,7 +7,7 @@ cell. What the first samples do not have gets no column.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from .problems import BrokenTarError
 from .samples import Sample, read_samples
 
 KEY, URL = "__key__", "__url__"  # as `datasets` names them
-FIRST_SAMPLES = 32  # whose members are the columns
+FIRST_SAMPLES = 16  # whose members are the columns
 MOST_TEXT_BYTES = 16 << 20
 MOST_MEDIA_BYTES = 1 << 30  # of a member that is read into memory
 TEXT_NAMES = (
@@ -59,9 +59,8 @@ def find_end(suffix: str) -> str:
 class Layout:
     """Which members are columns, and which of them is the clip."""
 
-    suffixes: tuple[str, ...]  # of the first samples, in their order
+    suffixes: tuple[str, ...]  # of the first samples
     media: str  # the clip's suffix, and the name of its column
-    others: tuple[str, ...] = ()  # media of samples without it, which stand in for it
     is_chosen: bool = False  # the user named the clip's column: nothing stands in for it
     kept: Kept = "media"  # beside texts and the clip, what else is a column
 
@@ -75,27 +74,29 @@ class Layout:
         """Of the rows, with the clip."""
         clip = Video() if find_end(self.media) in VIDEO_SUFFIXES else Audio()
         members = {one: make_feature(one) for one in self.columns} | {self.media: clip}
-        order = sorted(members, key=[*self.suffixes, self.media].index)
         names = {KEY: Value("string"), URL: Value("string")}
-        return Features({**names, **{name: members[name] for name in order}})
+        return Features({**names, **{name: members[name] for name in sorted(members)}})
 
-    def find_limit(self, suffix: str) -> int:
-        """The most bytes to read of a member; 0 for one that no column needs."""
+    def find_limit(self, sample: Sample, suffix: str) -> int:
+        """The most bytes to read of a sample's next member; 0 for one that no column needs."""
         if suffix in self.columns:
             return MOST_TEXT_BYTES if is_text(suffix) else MOST_MEDIA_BYTES
-        return MOST_MEDIA_BYTES if suffix == self.media or self.may_stand_in(suffix) else 0
+        if suffix == self.media:
+            return MOST_MEDIA_BYTES
+        return MOST_MEDIA_BYTES if self.may_stand_in(suffix) and self.find_clip(sample) is None else 0
 
     def may_stand_in(self, suffix: str) -> bool:
-        is_other = suffix in self.others or suffix not in self.suffixes
-        return not self.is_chosen and is_other and is_media(suffix)
+        return not self.is_chosen and suffix != self.media and is_media(suffix)
 
     def find_clip(self, sample: Sample) -> str | None:
-        """The suffix of a sample's clip: a video before a sound."""
-        found = [one for one in sample.members if one == self.media or self.may_stand_in(one)]
-        return min(found, key=self.rank, default=None)
+        """The suffix of a sample's clip: that of the column, else the first one that stands in for it."""
+        others = (one for one in sample.members if self.may_stand_in(one))
+        return self.media if self.media in sample.members else next(others, None)
 
-    def rank(self, suffix: str) -> tuple[bool, bool]:
-        return suffix != self.media, find_end(suffix) in AUDIO_SUFFIXES
+    def keep(self, kept: Kept) -> "Layout":
+        """The layout with other columns, and nothing in it that makes no difference to these."""
+        suffixes = tuple(one for one in self.suffixes if one == self.media or is_kept(one, kept))
+        return replace(self, suffixes=suffixes, kept=kept)
 
 
 def make_feature(suffix: str) -> Any:
@@ -111,7 +112,7 @@ def find_layout(stream: ByteStream) -> Layout | None:
     """
     samples: list[Sample] = []
     try:
-        samples.extend(islice(read_samples(stream, lambda row, suffix: 0), FIRST_SAMPLES))
+        samples.extend(islice(read_samples(stream, lambda row, sample, suffix: 0), FIRST_SAMPLES))
     except BrokenTarError:
         if not samples:
             raise
@@ -122,16 +123,14 @@ def make_layout(samples: Sequence[Sequence[str]]) -> Layout | None:
     """The layout of samples by their members' suffixes: the clip is a video, else a sound, the commonest one.
 
     >>> make_layout([["mp4", "wav", "json"], ["webm", "json"]])
-    Layout(suffixes=('mp4', 'wav', 'json', 'webm'), media='mp4', others=('webm',), is_chosen=False, \
-kept='media')
+    Layout(suffixes=('json', 'mp4', 'wav', 'webm'), media='mp4', is_chosen=False, kept='media')
     """
     counts = Counter(suffix for sample in samples for suffix in sample)
     media = [suffix for suffix in counts if is_media(suffix)]
     if not media:
         return None
     clip = min(media, key=lambda one: (find_end(one) in AUDIO_SUFFIXES, -counts[one]))
-    without_clip = {one for sample in samples if clip not in sample for one in sample}
-    return Layout(tuple(counts), clip, tuple(one for one in media if one in without_clip))
+    return Layout(tuple(sorted(counts)), clip)
 
 
 def build_rows(

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...cells import is_url
-from ...compat.datasets_internals import prepare_url
-from ...text import as_utf8
+from ...stores import StoreError
+from ...stores.errors import explained
+from ...stores.systems import open_system
+from ...text import as_utf8, hide_secrets
 from ..source import SourceError
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
@@ -21,16 +23,19 @@ STATES = ("ETag", "etag", "sha256", "blob_id", "md5", "LastModified", "mtime", "
 
 @dataclass(frozen=True)
 class Tar:
-    path: str  # or URL
+    path: str  # absolute, or a URL
     stamp: str | None = None  # changes with its content; None: not known
+    given: str | None = None  # as the user wrote it
 
     @property
     def name(self) -> str:
-        return as_utf8(self.path)
+        """As it is shown and kept in rows: the signature of a web address is left out."""
+        return hide_secrets(as_utf8(self.given or self.path))
 
 
 def is_tar(name: str) -> bool:
-    return name.split("::")[0].partition("?")[0].lower().endswith(TAR_SUFFIXES)
+    path = name.partition("?")[0] if is_url(name) else name
+    return "::" not in name and path.lower().endswith(TAR_SUFFIXES)
 
 
 def expand_braces(pattern: str) -> Iterator[str]:
@@ -59,7 +64,7 @@ def expand_group(group: str) -> Iterator[str]:
         yield f"{number:0{digits}d}"
 
 
-def find_tars(pattern: str) -> list[Tar]:
+def find_tars(pattern: str, token: str | bool | None = None) -> list[Tar]:
     """The tars of a pattern, which need not exist where it names them one by one."""
     if not is_url(pattern) and os.path.exists(os.path.expanduser(pattern)):
         return [stamp_local(pattern)]
@@ -69,7 +74,7 @@ def find_tars(pattern: str) -> list[Tar]:
         if not has_magic:
             found.append(Tar(name) if is_url(name) else stamp_local(name))
         else:
-            found += find_remote(name) if is_url(name) else find_local(name)
+            found += find_remote(name, token) if is_url(name) else find_local(name)
         if len(found) > MOST_TARS:
             raise SourceError(f"{pattern}: it means more than {MOST_TARS:,} tars.")
     return found
@@ -81,25 +86,22 @@ def find_local(pattern: str) -> list[Tar]:
 
 
 def stamp_local(path: str) -> Tar:
+    full = os.path.abspath(os.path.expanduser(path))  # workers may have another folder
     try:
-        info = os.stat(os.path.expanduser(path))
+        info = os.stat(full)
     except (OSError, ValueError):
-        return Tar(path)
-    return Tar(path, f"{info.st_size} bytes of {info.st_mtime_ns}")
+        return Tar(full, given=path)
+    return Tar(full, f"{info.st_size} bytes of {info.st_mtime_ns}", path)
 
 
-def find_remote(pattern: str) -> list[Tar]:
+def find_remote(pattern: str, token: str | bool | None) -> list[Tar]:
     """The files of a store that match, as it lists them, each with what the list says of its state."""
-    from fsspec.core import url_to_fs
-
-    from ...media.remote.web import explain_error, http_options
-
-    prepared, options = prepare_url(pattern, http_options())
     try:
-        system, path = url_to_fs(prepared, **options)
-        listed: dict[str, Any] = system.glob(path, detail=True)
-    except Exception as error:  # of any file system
-        raise SourceError(f"{pattern}: it cannot be listed: {explain_error(error)}.") from error
+        with explained(pattern):
+            system, path = open_system(pattern, token)
+            listed: dict[str, Any] = system.glob(path, detail=True)
+    except StoreError as error:
+        raise SourceError(f"{error.strerror}.") from error
     return [
         Tar(system.unstrip_protocol(name), make_stamp(info))
         for name, info in sorted(listed.items())

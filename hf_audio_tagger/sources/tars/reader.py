@@ -1,4 +1,4 @@
-"""The samples of one tar, a batch at a time."""
+"""The samples of one tar, one after the other."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -15,31 +15,34 @@ class SampleReader:
     """
 
     def __init__(
-        self, path: str, find_limit: FindLimit, byte: int = 0, row: int = 0, keys: Iterable[str] = ()
+        self,
+        path: str,
+        find_limit: FindLimit,
+        byte: int = 0,
+        row: int = 0,
+        keys: Iterable[str] = (),
+        token: str | bool | None = None,
     ) -> None:
         self.problem: str | None = None
         self.has_ended = False
-        self.samples = self.read(path, find_limit, byte, row, keys)
+        self.samples = self.read(path, find_limit, byte, row, keys, token)
 
     def read(
-        self, path: str, find_limit: FindLimit, byte: int, row: int, keys: Iterable[str]
+        self,
+        path: str,
+        find_limit: FindLimit,
+        byte: int,
+        row: int,
+        keys: Iterable[str],
+        token: str | bool | None,
     ) -> Iterator[Sample]:
         try:
-            with closing(open_bytes(path)) as stream:
+            with closing(open_bytes(path, token)) as stream:
                 stream.skip_to(byte)
                 yield from read_samples(stream, find_limit, row, keys)
         except BrokenTarError as error:
             self.problem = str(error)
         self.has_ended = True
-
-    def take(self, rows: int, most_bytes: int) -> list[Sample]:
-        """The next samples: so many, or fewer where they reach so many bytes. At the end, fewer or none."""
-        samples: list[Sample] = []
-        read_bytes = 0
-        while len(samples) < rows and read_bytes < most_bytes and (sample := self.take_one()) is not None:
-            samples.append(sample)
-            read_bytes += sample.read_bytes
-        return samples
 
     def take_one(self) -> Sample | None:
         return next(self.samples, None)

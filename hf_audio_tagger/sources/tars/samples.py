@@ -14,8 +14,6 @@ from .problems import BrokenTarError, CutSampleError
 MOST_MEMBERS = 1_000  # of a sample
 MOST_SAMPLES = 1_000_000  # of a tar: their keys are kept in memory
 
-FindLimit = Callable[[int, str], int]  # the most bytes to read of a row's member by its suffix; 0: skip it
-
 
 @dataclass
 class Sample:
@@ -28,6 +26,10 @@ class Sample:
     @property
     def read_bytes(self) -> int:
         return sum(len(data) for data in self.members.values() if data is not None)
+
+
+# The most bytes to read of a member: by its row, the sample so far and the suffix. 0: skip it.
+FindLimit = Callable[[int, Sample, str], int]
 
 
 def split_name(name: str) -> tuple[str, str] | None:
@@ -65,7 +67,7 @@ def read_samples(
                 seen.add(key)
                 if len(seen) > MOST_SAMPLES:
                     raise CutSampleError(f"it has more than {MOST_SAMPLES:,} samples")
-            add_member(stream, sample, member, suffix, find_limit(row, suffix))
+            add_member(stream, sample, member, suffix, find_limit(row, sample, suffix))
     except CutSampleError:
         raise
     except BrokenTarError:
