@@ -51,10 +51,12 @@ if TYPE_CHECKING:
     from .neighbors.balance import at_most_per_class as at_most_per_class
     from .neighbors.files import read_neighbors as read_neighbors
     from .neighbors.files import write_neighbors as write_neighbors
+    from .neighbors.find import find as find
     from .neighbors.nearest import nearest as nearest
     from .page.report import report as report
     from .predictions.loading import load_predictions as load_predictions
     from .predictions.moments import top_moments as top_moments
+    from .provenance import record_model as record_model
     from .recipes import analyze_recipe as analyze_recipe
     from .recipes import run_recipe as run_recipe
     from .runs import export_predictions as export_predictions
@@ -87,9 +89,11 @@ _NAMES_BY_MODULE = {
     "index.sample_weights": "sample_weights write_weights read_weights",
     "predictions.loading": "load_predictions",
     "predictions.moments": "top_moments",
+    "provenance": "record_model",
     "evaluation.evaluate": "evaluate Evaluation",
     "thresholds": "read_thresholds write_thresholds",
     "neighbors.balance": "at_most_per_class",
+    "neighbors.find": "find",
     "neighbors.nearest": "nearest",
     "neighbors.files": "read_neighbors write_neighbors",
     "page.report": "report",

@@ -14,7 +14,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,10 @@ import pyarrow.parquet as pq
 from datasets import Dataset, IterableDataset
 
 from ._version import __version__
+from .audioset.labels import check_dataset
 from .checks import check_types
-from .errors import SettingsError, TaggerError
+from .errors import ColumnError, SettingsError, TaggerError
+from .models import identify_model
 from .models.registry import find_family
 from .models.weights import is_here
 from .settings import ABOUT, public_settings
@@ -42,6 +44,7 @@ class TaggerRecord:
     settings: Mapping[str, Any]  # for display
     digest: str  # of all that can change a tag
     package_version: str
+    model_digest: str | None = None  # of the model alone, which can change an embedding
 
     def __post_init__(self) -> None:
         texts = (self.model, self.digest, self.package_version)
@@ -57,9 +60,18 @@ def record_tagger(tagger: Tagger) -> TaggerRecord:
     """The metadata of a tagger, without tokens and local folders."""
     shown = public_settings(tagger)
     del shown["redo"]
-    identity = repr(tagger.identity(tags_only=True))
-    digest = hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()
-    return TaggerRecord(shown.pop("model"), shown, digest, __version__)
+    digest = digest_text(repr(tagger.identity(tags_only=True)))
+    return TaggerRecord(shown.pop("model"), shown, digest, __version__, digest_model(tagger))
+
+
+def digest_model(tagger: Tagger) -> str:
+    """The digest of a tagger's model and its weights, whatever the labels that it compares with sound."""
+    bare = replace(tagger.spec, labels=None, template=None, labels_hold=None)
+    return digest_text(repr(identify_model(replace(bare, dtype="float32", engine="torch"))))
+
+
+def digest_text(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def rebuild_tagger(record: TaggerRecord) -> Tagger | None:
@@ -101,6 +113,27 @@ def update_provenance(before: Provenance, columns: Collection[str], tagger: Tagg
     check_same_tagger(name, existing, record)
     keeps_rows = all(column.name in columns for column in tagger.columns)
     return {**before, name: deduplicate([*existing, record] if keeps_rows else [record])}
+
+
+def record_model(ds: Dataset, tagger: Tagger) -> Dataset:
+    """The dataset with the tagger that made its columns in its metadata, for the result of a bare map.
+
+    `find` and `nearest` read there which model made the embeddings, and refuse those of another. Later maps,
+    `select`, `concatenate_datasets`, `save_to_disk` and `push` keep it. Runs (`tag_dataset`) write it
+    themselves. Columns that another tagger is known to have made are refused.
+
+    >>> ds = record_model(ds.map(tagger, batched=True), tagger)  # doctest: +SKIP
+    """
+    check_dataset(ds)
+    name = tagger.tag_column
+    if missing := [column.name for column in tagger.columns if column.name not in ds.column_names]:
+        raise ColumnError(
+            f"The tagger adds {missing[0]!r}, which the dataset does not have: map with it first."
+        )
+    before, record = read_provenance(ds), record_tagger(tagger)
+    if not tagger.redo:
+        check_same_tagger(name, before.get(name, ()), record)
+    return add_provenance(ds, {**before, name: (record,)})
 
 
 def check_same_tagger(name: str, existing: Iterable[TaggerRecord | None], record: TaggerRecord) -> None:

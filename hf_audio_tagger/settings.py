@@ -92,7 +92,7 @@ class Settings:
     model: str | os.PathLike[str] = model_setting(
         DEFAULT_MODEL,
         'a Hub id or local folder of any audio classification model of transformers, "yamnet" (packaged, '
-        'works offline), "vggish", or "demo" (packaged, not for real data).',
+        'works offline), "vggish", or "demo" and, for `labels`, "demo-words" (packaged, not for real data).',
         IS_NAME,
         is_path=True,
     )

@@ -219,7 +219,9 @@ def test_embeddings_of_another_model_are_refused_where_both_sides_say_whose_they
     with pytest.raises(SettingsError, match="revision is None and 'v2'"):
         nearest(demo, with_record(replace(record, settings={**record.settings, "revision": "v2"})))
     with pytest.raises(SettingsError, match="the files of demo differ"):
-        nearest(demo, with_record(replace(record, digest="0")))
+        nearest(demo, with_record(replace(record, model_digest="0")))
+    with pytest.raises(SettingsError, match="the files of demo differ, or this package's"):
+        nearest(demo, with_record(replace(record, digest="0", model_digest=None)))
 
 
 def test_files_keep_order_and_scores(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from .against_peers import bfloat16, clips, hour, overhead, repeats
 from .bench import Bench, Case
+from .find import find
 from .flat import decode, leak, rows, startup, workers
 from .gpu import gpu
 from .index import index
@@ -32,6 +33,7 @@ CASES = {
         Case("yamnet", "YAMNet over the whole of an hour", yamnet),
         Case("index", "an index of 2,000,000 rows, and the files of a folder", index),
         Case("neighbors", "2,000 embeddings against 200,000, beside the bare matrix product", neighbors),
+        Case("find", "a row against 1,000,000 embeddings of 512 numbers", find),
         Case("evaluation", "AP, AUC and lwlrap of 20,371 x 527 scores, beside scikit-learn", evaluation),
         Case("page", "a report of 100,000 clips: its making, and its page in a browser", page),
         Case("recipes", "recipes of filters and the mapper, against the peer's files", recipes),

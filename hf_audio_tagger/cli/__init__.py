@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from .._version import __version__
 from ..compat.other_libraries import set_usage_error_exit_code
 from ..errors import TaggerError
-from . import check, demo, doctor, evaluate, index, label, nearest, page, run, tag, weights
+from . import check, demo, doctor, evaluate, find, index, label, nearest, page, run, tag, weights
 from .console import end_after_closed_pipe, fail, note, stderr
 from .report import INTERRUPTED, TRACEBACK_VARIABLE, WRONG_USE, wants_traceback
 from .wording import find_options, use_options
@@ -29,6 +29,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {  # in the order of --help
     "weights": weights.weights,
     "evaluate": evaluate.evaluate,
     "nearest": nearest.nearest,
+    "find": find.find,
     "run": run.run,
 }
 

@@ -6,7 +6,7 @@ from ..checks import find_near, invalid
 from ..choices import DEFAULT_MODEL
 from ..errors import SettingsError
 from .checkpoint_files import read_model_type
-from .families.clap import CLAP
+from .families.clap import CLAP, DEMO_WORDS
 from .families.pe_audio import PE_AUDIO
 from .families.pretrained import DEMO, PRETRAINED
 from .families.vggish import VGGISH
@@ -17,6 +17,7 @@ from .weights import check_weights
 
 FAMILIES: tuple[Family, ...] = (
     DEMO,
+    DEMO_WORDS,
     YAMNET,
     VGGISH,
     PRETRAINED,  # last: it treats any other name as a Hub id or a folder

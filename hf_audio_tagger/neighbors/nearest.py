@@ -10,20 +10,17 @@ from datasets import Dataset, Features
 from datasets.utils import tqdm
 
 from ..checks import check_counts, invalid
-from ..columns import Column
 from ..compat.datasets_internals import get_fingerprint, set_hash_key
-from ..errors import ColumnError, SettingsError
+from ..errors import ColumnError
 from ..process import pick_device, prepare_torch
-from ..provenance import TaggerRecord, known_records, read_provenance
-from ..settings import ABOUT
 from .ids import Ids, make_find_same
+from .models import check_same_model
 from .search import BASE_ROWS_AT_ONCE, NONE, QUERIES_AT_ONCE, search
 from .vectors import ColumnVectors, read_block, read_vectors
 
 BLOCKS_OF_QUERIES = 8  # compared with the base in one pass over it
 MOST_KEPT = 1 << 24  # neighbours that are held at once, 200 MB
 EMBEDDING_COLUMN = "video_audio_embedding"
-OF_MODEL = ("revision", "weights")  # settings that select a model's weights
 
 
 def nearest(
@@ -194,40 +191,3 @@ def count_left_out(base: ColumnVectors) -> int:
     return len(base) - sum(
         len(read_block(base, start, start + BASE_ROWS_AT_ONCE, "cpu").rows) for start in starts
     )
-
-
-def check_same_model(queries: Dataset, base: Dataset, column: str) -> None:
-    """Refuse embeddings of different models, where the provenance of both is known."""
-    for one in find_records(queries, column):
-        for other in find_records(base, column):
-            if difference := describe_other_model(one, other):
-                raise SettingsError(
-                    f"The embeddings of the queries and of the base come from different models: "
-                    f"{difference}. Embed both with the same one."
-                )
-
-
-def find_records(ds: Dataset, column: str) -> list[TaggerRecord]:
-    """The taggers whose embeddings are in a column, as far as they are known."""
-    by_tags = read_provenance(ds).items()
-    return [
-        one
-        for name, records in by_tags
-        if Column("embedding", name).name == column
-        for one in known_records(records)
-    ]
-
-
-def describe_other_model(one: TaggerRecord, other: TaggerRecord) -> str | None:
-    """How two taggers' models differ; None if they are the same as far as the records tell."""
-    if one.model != other.model:
-        return f"{one.model} and {other.model}"
-    settings = [record.settings for record in (one, other)]
-    for name in OF_MODEL:
-        if settings[0].get(name) != settings[1].get(name):
-            return f"{name} is {settings[0].get(name)!r} and {settings[1].get(name)!r}"
-    of_tags = [name for name, about in ABOUT.items() if about.changes == "tags"]
-    is_alike = all(settings[0].get(name) == settings[1].get(name) for name in of_tags)
-    if is_alike and one.digest != other.digest:
-        return f"the files of {one.model} differ, or this package's algorithms have changed"
-    return None  # another window or decoder gives vectors of the same kind

@@ -4,6 +4,7 @@ A column is read from Arrow's memory in blocks; the whole is never copied. Its c
 or, as in `video_audio_embedding`, a list with a vector for each video of the row, of which there may be one.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -59,6 +60,17 @@ class ColumnVectors:
         )
         return read_vectors(cells, start, self.column)
 
+    def read_chunks(self, start: int, stop: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The vectors of some rows as they lie in memory, not to be written to, and the row of each.
+
+        A row may have several, one for each of its videos, which follow each other.
+        """
+        for chunk in self.rows[start : min(stop, len(self))][self.column].chunks:
+            places, vectors = flatten_vectors(chunk, start, self.column, several=True)
+            if len(places):
+                yield start + places, vectors
+            start += len(chunk)
+
 
 def read_vectors(cells: pa.ChunkedArray, start: int, column: str) -> tuple[np.ndarray, np.ndarray]:
     """The vectors of a column's cells and their rows, where the first cell's row is `start`."""
@@ -75,12 +87,17 @@ def read_vectors(cells: pa.ChunkedArray, start: int, column: str) -> tuple[np.nd
     return np.concatenate(rows), np.concatenate(filled)
 
 
-def flatten_vectors(cells: pa.Array, start: int, column: str) -> tuple[np.ndarray, np.ndarray]:
-    """The vectors of an array of cells, and the place of each. Nulls and empty lists hold none."""
+def flatten_vectors(
+    cells: pa.Array, start: int, column: str, several: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """The vectors of an array of cells, and the place of each. Nulls and empty lists hold none.
+
+    `several`: a cell may have more than one.
+    """
     nothing = np.zeros(0, np.int64), np.zeros((0, 0), np.float32)
     places: Any = np.arange(len(cells))
     depth = count_lists(cells.type)
-    if depth == 2:
+    if depth == 2 and not several:
         is_several = pc.fill_null(pc.greater(pc.list_value_length(cells), 1), False).to_numpy(False)
         if is_several.any():
             row = int(is_several.argmax())
@@ -88,6 +105,7 @@ def flatten_vectors(cells: pa.Array, start: int, column: str) -> tuple[np.ndarra
                 f"Row {start + row} of {column!r} has {len(cells[row])} videos; neighbours are of rows with "
                 "one. Make a row of each video."
             )
+    if depth == 2:
         places, cells = pc.list_parent_indices(cells).to_numpy(), pc.list_flatten(cells)
         depth = count_lists(cells.type)
     if pa.types.is_null(cells.type):

@@ -46,19 +46,19 @@ class Score:
         return "\n".join(lines)
 
 
-def resample(waveform: np.ndarray, rate_hz: int) -> np.ndarray:
+def resample(waveform: np.ndarray, rate_hz: int, new_rate_hz: int = MODEL_RATE_HZ) -> np.ndarray:
     tensor = torch.from_numpy(np.ascontiguousarray(waveform, np.float32))
-    return torchaudio.functional.resample(tensor, rate_hz, MODEL_RATE_HZ).numpy()
+    return torchaudio.functional.resample(tensor, rate_hz, new_rate_hz).numpy()
 
 
-def through_video(waveform: np.ndarray, rate_hz: int) -> np.ndarray:
-    """A sound after encoding in an mp4 and decoding, mono at the model's rate."""
+def through_video(waveform: np.ndarray, rate_hz: int, new_rate_hz: int = MODEL_RATE_HZ) -> np.ndarray:
+    """A sound after encoding in an mp4 and decoding, mono at a model's rate."""
     file = io.BytesIO()
     write_video(file, waveform, rate_hz)
     file.seek(0)
     with av.open(file, "r") as container:
         frames = [frame.to_ndarray() for frame in container.decode(audio=0)]
-    return resample(np.concatenate(frames, axis=1).mean(axis=0), rate_hz)
+    return resample(np.concatenate(frames, axis=1).mean(axis=0), rate_hz, new_rate_hz)
 
 
 def single_trials(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...demo import WORDS_CHECKPOINT
 from ..spec import ModelSpec
 from .audio_text_family import AudioTextFamily, tokenize
 
@@ -21,6 +22,7 @@ class ClapFamily(AudioTextFamily):
 
 
 CLAP = ClapFamily("clap")
+DEMO_WORDS = ClapFamily("demo-words", WORDS_CHECKPOINT)  # a small one of synthesized sounds
 
 
 class ClapPair:
