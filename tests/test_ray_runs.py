@@ -219,5 +219,10 @@ def test_labels_are_those_of_one_process(nodes: Nodes, source: Path, tmp_path: P
         (tmp_path / "here").rglob("*.npy"), (tmp_path / "there").rglob("*.npy"), strict=True
     ):
         assert np.array_equal(np.load(first), np.load(second))
-    again = export_predictions(clips, tmp_path / "there", tagger=tagger, executor=nodes.executor)
+    # Each worker has a journal of its own, since hosts that append to one file may lose lines.
+    state = tmp_path / "there" / ".hf_audio_tagger"
+    journals = {path.name for path in state.glob("label*.jsonl")}
+    assert {"label-worker-0.jsonl", "label-worker-1.jsonl"} & journals
+    again = export_predictions(clips, tmp_path / "there", tagger=tagger, num_proc=1)
+    assert {path.name for path in state.glob("label*.jsonl")} == {"label.jsonl"}
     assert again.processed_now == 0

@@ -41,6 +41,11 @@ def journal_path(state: Path, share: Share | None) -> Path:
     return state / (JOINED if share is None else f"label{share.suffix}.jsonl")
 
 
+def worker_journal_path(journal: Path, rank: int) -> Path:
+    """The journal of a cluster's worker. The next run adds it to the one of all."""
+    return journal.with_name(f"{journal.stem}-worker-{rank}.jsonl")
+
+
 def find_journals(state: Path) -> list[Path]:
     """All journals, that of all commands first: a share's own lines are newer."""
     return sorted(state.glob(JOURNALS), key=lambda path: (path.name != JOINED, path.name))

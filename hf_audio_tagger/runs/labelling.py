@@ -55,6 +55,7 @@ from .journal import (
     mark_path,
     note_end,
     read_journals,
+    worker_journal_path,
 )
 from .label_results import LabelSummary, list_failed, summarize, write_entries
 from .locks import finishing, preparing
@@ -206,13 +207,17 @@ class LabellingTask:
         step_seconds = plan.hop_samples / model.rate_hz
         patch_seconds = model.window_samples / model.rate_hz
         started: deque[Entry] = deque()
+        journal = self.journal
+        if self.on_cluster:  # hosts that append to one file of a shared disk may lose lines
+            journal = worker_journal_path(self.journal, worker.rank)
+            append_line(journal)  # ends a line that was cut off when a worker was lost
         done = 0
         expect_clips(len(rows))
         with closing(run_pipeline(self.read_media(rows, started), model, plan)) as events:
             for event in events:
                 entry = self.label(started.popleft(), chain([event], events), model.multi_label, is_stopped)
                 entry = replace(entry, step_seconds=step_seconds, patch_seconds=patch_seconds)
-                append_line(self.journal, asdict(entry))
+                append_line(journal, asdict(entry))
                 done += 1
                 reporter.finish_rows(1, int(entry.error is not None))
         reporter.finish_rows(len(rows) - done, 0)  # rows without a clip are done, too

@@ -10,7 +10,7 @@ from datasets import Dataset, IterableDataset
 from ..checks import check_counts
 from ..columns import error_column
 from ..digests import digest_values
-from ..errors import SettingsError
+from ..errors import RunError, SettingsError
 from ..executors import open_workers
 from ..executors.cluster import RayCluster
 from ..media_column import pick_column
@@ -220,6 +220,12 @@ class TaggingTask:
         """Join the shards, list the failures, and push."""
         join_shards(folder, watcher)
         summary = self.summarize(folder, plan, counter)
+        total = plan.record.rows
+        if total is not None and summary.rows < total:
+            raise RunError(
+                f"{folder.dest} shows {summary.rows:,} of {total:,} rows, though all were done: on a shared "
+                "disk they may be seen later. The same command looks again, and does what is missing."
+            )
         if self.push is None and folder.repo_id is None:
             return summary
         finished = read_finished(folder) if self.folder.share else {}
