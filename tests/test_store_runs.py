@@ -12,9 +12,11 @@ from datasets import Dataset
 from small_runs import TAGGER, Seeing
 
 from hf_audio_tagger import build_tagger
+from hf_audio_tagger.cli.rows import open_rows
 from hf_audio_tagger.errors import RunError, SettingsError
+from hf_audio_tagger.provenance import read_provenance
 from hf_audio_tagger.results.facts import Summary
-from hf_audio_tagger.runs import Progress, Watcher, leases, locks, tag_dataset
+from hf_audio_tagger.runs import Progress, Watcher, leases, load_result, locks, tag_dataset
 from hf_audio_tagger.stores import StorePath
 
 pytestmark = pytest.mark.timeout(60)
@@ -116,6 +118,16 @@ def test_shares_of_a_run_in_a_store(system: Any) -> None:
     assert (last.rows, last.rows_left, last.shard) == (10, 0, None)
     assert [row["video"] for row in read_rows(system)] == NAMES
     assert not [name for name in names_in(system) if "lock" in name or "clock" in name]
+
+
+def test_the_rows_of_a_result_are_those_that_are_there_now(system: Any, tmp_path: Path) -> None:
+    tag()
+    assert list(load_result(DEST)["video"]) == NAMES
+    other = Dataset.from_dict({"video": [f"another {name}" for name in NAMES]})
+    tag_dataset(other, DEST, TAGGER, shard_rows=2, overwrite=True)
+    result = open_rows(DEST)  # as commands read it
+    assert list(result["video"]) == other["video"][:]
+    assert set(read_provenance(result)) == {"video_audio_tags"}
 
 
 # Two runs on one place

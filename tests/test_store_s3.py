@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from s3_store import BUCKET, find_port, forget_connections, s3_environment, serving_s3
@@ -17,6 +18,7 @@ from small_runs import ROWS, SHARD, TAGGER, Seeing, rows_of, write_clips, write_
 
 from hf_audio_tagger.errors import RunError, SettingsError
 from hf_audio_tagger.runs import Progress, Watcher, leases, load_result, locks, tag_dataset
+from hf_audio_tagger.sources import SourceError, open_source
 from hf_audio_tagger.stores import StorePath, store_path
 
 pytestmark = [
@@ -212,3 +214,61 @@ def test_a_store_that_cannot_be_reached_or_stands_still(
                 tag_dataset(clips, DEST, TAGGER)
             assert time.monotonic() - started < 15
     forget_connections()
+
+
+# Sources
+
+
+def test_clips_and_tables_in_the_store_are_tagged_into_it(
+    store: Any, clips: Path, whole: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    paths = sorted(clips.glob("*.mp4"))
+    for path in paths:
+        store.put_file(str(path), f"{BUCKET}/clips/{path.name}")
+    summary = tag_dataset(f"s3://{BUCKET}/clips/", DEST, TAGGER, shard_rows=SHARD)
+    assert (summary.rows, summary.failed) == (ROWS, 1)
+    assert [row["file_name"] for row in read_rows(store)] == [path.name for path in paths]
+    tags = [row["video_audio_tags"] for row in whole]
+    assert [row["video_audio_tags"] for row in read_rows(store)] == tags
+    names = [path.name for path in paths]
+    for part, some in enumerate((names[:4], names[4:])):
+        pq.write_table(pa.table({"video": [f"../clips/{name}" for name in some]}), tmp_path / "rows.parquet")
+        store.put_file(str(tmp_path / "rows.parquet"), f"{BUCKET}/rows/{part}.parquet")
+    dest = tmp_path / "out"
+    tag_dataset(f"s3://{BUCKET}/rows/*.parquet", dest, TAGGER, shard_rows=SHARD)
+    assert [row["video_audio_error"] for row in rows_of(dest)].count([None]) == ROWS - 1
+    assert [row["video_audio_tags"] for row in rows_of(dest)] == tags
+
+
+def test_rows_of_the_store_that_change_are_another_source(store: Any) -> None:
+    seen = []
+    for city in ("Oslo", "Rome"):
+        store.pipe_file(f"{BUCKET}/rows.csv", f"video,city\na.mp4,{city}\n".encode())
+        source = open_source(f"s3://{BUCKET}/rows.csv")
+        seen.append((source.fingerprint, source.rows(0, 1)["city"].to_pylist()))
+    assert [city for _, (city,) in seen] == ["Oslo", "Rome"]
+    assert seen[0][0] != seen[1][0]
+
+
+def test_a_source_in_a_bucket_that_is_not_there() -> None:
+    wrong = {"rows.parquet": "no such (bucket|file)", "*.parquet": "no file", "clips/": "no such bucket"}
+    for name, reason in wrong.items():
+        with pytest.raises(SourceError, match=rf"s3://nowhere/\S*: (there is )?{reason}"):
+            open_source(f"s3://nowhere/{name}")
+
+
+def test_shares_of_a_run_beside_each_other(store: Any, clips: Path, whole: list[dict[str, Any]]) -> None:
+    context = multiprocessing.get_context("spawn")
+    shares = [context.Process(target=run_share, args=(str(clips), f"{n}/2")) for n in (1, 2)]
+    for share in shares:
+        share.start()
+    for share in shares:
+        share.join(80)
+        assert share.exitcode == 0
+    assert read_rows(store) == whole
+    assert ".hf_audio_tagger/finished.json" in list_names(store)
+    assert not [name for name in list_names(store) if "lock" in name]
+
+
+def run_share(clips: str, shard: str) -> None:
+    tag_dataset(clips, DEST, TAGGER, shard_rows=SHARD, shard=shard)

@@ -21,6 +21,7 @@ from .options import (
     Ray,
     Root,
     Sample,
+    Shard,
     option,
     read_cluster,
     takes_tagger,
@@ -59,6 +60,7 @@ def label(
     num_proc: Processes = None,
     ray: Ray = None,
     overwrite: Annotated[bool, option(RUN, "--overwrite", help="Label all files anew.")] = False,
+    shard: Shard = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -91,6 +93,7 @@ def label(
             num_proc=num_proc,
             executor=cluster,
             overwrite=overwrite,
+            shard=shard,
             watcher=bar,
         ),
         quiet=quiet,
@@ -105,7 +108,7 @@ def describe_run(source: "Source", tagger: "Tagger", plan: "RunPlan") -> Table:
     facts = {
         "folder": plan.record.source,
         "out": plan.folder.dest,
-        "files": f"{plan.total_rows:,}",
+        "files": f"{plan.total_rows:,}" + (f" (shard {plan.folder.share})" if plan.folder.share else ""),
         "done before": f"{plan.done_rows:,}",
     }
     return settings_table(facts, tagger, source.notes, WITHOUT)
@@ -124,6 +127,8 @@ def show_summary(summary: "LabelSummary", console: Console) -> None:
     }
     console.print(count_table(counts, summary.failed))
     print_text(f"\nThe scores are in {summary.folder}", console)
+    for line in summary.notes:
+        print_text(f"\n{line}", console)
     show_reasons(summary.common_reasons, summary.failures, console)
     if summary.failures is not None:
         print_text("The same command tries them again.", console)

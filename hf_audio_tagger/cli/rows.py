@@ -16,10 +16,11 @@ def open_rows(name: str, split: str | None = None) -> "Dataset":
     from ..provenance import add_provenance
     from ..runs import load_result
     from ..sources import open_source
+    from ..stores import StorePath, is_store
 
-    folder = Path(name).expanduser()
+    folder = StorePath(name) if is_store(name) else Path(name).expanduser()
     if (folder / ".hf_audio_tagger" / "run.json").is_file():
-        return load_result(folder)
+        return load_result(str(folder))
     source = open_source(name, split=split)
     if not isinstance(source.dataset, Dataset):
         raise SettingsError(f"{name} is a stream; this command needs a dataset.")

@@ -61,7 +61,8 @@ def tag(
             "--out",
             "-o",
             metavar="DEST",
-            help="A folder, a .jsonl or .parquet file, or hf://datasets/user/name.",
+            help="A folder or a .jsonl or .parquet file, also in a store (s3://bucket/run), or "
+            "hf://datasets/user/name.",
             show_default="print the tags",
         ),
     ] = None,

@@ -16,6 +16,7 @@ from datasets import Dataset
 from ..columns import error_column
 from ..errors import ColumnError
 from ..scores import EMPTY
+from ..text import hide_secrets
 from .reasons import FailureReason
 
 ROWS_AT_ONCE = 10_000
@@ -153,7 +154,7 @@ def find_failures(table: pa.Table, errors: str, media: str, first_row: int = 0) 
             if error is not None:
                 value = cell[video] if isinstance(cell, list) else cell
                 path = value["path"] if isinstance(value, dict) else value
-                yield {"row": row, "video": video, "path": path, "error": error}
+                yield {"row": row, "video": video, "path": path and hide_secrets(path), "error": error}
 
 
 def missing_column(column: str, names: Sequence[str]) -> ColumnError:

@@ -18,7 +18,7 @@ from .engine import RunPlan as RunPlan
 from .engine import Watcher as Watcher
 from .estimate import Estimate as Estimate
 from .estimate import estimate_run as estimate_run
-from .labelling import LabelSummary as LabelSummary
+from .label_results import LabelSummary as LabelSummary
 from .labelling import export_predictions as export_predictions
 from .progress import Progress as Progress
 from .tagging import load_result as load_result

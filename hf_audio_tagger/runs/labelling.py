@@ -9,11 +9,11 @@ run is resumed. `audio_pred.json` is written when all clips are done.
 
 import json
 import os
-import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from datasets import Dataset
 from ..activity import expect_clips
 from ..atomic_files import append_line, remove_leftovers, write_file
 from ..cells import Media
-from ..checks import check_counts, read_as
+from ..checks import check_counts
 from ..errors import ModelError, SettingsError
 from ..executors import open_workers
 from ..executors.cluster import RayCluster
@@ -36,52 +36,44 @@ from ..predictions.writing import (
     array_path,
     is_whole,
     log_odds,
-    write_index,
 )
 from ..process import Worker
-from ..results.reasons import FailureReason, find_common_reasons
 from ..sources import open_source
 from ..sources.sampling import take_sample
 from ..sources.source import Source
 from ..stores import StorePath
 from ..tagger import Tagger, build_tagger
 from .collection import Collection, identify_content, is_local_file
-from .engine import RunCounter, RunPlan, Watcher, run_task, write_failures
+from .engine import RunCounter, RunPlan, Watcher, run_task
+from .journal import (
+    Entry,
+    digest_journals,
+    find_journals,
+    has_ended,
+    join_journals,
+    journal_path,
+    mark_path,
+    note_end,
+    read_journals,
+)
+from .label_results import LabelSummary, list_failed, summarize, write_entries
+from .locks import finishing, preparing
 from .node_probe import make_probe, prepare_tagger
-from .record import ADVICE, Record, check_same_settings, make_record
+from .record import ADVICE, OVERWRITE_WITH_SHARE, Record, check_same_settings, make_record
 from .run_folder import RunFolder, folder_for
+from .share import Share, parse_share
+from .standing import Standing, describe_standing, make_standing
 
 if TYPE_CHECKING:
     from ..pipeline import ClipEnd, ScoredWindows
 
     ClipEvents = Iterator[ScoredWindows | ClipEnd]
 
-FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9 ._-]{0,199}")  # as `make_file_names` makes them
 FAILURES_NAME = "audio_failures.jsonl"
-SETTINGS_NAME, JOURNAL_NAME = "label.json", "label.jsonl"  # in the state
+SETTINGS_NAME = "label.json"  # in the state
 JOBS_PER_WORKER = 8  # small enough that all workers finish at about the same time
 MOST_CLIPS_IN_A_JOB = 256
 WITHOUT_EFFECT = frozenset({"column", "tag_column", "top_k", "threshold", "segments", "embeddings"})
-
-
-@dataclass(frozen=True)
-class LabelSummary:
-    """Counts of all clips, including those of earlier runs."""
-
-    folder: str
-    clips: int
-    labelled: int
-    without_sound: int
-    failed: int
-    patches: int
-    sound_seconds: float
-    processed_now: int  # clips of this run
-    seconds: float  # of this run
-    failures: str | None  # the file that lists them
-    clips_per_second: float = 0.0  # in this run, without loading the model
-    sound_seconds_now: float = 0.0  # of sound that this run scored
-    times_realtime: float = 0.0  # seconds of sound scored in a second, in this run
-    common_reasons: tuple[FailureReason, ...] = ()  # of the failures, with a file each
 
 
 def export_predictions(
@@ -95,6 +87,7 @@ def export_predictions(
     num_proc: int | None = None,
     executor: RayCluster | None = None,
     overwrite: bool = False,
+    shard: str | None = None,
     watcher: Watcher | None = None,
 ) -> LabelSummary:
     """Write a model's scores for each patch of each clip, in the format of torch_audioset's tools.
@@ -116,6 +109,7 @@ def export_predictions(
         num_proc: worker processes. Default: none, only this process; on a cluster one a GPU, or a CPU node.
         executor: a cluster whose nodes see the source and the folder, to label the clips there.
         overwrite: label all clips again, and allow other settings than before.
+        shard: "2/8" for the second of eight commands that label the source together, as in `tag_dataset`.
         watcher: gets the progress.
 
     >>> export_predictions("recordings/", "labelled/").labelled  # doctest: +SKIP
@@ -127,7 +121,7 @@ def export_predictions(
     source = ds if isinstance(ds, Source) else open_source(ds, token=tagger.token)
     source = source if sample is None else take_sample(source, sample)
     collection = Collection(source, tagger, id_column, meta_column)
-    place = folder_for(folder)
+    place = folder_for(folder, parse_share(shard))
     if place.file is not None or place.repo_id is not None or isinstance(place.state, StorePath):
         raise SettingsError(f"{place.dest}: predictions go to a folder on this disk.")
     if tagger.windows not in (None, "all"):
@@ -144,25 +138,6 @@ def export_predictions(
         on_cluster = executor is not None
         task = LabellingTask(place, collection, used, classes, workers.count, overwrite, on_cluster)
         return run_task(task, workers, watcher)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A line of the journal: the result of one clip."""
-
-    name: str  # of its file, without extension
-    id: str | int
-    content: str | None  # to detect a changed clip
-    patches: int = 0  # 0: it has no sound
-    step_seconds: float = 0.0  # between the starts of two patches
-    patch_seconds: float = 0.0
-    end_seconds: float = 0.0  # of its last patch
-    error: str | None = None
-    origin: str | None = None  # the dataset's row that holds the content; None: a local file
-
-    @property
-    def is_silent(self) -> bool:
-        return self.error is None and not self.patches
 
 
 @dataclass(frozen=True)
@@ -183,20 +158,33 @@ class LabellingTask:
     def __post_init__(self) -> None:
         self.state = self.folder.local_state
         self.home = self.state.parent
-        self.journal = self.state / JOURNAL_NAME
+        self.journal = journal_path(self.state, self.folder.share)
+        self.failures = self.home / Path(FAILURES_NAME).with_stem(self.folder.add_suffix("audio_failures"))
+
+    @cached_property
+    def own_rows(self) -> list[int]:
+        return [row for row in range(len(self.collection)) if self.folder.has_shard(row)]
+
+    def is_own_array(self, name: str) -> bool:
+        """Whether no other command writes a file of this name."""
+        return self.folder.share is None or name.removesuffix(".npy") in self.own_names
+
+    @cached_property
+    def own_names(self) -> frozenset[str]:
+        return frozenset(self.collection.names[row] for row in self.own_rows)
 
     def plan(self) -> RunPlan:
         # on_error makes no difference to the scores.
         record = make_record(self.collection.source, replace(self.tagger, on_error="raise"), 1, None)
         self.prepare_folder(record)
-        entries, invalid_lines = read_journal(self.journal)
+        entries, invalid_lines = read_journals(self.state)
         done = self.find_done_rows(entries)
-        rows = [row for row in range(len(self.collection)) if row not in done]
+        rows = [row for row in self.own_rows if row not in done]
         note = f"{self.journal} is damaged (lines: {invalid_lines:,}); their clips are labelled again."
         notes = [note] if invalid_lines else []
         jobs = split_into_jobs(rows, self.num_proc)
         plan = RunPlan(
-            self.folder, record, jobs, self.label_clips, len(self.collection), len(done), notes=notes
+            self.folder, record, jobs, self.label_clips, len(self.own_rows), len(done), notes=notes
         )
         source, state = self.collection.source, self.folder.state
         return replace(plan, probe=make_probe(source, self.tagger, state) if self.on_cluster else None)
@@ -259,70 +247,81 @@ class LabellingTask:
         return replace(entry, patches=array.rows, end_seconds=end_seconds)
 
     def list_failures(self, plan: RunPlan, counter: RunCounter) -> str | None:
-        entries = self.find_entries(read_journal(self.journal)[0])
-        failed = [one for one in entries if one is not None and one.error is not None]
-        failures = [{"id": one.id, "error": one.error} for one in failed]
-        return write_failures(self.home / FAILURES_NAME, failures)
+        entries = self.find_entries(read_journals(self.state)[0])
+        return list_failed([entries[row] for row in self.own_rows], self.failures)
 
     def finish(self, plan: RunPlan, counter: RunCounter, watcher: Watcher) -> LabelSummary:
-        remove_leftovers(self.home / ARRAYS_NAME)  # of workers that were lost
+        remove_leftovers(self.home / ARRAYS_NAME, self.is_own_array)  # of workers that were lost
+        share, source = self.folder.share, self.collection.source.fingerprint
+        if share is None:
+            return self.complete(counter, watcher)
+        note_end(self.state, share, source)
+        entries = self.find_entries(read_journals(self.state)[0])
+        standing = self.read_standing(share, entries)
+        note = describe_standing(standing)
+        if not standing.left:
+            with finishing(self.folder) as is_finishing:
+                for _ in range(share.count if is_finishing else 0):
+                    state = digest_journals(self.state)
+                    summary = self.complete(counter, watcher)
+                    if digest_journals(self.state) == state:
+                        return summary
+            note = "All files are done, and another command is finishing the run."
+        summary = summarize(self.home, [entries[row] for row in self.own_rows], counter, self.failures)
+        return replace(summary, shard=str(share), clips_left=standing.left, notes=(note,))
+
+    def read_standing(self, share: Share, entries: Sequence[Entry | None]) -> Standing:
+        """How far the commands are that share the run. A row has no entry if it has no clip, too."""
+        source = self.collection.source.fingerprint
+        ended = {
+            number
+            for number in range(1, share.count + 1)
+            if has_ended(self.state, Share(number, share.count), source)
+        }
+        numbers = [row % share.count + 1 for row, entry in enumerate(entries) if entry is None]
+        left = [number for number in numbers if number not in ended]
+        return make_standing(self.folder, len(entries) - len(left), len(entries), set(left), "files")
+
+    def complete(self, counter: RunCounter, watcher: Watcher) -> LabelSummary:
+        """Write the index of all clips."""
         watcher.finishing(f"Writing {self.home / INDEX_NAME}")
-        entries = self.find_entries(read_journal(self.journal)[0])
-        with_ids = zip(entries, self.collection.ids, strict=True)
-        without_sound = [id for entry, id in with_ids if entry is None or entry.is_silent]
-        predictions = (
-            {
-                "id": entry.id,
-                "category_tsr_fname": f"{entry.name}.npy",
-                "scanned_segment": [0.0, entry.end_seconds],
-                "scanned_num_chunks": entry.patches,
-                "per_chunk_length": entry.step_seconds,
-                "patch_length": entry.patch_seconds,
-                "meta": meta,
-            }
-            for entry, meta in zip(entries, self.collection.read_metas(), strict=True)
-            if entry is not None and entry.patches
-        )
-        write_index(self.home, self.tagger.model, self.classes, without_sound, predictions)
-        labelled = [entry for entry in entries if entry is not None and entry.patches]
-        failed = [entry for entry in entries if entry is not None and entry.error is not None]
-        now = counter.progress
-        return LabelSummary(
-            folder=str(self.home),
-            clips=len(self.collection),
-            labelled=len(labelled),
-            without_sound=len(without_sound),
-            failed=len(entries) - len(labelled) - len(without_sound),
-            patches=sum(entry.patches for entry in labelled),
-            sound_seconds=round(sum(entry.end_seconds for entry in labelled), 3),
-            processed_now=now.processed_now,
-            seconds=round(counter.seconds, 3),
-            failures=self.list_failures(plan, counter),
-            clips_per_second=round(now.clips_per_second, 3),
-            sound_seconds_now=round(now.activity.sound_seconds, 3),
-            times_realtime=round(now.times_realtime, 3),
-            common_reasons=find_common_reasons((one.id, str(one.error)) for one in failed),
-        )
+        entries = self.find_entries(read_journals(self.state)[0])
+        write_entries(self.home, self.tagger.model, self.classes, self.collection, entries)
+        for path in self.home.glob("audio_failures-*.jsonl"):  # of single shares
+            path.unlink(missing_ok=True)
+        return summarize(self.home, entries, counter, self.home / FAILURES_NAME)
 
     def prepare_folder(self, wanted: Record) -> None:
         """Start a run in the folder, or resume one with the same settings."""
+        if self.overwrite and self.folder.share is not None:
+            raise SettingsError(OVERWRITE_WITH_SHARE)
+        with preparing(self.folder) as is_alone:
+            self.prepare_state(wanted, is_alone)
+        append_line(self.journal)  # ends a line that was cut off when a run was killed
+
+    def prepare_state(self, wanted: Record, is_alone: bool) -> None:
         settings_path, index = self.state / SETTINGS_NAME, self.home / INDEX_NAME
         arrays = self.home / ARRAYS_NAME
+        if is_alone:
+            join_journals(self.state)
         if self.overwrite:
-            paths = [self.array_path(entry) for entry in read_journal(self.journal)[0].values()]
-            for path in (*paths, index, self.home / FAILURES_NAME, settings_path, self.journal):
+            paths = [self.array_path(entry) for entry in read_journals(self.state)[0].values()]
+            marks = self.state.glob("ended-*.json")
+            for path in (*paths, *marks, index, self.home / FAILURES_NAME, settings_path, self.journal):
                 path.unlink(missing_ok=True)
         before = read_settings(settings_path)
         if before is not None:
             check_same_settings(self.folder.dest, before["settings"], before["fingerprint"], wanted)
-        elif index.exists() or self.journal.exists():
+        elif index.exists() or find_journals(self.state):
             raise SettingsError(f"{self.folder.dest} holds predictions of unknown settings. {ADVICE}")
         arrays.mkdir(parents=True, exist_ok=True)
-        for folder in (arrays, self.home, self.state):
+        remove_leftovers(arrays, (lambda name: True) if is_alone else self.is_own_array)
+        for folder in (self.home, self.state) if is_alone else ():
             remove_leftovers(folder)
+        if self.folder.share is not None:
+            mark_path(self.state, self.folder.share).unlink(missing_ok=True)
         settings = {"fingerprint": wanted.fingerprint, "settings": wanted.settings}
         write_file(settings_path, json.dumps(settings, indent=1).encode())
-        append_line(self.journal)  # ends a line that was cut off when a run was killed
 
     def array_path(self, entry: Entry) -> Path:
         return array_path(self.home, f"{entry.name}.npy")
@@ -345,8 +344,9 @@ class LabellingTask:
         origin is added to the journal.
         """
         collection = self.collection
-        found = enumerate(self.find_entries(entries))
-        labelled = {row: entry for row, entry in found if entry and self.is_labelled(entry)}
+        found = self.find_entries(entries)
+        own = ((row, found[row]) for row in self.own_rows)
+        labelled = {row: entry for row, entry in own if entry and self.is_labelled(entry)}
         done = {row for row, entry in labelled.items() if entry.origin == collection.get_origin(row)}
         for row, media in collection.read_clips(row for row in labelled if row not in done):
             entry = labelled[row]
@@ -373,20 +373,3 @@ def read_settings(path: Path) -> dict[str, Any] | None:
         return stored if isinstance(stored["settings"], dict) and "fingerprint" in stored else None
     except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError):
         return None
-
-
-def read_journal(path: Path) -> tuple[dict[str, Entry], int]:
-    """The last entry of each file, by its name in lower case, and the number of invalid lines."""
-    entries: dict[str, Entry] = {}
-    invalid_lines = 0
-    for line in path.read_bytes().splitlines() if path.exists() else []:
-        try:
-            entry = read_as(Entry, line)
-            if FILE_NAME.fullmatch(entry.name) is None or entry.patches < 0:
-                raise ValueError("not a result of a clip")
-            entries[entry.name.lower()] = entry  # some file systems ignore case
-        except json.JSONDecodeError:
-            continue  # empty, or cut off when a run was killed
-        except ValueError:
-            invalid_lines += 1
-    return entries, invalid_lines

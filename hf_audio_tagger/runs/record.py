@@ -22,6 +22,9 @@ from .run_folder import RunFolder
 from .shards import DAMAGED_SUFFIX, find_shards
 
 FORMAT = 1  # of the state
+OVERWRITE_WITH_SHARE = (
+    "overwrite=True with shard= would remove what the other commands have done. Remove DEST first."
+)
 ADVICE = "overwrite=True starts over, another DEST keeps both."
 
 
@@ -65,9 +68,7 @@ def prepare_folder(folder: RunFolder, wanted: Record, overwrite: bool) -> Record
     """
     check_source(folder, wanted.source)
     if overwrite and folder.share is not None:
-        raise SettingsError(
-            "overwrite=True with shard= would remove what the other commands have done. Remove DEST first."
-        )
+        raise SettingsError(OVERWRITE_WITH_SHARE)
     with preparing(folder) as is_alone:
         if overwrite:
             clear(folder)

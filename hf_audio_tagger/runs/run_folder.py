@@ -48,15 +48,18 @@ class RunFolder:
     share: Share | None = None  # of this command, where several do the run
 
     def __post_init__(self) -> None:
-        suffix = self.share.suffix if self.share else ""
         self.record = self.state / "run.json"
         self.written = self.state / "written.json"
         self.finished = self.state / "finished.json"
-        self.lock = self.state / f"lock{suffix}"
-        self.ledger = self.state / f"shards{suffix}.jsonl"
-        self.failures = self.state / f"failures{suffix}.jsonl"
+        self.lock = self.state / self.add_suffix("lock")
+        self.ledger = self.state / (self.add_suffix("shards") + ".jsonl")
+        self.failures = self.state / (self.add_suffix("failures") + ".jsonl")
         logs = find_cached_state(self.dest) if isinstance(self.state, StorePath) else self.state
-        self.log = logs / f"log{suffix}.txt"  # on this disk: lines are appended to it
+        self.log = logs / (self.add_suffix("log") + ".txt")  # on this disk: lines are appended to it
+
+    def add_suffix(self, name: str) -> str:
+        """The name of a file of this command's own, where several do the run."""
+        return name + (self.share.suffix if self.share else "")
 
     @property
     def keeps_bytes(self) -> bool:

@@ -22,6 +22,8 @@ from ..sources.columns import with_media_column
 from ..sources.sampling import limit_rows
 from ..sources.source import Source
 from ..sources.tar_shards import TarSource, choose_clip
+from ..sources.urls import load_urls
+from ..stores import StorePath
 from ..tagger import Tagger, build_tagger
 from .engine import RunCounter, RunPlan, Watcher, run_task, write_failures
 from .files import read_each, remove_leftovers
@@ -80,8 +82,8 @@ def tag_dataset(
 
     Args:
         source: any source that `open_source` accepts, or its result.
-        dest: a folder (`load_dataset` opens it), a .jsonl or .parquet file, or hf://datasets/user/name. None
-            with `beside`.
+        dest: a folder (`load_dataset` opens it) or a .jsonl or .parquet file, on a disk or in a store
+            (s3://bucket/run), or hf://datasets/user/name. None with `beside`.
         tagger: default: `build_tagger(on_error="record")`.
         num_proc: worker processes. Default: none, only this process; on a cluster one a GPU, or a CPU node.
         executor: a cluster whose nodes see the source and DEST, to run the shards there.
@@ -310,10 +312,13 @@ def load_result(dest: str | os.PathLike[str]) -> Dataset:
     folder = folder_for(dest)
     record = read_record(folder)
     shards = find_shards(folder.shards, record.shard_count if record else None)
-    paths = [str(path) for path in shards.values()]
-    if not paths:
+    if not shards:
         raise SettingsError(f"{folder.dest} holds no shards of a run.")
     schemas = list(read_each(read_schema, shards.values(), folder.shards))
-    result = Dataset.from_parquet(paths)
+    stored = [path for path in shards.values() if isinstance(path, StorePath)]
+    if stored:
+        result = load_urls("parquet", stored, folder.dest)
+    else:
+        result = Dataset.from_parquet([str(path) for path in shards.values()])
     assert isinstance(result, Dataset)
     return add_provenance(result, read_schema_provenance(schemas))

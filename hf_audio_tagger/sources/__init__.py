@@ -15,7 +15,7 @@ from datasets import Dataset, IterableDataset
 
 from ..compat.datasets_internals import get_fingerprint
 from ..provenance import read_provenance
-from ..text import as_utf8
+from ..text import as_utf8, hide_secrets
 from .data_files import KINDS, open_data_files
 from .index import open_index
 from .media_files import open_many, open_media_files
@@ -25,6 +25,7 @@ from .splits import NOT_HERE, open_hub, open_saved
 from .streams import ensure_features, fingerprint_stream
 from .tar_shards import open_tar_list, open_tars
 from .tars.names import is_tar
+from .urls import open_url
 
 __all__ = ["Source", "SourceError", "open_source"]
 
@@ -33,6 +34,7 @@ OPENERS = (  # tried in this order
     open_media_folder,
     open_tars,
     open_index,
+    open_url,
     open_media_files,
     open_data_files,
     open_hub,
@@ -54,7 +56,7 @@ def open_source(
 
     Args:
         source: a path, a glob in a string, "user/name", a dataset, a list of clips and folders of clips, or
-            one of tars.
+            one of tars. A clip, a table, a folder of clips or a glob may be a URL (s3://, hf://, https://).
         config: of a Hub dataset, its config (subset).
         split: of a Hub dataset or a saved DatasetDict; needed where there are several.
         streaming: of a Hub dataset or data files: read rows as they come, with no copy on this disk.
@@ -92,4 +94,4 @@ def open_named(request: SourceRequest) -> Source:
         if opened is not None:
             return opened
     found = "there is nothing to read here" if request.path.exists() else NOT_HERE
-    raise SourceError(f"{request.name}: {found}. A source is {KINDS}.")
+    raise SourceError(f"{hide_secrets(request.name)}: {found}. A source is {KINDS}.")

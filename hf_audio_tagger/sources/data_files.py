@@ -11,14 +11,15 @@ from datasets import Dataset, concatenate_datasets, load_dataset
 
 from ..digests import digest_file, digest_values
 from ..provenance import read_file_provenance
-from ..text import one_line
+from ..text import hide_secrets, one_line
 from .source import Source, SourceError, SourceRequest, check_utf8_names
 from .streams import ensure_features
 
 BUILDERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}  # of `datasets`
 KINDS = (
     "a clip, a folder of clips, a .jsonl, .json, .csv, .parquet or .tar file or a glob of them in quotes, an "
-    "index of AudioSet's clips, a folder written by save_to_disk, or a dataset on the Hub, written user/name"
+    "index of AudioSet's clips, a folder written by save_to_disk, a dataset on the Hub, written user/name, "
+    "or the URL of a clip, a table or a folder of clips"
 )
 
 
@@ -60,18 +61,22 @@ def open_data_files(request: SourceRequest) -> Source | None:
 
 def load_files(builder: str, files: Sequence[Path], *, streaming: bool = False, **options: Any) -> Any:
     """Load files as a Dataset, which `datasets` copies into its cache, or as a stream."""
-    paths = [glob.escape(str(file.absolute())) for file in files]
     shown = str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
+    paths = [glob.escape(str(file.absolute())) for file in files]
+    return load_paths(builder, paths, shown, streaming=streaming, **options)
+
+
+def load_paths(builder: str, paths: Sequence[str], shown: str, **options: Any) -> Any:
+    """Load files by their paths or URLs; `shown` is what errors call them."""
     try:
-        data_files = {"train": paths}
-        loaded = load_dataset(builder, data_files=data_files, split="train", streaming=streaming, **options)
+        loaded = load_dataset(builder, data_files={"train": list(paths)}, split="train", **options)
         if isinstance(loaded, Dataset):
             loaded.data.table.validate(full=True)  # otherwise text that is not UTF-8 would stop the run later
         return loaded
     except Exception as error:  # pandas, pyarrow and datasets each have their own
         if "corresponds to no data" in str(error):
             raise SourceError(f"{shown} holds no rows.") from error
-        reason = one_line(error.__cause__ or error)
+        reason = hide_secrets(one_line(error.__cause__ or error))
         raise SourceError(f"{shown}: the rows cannot be read ({reason}).") from error
 
 

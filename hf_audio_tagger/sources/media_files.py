@@ -13,7 +13,7 @@ from datasets import Audio, Dataset, Features, Value, Video
 from ..cells import UnreadableMedia, is_url
 from ..digests import digest_values
 from ..media_paths import VIDEO_SUFFIXES, get_suffix, has_media_suffix
-from ..text import as_utf8, is_utf8
+from ..text import as_utf8, hide_secrets, is_utf8
 from .data_files import BUILDERS, find_data_files
 from .media_folder import FolderFiles, list_files
 from .source import NOT_UTF8, Source, SourceError, SourceRequest
@@ -70,7 +70,11 @@ def open_many(paths: Sequence[str | os.PathLike[str]], request: SourceRequest) -
 
 def name_file(path: str) -> NamedFile:
     full = path if is_url(path) else os.path.abspath(os.path.expanduser(path))
-    return NamedFile(as_utf8(path), full, None if is_utf8(full) else NOT_UTF8)
+    return NamedFile(
+        hide_secrets(as_utf8(path)) if is_url(path) else as_utf8(path),
+        full,
+        None if is_utf8(full) else NOT_UTF8,
+    )
 
 
 def name_files_in(folder: str, files: FolderFiles) -> Iterator[NamedFile]:
@@ -78,6 +82,17 @@ def name_files_in(folder: str, files: FolderFiles) -> Iterator[NamedFile]:
         if has_media_suffix(name):
             full = os.path.join(files.top, path)
             yield NamedFile(as_utf8(os.path.join(folder, name)), full, files.find_refusal(name))
+
+
+def show_names(files: Iterable[NamedFile]) -> Iterator[str]:
+    """Names that may be shown and stored; those of web addresses that differ by their query are numbered."""
+    paths: dict[str, str] = {}
+    for file in files:
+        plain = hide_secrets(file.name) if is_url(file.path) else file.name
+        name, number = plain, 2
+        while paths.setdefault(name, file.path) != file.path:
+            name, number = f"{plain} ({number})", number + 1
+        yield name
 
 
 def make_source(name: str, files: Sequence[NamedFile], notes: Iterable[str] = ()) -> Source:
@@ -88,7 +103,7 @@ def make_source(name: str, files: Sequence[NamedFile], notes: Iterable[str] = ()
     is_video = all(get_suffix(file.path) in VIDEO_SUFFIXES for file in files)
     added, feature = ("video", Video()) if is_video else ("audio", Audio())
     columns = {
-        "file_name": [file.name for file in files],
+        "file_name": list(show_names(files)),
         added: [None if file.refusal else file.path for file in files],
     }
     rows = Dataset.from_dict(columns, Features({"file_name": Value("string"), added: feature}))
@@ -98,4 +113,4 @@ def make_source(name: str, files: Sequence[NamedFile], notes: Iterable[str] = ()
     folders = [os.path.dirname(file.path) for file in files if not is_url(file.path)]
     shared = os.path.commonpath(folders) if folders else ""
     fingerprint = digest_values(*(as_utf8(file.path.removeprefix(shared)) for file in files))
-    return Source(name, rows, fingerprint, notes=tuple(notes), refused=refused, shown_folder="")
+    return Source(hide_secrets(name), rows, fingerprint, notes=tuple(notes), refused=refused, shown_folder="")

@@ -5,7 +5,7 @@ File names that are not UTF-8 are escaped. Files that must not be read are refus
 
 import os
 import posixpath
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,7 +145,7 @@ def open_media_folder(request: SourceRequest) -> Source | None:
             notes = (*notes, f"{unnamed:,} media files are not listed in a metadata file and are left out.")
     else:
         rows, digests = Dataset.from_dict({"file_name": media}), media
-    rows, refused = add_media_column(rows, folder, files)
+    rows, refused = add_media_column(rows, str(folder.absolute()), files.find_refusal)
     return Source(name, rows, digest_values(*digests), notes=notes, refused=refused, shown_folder=name)
 
 
@@ -154,15 +154,20 @@ def read_metadata(folder: Path, file: str, files: FolderFiles) -> Dataset:
     if reason := files.find_refusal(file):
         raise SourceError(f"{folder / file}: {reason}.")
     rows = load_files(BUILDERS[Path(file).suffix], [folder / file])
+    return rename_files(rows, file, files.paths, str(folder / file))
+
+
+def rename_files(rows: Dataset, file: str, paths: Container[str], shown: str) -> Dataset:
+    """A metadata file's rows, with names that are relative to the folder in which `file` and `paths` are."""
     column = find_name_column(rows, file)
     subfolder = posixpath.dirname(file)
 
     def rename(name: str | None) -> str | None:
-        if name is None or posixpath.join(subfolder, name) in files.paths:
+        if name is None or posixpath.join(subfolder, name) in paths:
             return name and posixpath.join(subfolder, name)
         inside = posixpath.normpath(name.replace("\\", "/"))
         if is_url(name) or os.path.isabs(name) or inside == ".." or inside.startswith("../"):
-            raise SourceError(f"{folder / file}: {name!r} is not in the metadata file's folder or below it.")
+            raise SourceError(f"{shown}: {name!r} is not in the metadata file's folder or below it.")
         return posixpath.join(subfolder, inside)
 
     cells = [
@@ -181,14 +186,15 @@ def find_name_column(rows: Dataset, file: str = "metadata") -> str:
     raise SourceError(f"{file}: it needs a column 'file_name' (or 'file_names', a list), relative to it.")
 
 
-def add_media_column(rows: Dataset, folder: Path, files: FolderFiles) -> tuple[Dataset, Refused]:
+def add_media_column(
+    rows: Dataset, top: str, find_refusal: Callable[[str], str | None]
+) -> tuple[Dataset, Refused]:
     """The rows with absolute paths in `video`, or `audio` if some are not videos (`videos` for lists).
 
     Refused files are null there and are returned by row and index.
     """
     column = find_name_column(rows)
     is_list = column == "file_names"
-    top = str(folder.absolute())
     refused: Refused = {}
     paths = []
     only_videos = True
@@ -198,7 +204,7 @@ def add_media_column(rows: Dataset, folder: Path, files: FolderFiles) -> tuple[D
             if name is None:
                 continue
             only_videos = only_videos and get_suffix(name) in VIDEO_SUFFIXES
-            if reason := files.find_refusal(name):
+            if reason := find_refusal(name):
                 refused.setdefault(row, {})[place] = UnreadableMedia(name, reason)
                 names[place] = None
         paths.append(make_absolute(names if is_list else names[0], top))

@@ -171,12 +171,22 @@ def make_absolute(cell: Any, folder: str) -> Any:
     if isinstance(cell, str):
         if not cell or is_url(cell) or os.path.isabs(cell):
             return cell
-        return (posixpath if is_url(folder) else os.path).join(folder, cell)
+        return join_url(folder, cell) if is_url(folder) else os.path.join(folder, cell)
     if isinstance(cell, list):
         return [make_absolute(one, folder) for one in cell]
     if is_file_struct(cell) and cell.get("bytes") is None and "refused" not in cell:
         return {**cell, "path": make_absolute(cell.get("path"), folder)}
     return cell
+
+
+def join_url(folder: str, name: str) -> str:
+    """
+    >>> join_url("s3://bucket/rows", "../clips/a.mp4"), join_url("https://example.org", "a.mp4")
+    ('s3://bucket/clips/a.mp4', 'https://example.org/a.mp4')
+    """
+    scheme, _, path = folder.partition("://")
+    host, _, path = path.partition("/")
+    return f"{scheme}://{host}{posixpath.normpath(posixpath.join('/', path, name))}"
 
 
 def check_utf8_names(*paths: Path) -> None:

@@ -4,6 +4,7 @@ A store has no folders, renames in two steps at best, and appends nothing. What 
 a file is put whole, and one that is replaced is the old one or the new one at any moment.
 """
 
+import errno
 import fnmatch
 import io
 import posixpath
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from zlib import crc32
 
-from .errors import ExistsError, MissingError, explained
+from .errors import ExistsError, MissingError, StoreError, explained
 from .systems import open_system, read_scheme
 
 WHOLE_BYTES = 64 << 20  # a larger file is put in parts, which become visible together
@@ -39,7 +40,7 @@ class ObjectStat:
 
     st_size: int
     st_mtime_ns: int
-    st_ino: int
+    st_ino: int  # 0: it does not tell
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class StorePath:
 
     url: str
     listed: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)  # by `glob`
+    token: str | bool | None = field(default=None, compare=False, repr=False)  # of the Hub, for hf://
 
     def __str__(self) -> str:
         return self.url
@@ -70,10 +72,14 @@ class StorePath:
     def with_name(self, name: str) -> "StorePath":
         return self.parent / name
 
+    def open_system(self) -> tuple[Any, str]:
+        """The file system of fsspec, and the path in it."""
+        return open_system(self.url, self.token)
+
     def mkdir(self, parents: bool = True, exist_ok: bool = True) -> None:
         """Nothing where the store has no folders."""
-        system, path = open_system(self.url)
-        if read_scheme(self.url) in ("file", "local", "memory"):
+        system, path = self.open_system()
+        if read_scheme(self.url) in ("file", "local"):
             system.makedirs(path, exist_ok=True)
 
     def exists(self) -> bool:
@@ -91,13 +97,14 @@ class StorePath:
 
     def stat(self) -> ObjectStat:
         info = self.listed or self.read_info()
-        changed = next((info[key] for key in ("LastModified", "mtime", "created") if key in info), 0)
-        seconds = changed.timestamp() if isinstance(changed, datetime) else float(changed)
-        tag = info.get("ETag") or info.get("etag") or info.get("md5Hash") or info.get("ino") or ""
-        return ObjectStat(int(info["size"]), round(seconds * 1e9), crc32(str(tag).encode()))
+        times = (info.get(name) for name in ("LastModified", "last_modified", "mtime", "created"))
+        changed = next(filter(None, times), 0)
+        seconds = changed.timestamp() if isinstance(changed, datetime) else float(changed or 0)
+        tag = info.get("ETag") or info.get("etag") or info.get("md5Hash") or info.get("blob_id") or ""
+        return ObjectStat(int(info["size"] or 0), round(seconds * 1e9), crc32(str(tag).encode()))
 
     def read_info(self) -> Mapping[str, Any]:
-        system, path = open_system(self.url)
+        system, path = self.open_system()
         with explained(self.url):
             system.invalidate_cache()
             info: Mapping[str, Any] = system.info(path)
@@ -114,12 +121,22 @@ class StorePath:
             if not is_hidden and fnmatch.fnmatchcase(path.name, pattern):
                 yield path
 
-    def list_files(self, is_deep: bool = True, token: str | bool | None = None) -> list[dict[str, Any]]:
+    def find(self) -> list["StorePath"]:
+        """The files that this URL as a glob names, as they are now, in order of their names."""
+        system, path = self.open_system()
+        with explained(self.url):
+            system.invalidate_cache()
+            found = system.glob(path, detail=True)
+        scheme = read_scheme(self.url)
+        files = [info for _, info in sorted(found.items()) if info["type"] == "file"]
+        return [StorePath(f"{scheme}://{info['name'].lstrip('/')}", info, self.token) for info in files]
+
+    def list_files(self, is_deep: bool = True) -> list[dict[str, Any]]:
         """What the store tells of each file below this folder, or directly in it; none if there is no folder.
 
         Empty objects that stand for folders are left out.
         """
-        system, path = open_system(self.url, token)
+        system, path = self.open_system()
         with explained(self.url):
             system.invalidate_cache()
             try:
@@ -132,14 +149,14 @@ class StorePath:
         return sorted(files, key=lambda info: str(info["name"]))
 
     def read_bytes(self) -> bytes:
-        system, path = open_system(self.url)
+        system, path = self.open_system()
         with explained(self.url):
             data: bytes = system.cat_file(path)
             return data
 
     def write_bytes(self, data: bytes) -> None:
         """Put a whole file in one request."""
-        system, path = open_system(self.url)
+        system, path = self.open_system()
         with explained(self.url):
             system.pipe_file(path, data)
 
@@ -147,7 +164,7 @@ class StorePath:
         """Put a file that is not there; False if it is. Stores that cannot tell overwrite it."""
         if self.exists():
             return False
-        system, path = open_system(self.url)
+        system, path = self.open_system()
         try:
             with explained(self.url):
                 system.pipe_file(path, data, mode="create")
@@ -162,7 +179,7 @@ class StorePath:
         if size <= WHOLE_BYTES:
             self.write_bytes(file.read())
             return
-        system, path = open_system(self.url)
+        system, path = self.open_system()
         with explained(self.url):
             output = system.open(path, "wb", block_size=PART_BYTES)
             try:
@@ -175,13 +192,13 @@ class StorePath:
 
     def rename(self, target: "StorePath") -> None:
         """Copy, then remove: a run that ends in between leaves both."""
-        system, path = open_system(self.url)
+        system, path = self.open_system()
         with explained(self.url):
             system.cp_file(path, open_system(target.url)[1])
             system.rm_file(path)
 
     def unlink(self, missing_ok: bool = False) -> None:
-        system, path = open_system(self.url)
+        system, path = self.open_system()
         try:
             with explained(self.url):
                 system.rm_file(path)
@@ -220,9 +237,11 @@ class StoreFile(io.RawIOBase):
         count = left if size is None or size < 0 else min(size, left)
         if not count:
             return b""
-        system, path = open_system(self.path.url)
+        system, path = self.path.open_system()
         with explained(self.path.url):
             data: bytes = system.cat_file(path, start=self.position, end=self.position + count)
+        if len(data) != count:
+            raise StoreError(errno.ECONNABORTED, f"{self.path}: it sends no parts of a file, or an old one")
         self.position += len(data)
         return data
 

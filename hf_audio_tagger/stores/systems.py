@@ -69,10 +69,13 @@ def make_system(pid: int, scheme: str, place: str, token: str | bool | None) -> 
 
 
 def make_options(scheme: str) -> dict[str, Any]:
-    """Time limits, where the user's configuration of fsspec has none."""
-    if scheme in ("s3", "s3a") and "config_kwargs" not in fsspec.config.conf.get("s3", {}):
-        waits = {"connect_timeout": CONNECT_SECONDS, "read_timeout": SILENT_SECONDS}
-        return {"config_kwargs": {**waits, "retries": {"total_max_attempts": 1}}}
+    """Time limits, where the user's configuration of fsspec has none, and lists as they are now."""
+    if scheme in ("s3", "s3a"):
+        options: dict[str, Any] = {"use_listings_cache": False}
+        if "config_kwargs" not in fsspec.config.conf.get("s3", {}):
+            waits = {"connect_timeout": CONNECT_SECONDS, "read_timeout": SILENT_SECONDS}
+            options["config_kwargs"] = {**waits, "retries": {"total_max_attempts": 1}}
+        return options
     if scheme in ("http", "https"):
         import aiohttp
 
