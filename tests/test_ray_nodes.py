@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from ray_clusters import LOOPBACK, NODE, Nodes, started, wait_until
+from ray_clusters import NODE, Nodes, started, wait_until
 from small_runs import TAGGER, write_clips
 
 import hf_audio_tagger
@@ -23,6 +23,25 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(150)]
 
 TOLD_SECONDS = 30.0  # from the start
 CLIP_BYTES, CLIPS = 5_000_000, 200
+
+# `ray start` joins no cluster on the loopback address; this is what it does.
+NODE_SCRIPT = """
+import sys, time
+from ray._private.node import Node
+from ray._private.parameter import RayParams
+
+params = RayParams(
+    gcs_address=sys.argv[1],
+    num_cpus=1,
+    node_name="elsewhere",
+    object_store_memory=int(sys.argv[2]),
+    min_worker_port=0,
+    max_worker_port=0,
+    include_log_monitor=False,
+)
+node = Node(params, head=False, shutdown_at_exit=True, spawn_reaper=True)
+time.sleep(600)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +66,12 @@ def node_elsewhere(nodes: Nodes, mount: str) -> Iterator[None]:
     """A node that has other files in some folder, where a mount of its own alone is."""
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-m", "true"], check=False).returncode:
         pytest.skip("this user cannot give a process folders of its own (unshare -m)")
-    start = f"{sys.executable} -m ray.scripts.scripts start --block --node-ip-address 127.0.0.1"
-    where = f"--address {nodes.executor.address} --node-name elsewhere"
-    size = f"--num-cpus 1 --object-store-memory {NODE['object_store_memory']}"
+    command = [sys.executable, "-c", NODE_SCRIPT, nodes.executor.address, str(NODE["object_store_memory"])]
     node = subprocess.Popen(
-        ["unshare", "-m", "sh", "-c", f"{mount} && exec {start} {where} {size}"],
+        ["unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "sh", *command],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        env={**os.environ, LOOPBACK: "1"},  # `ray start` joins no cluster that may be on this machine alone
     )
     try:
         wait_until(lambda: nodes.count_alive() == 2)
