@@ -320,7 +320,7 @@ class Summing(dict[int, JobProgress]):
 def test_what_is_told_takes_as_long_for_many_jobs_as_for_few(clips: Path, tmp_path: Path) -> None:
     watcher = Seeing()
     tag_dataset(clips, tmp_path / "out", TAGGER, limit=1, watcher=watcher)
-    counter = RunCounter(watcher.plans[0], FailureLimit(), watcher)
+    counter = RunCounter(watcher.plans[0], FailureLimit(), watcher, lambda: None)
     counter.sum = ProgressSum(0, 0, None, by_job=Summing())
     for index in range(100):
         counter.add(JobProgress(index, 1, 0))

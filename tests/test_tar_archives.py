@@ -245,7 +245,7 @@ def test_gzips_are_read_also_in_parts_and_cut_off(name: str, tmp_path: Path) -> 
         (b"", "empty"),
         (b"not a tar" * 200, "no tar"),
         (END, "no member of a video"),
-        (gzip.compress(b"x"), "cut off"),
+        (gzip.compress(b"x", mtime=0), "cut off"),
     ],
 )
 def test_what_is_no_tar_at_all_is_refused_at_once(data: bytes, reason: str, tmp_path: Path) -> None:
