@@ -238,6 +238,10 @@ def test_a_run_is_searched_in_python_and_on_the_shell(clips: Path, tmp_path: Pat
     table = run(app, ["find", str(tmp_path / "tagged"), "police car", "-k", "2"])
     assert table.exit_code == 0
     assert "siren.mp4" in table.stdout
+    asked_nothing = run(app, ["find", str(tmp_path / "tagged")])
+    assert asked_nothing.stderr.strip() == (
+        'find needs words or a clip: a text such as "rain", --like, or both.'
+    )
     refused = run(app, ["find", str(tmp_path / "tagged"), "police car", "--model", "yamnet"])
     assert refused.exit_code == 1
     assert "demo-words and yamnet" in " ".join(refused.stderr.split())
