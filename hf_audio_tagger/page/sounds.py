@@ -27,13 +27,14 @@ class Sounds:
         """The number of a label; `NO_SOUND` beyond the most.
 
         >>> sounds = Sounds()
-        >>> sounds.number("Dog") == sounds.number("/m/0bt9lr") == sounds.number("dog"), sounds.number("My own")
-        (True, 3)
+        >>> sounds.number("Dog") == sounds.number("/m/0bt9lr") == sounds.number("dog")
+        True
+        >>> sounds.number("My own")
+        3
         """
         if (known := self.numbers.get(label)) is not None:
             return known
-        category = match_category(label)  # as `has_sound` compares labels
-        if category is not None:
+        if category := match_category(label):  # as `has_sound` compares labels
             number = self.add_category(category)
         else:
             number = self.add(label, [], len(GROUPS) - 1)
