@@ -238,6 +238,15 @@ def test_a_run_is_searched_in_python_and_on_the_shell(clips: Path, tmp_path: Pat
     table = run(app, ["find", str(tmp_path / "tagged"), "police car", "-k", "2"])
     assert table.exit_code == 0
     assert "siren.mp4" in table.stdout
+    words = build_tagger("demo-words", embeddings=True, device="cpu", labels="siren,bell", tag_column="words")
+    tag_dataset(str(clips), tmp_path / "named", words)
+    arguments = ["find", str(tmp_path / "named"), "police car", "-k", "1", "--column", "words_embedding"]
+    named = run(app, [*arguments, "--json"])
+    assert json.loads(named.stdout)["found"][0]["tags"] == ["siren"]
+    asked_nothing = run(app, ["find", str(tmp_path / "tagged")])
+    assert asked_nothing.stderr.strip() == (
+        'find needs words or a clip: a text such as "rain", --like, or both.'
+    )
     refused = run(app, ["find", str(tmp_path / "tagged"), "police car", "--model", "yamnet"])
     assert refused.exit_code == 1
     assert "demo-words and yamnet" in " ".join(refused.stderr.split())

@@ -49,6 +49,19 @@ def tagged(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     )
 
 
+def test_words_of_ones_own_have_colours_each(browser: Any, tmp_path: Path) -> None:
+    """The seven most frequent tags; the map's legend names them."""
+    words = [f"word {number}" for number in range(9)]
+    tags = [[word] for number, word in enumerate(words) for _ in range(10 - number)]
+    vectors = [[[float(row % 5), float(row % 7), 1.0]] for row in range(len(tags))]
+    report(Dataset.from_dict({"video_audio_tags": tags, "video_audio_embedding": vectors}), tmp_path / "page")
+    with watch_page(browser, tmp_path / "page") as page:
+        colours = [page.evaluate(f"report.soundColour(report.findSound({word!r}))") for word in words]
+        assert colours == [0, 1, 2, 3, 4, 5, 6, 7, 7]
+        page.get_by_role("tab", name="Map").click()
+        assert page.locator(".legend li").all_inner_texts() == [*words[:7], "other tags"]
+
+
 def test_a_report_is_shown_within_a_notebook(browser: Any, tagged: Dataset, tmp_path: Path) -> None:
     """As a notebook's page holds it: HTML within other HTML, from a server."""
     cell = report(tagged)._repr_html_()

@@ -126,6 +126,17 @@ def test_sounds_have_the_categories_above_them(values: dict[str, Any], tmp_path:
     assert (by_name["My own"]["parents"], by_name["My own"]["group"]) == ([], 7)
 
 
+def test_words_that_name_categories_count_as_these(tmp_path: Path) -> None:
+    """As for `has_sound`: labels of one's own are AudioSet's where they name one of its categories."""
+    values = {"video_audio_tags": [["siren"], ["Siren"], ["none"]], "labels": [["SIREN"], ["Dog"], ["none"]]}
+    made = make(values, tmp_path)
+    assert made.tags() == ["Siren", "Siren", "none"]
+    siren = made.head["sounds"][made.names.index("Siren")]
+    assert siren["clips"] == 2
+    assert siren["parents"]
+    assert made.head["agreement"]["agreeing"] == 2
+
+
 def test_groups_are_in_the_order_of_the_plots() -> None:
     assert list(GROUPS) == list(CATEGORY_COLOURS)
 

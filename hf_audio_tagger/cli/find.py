@@ -53,15 +53,15 @@ def find(
 
     ds = open_rows(tagged, split)
     found = find(ds, text or None, k, without=without or None, like=like, model=model, column=column)
-    rows = describe(found)
+    rows = describe(found, column)
     finish({"rows": len(ds), "found": rows}, 0, as_json, lambda: show(rows))
 
 
-def describe(found: "Dataset") -> list[dict[str, Any]]:
-    """Of each row its place, score, paths and tags."""
+def describe(found: "Dataset", column: str) -> list[dict[str, Any]]:
+    """Of each row its place, score, paths, and the tags beside the embeddings of a column."""
+    from ..columns import Column
     from ..media_paths import read_paths
     from ..neighbors.find import ROW, SCORE
-    from ..settings import TAG_COLUMN
 
     rows = [
         {"row": row, "score": round(score, 4)}
@@ -69,7 +69,8 @@ def describe(found: "Dataset") -> list[dict[str, Any]]:
     ]
     media = find_media_column(found)
     others = {"video": read_paths(found, media)} if media else {}
-    others |= {"tags": found[TAG_COLUMN][:]} if TAG_COLUMN in found.column_names else {}
+    named = [name for name in found.column_names if Column("embedding", name).name == column]
+    others |= {"tags": found[named[0]][:]} if named else {}
     for name, values in others.items():
         for row, value in zip(rows, values, strict=True):
             row[name] = value

@@ -71,7 +71,7 @@ def find(
     check_counts(k=k)
     wanted, unwanted = as_texts("text", text), as_texts("without", without)
     if not wanted and like is None:
-        raise SettingsError('find needs words or a clip: find(ds, "rain"), or find(ds, like="clip.mp4").')
+        raise SettingsError('find needs words or a clip: a text such as "rain", like=..., or both.')
     prepare_torch()
     vectors = ColumnVectors(ds, column)
     own_row = check_row(like, len(ds))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..audioset.ontology import Category, ontology
+from ..audioset.ontology import Category, match_category, ontology
 
 MOST_SOUNDS = 65_535  # numbers of two bytes, of which the last means none
 NO_SOUND = 65_535
@@ -27,13 +27,15 @@ class Sounds:
         """The number of a label; `NO_SOUND` beyond the most.
 
         >>> sounds = Sounds()
-        >>> sounds.number("Dog") == sounds.number("/m/0bt9lr"), sounds.number("My own")
-        (True, 3)
+        >>> sounds.number("Dog") == sounds.number("/m/0bt9lr") == sounds.number("dog")
+        True
+        >>> sounds.number("My own")
+        3
         """
         if (known := self.numbers.get(label)) is not None:
             return known
-        if label in ontology:
-            number = self.add_category(ontology[label])
+        if category := match_category(label):  # as `has_sound` compares labels
+            number = self.add_category(category)
         else:
             number = self.add(label, [], len(GROUPS) - 1)
         self.numbers[label] = number

@@ -30,7 +30,7 @@ class AudioTextFamily(PretrainedFamily):
     takes_labels = True
     without_labels = (
         "model={model!r} compares sound with text and needs the labels to choose from: pass "
-        'labels=["dog barking", "siren"]; or embeddings=True alone (the tags are then null).'
+        'labels="siren,bell"; or embeddings=True alone (the tags are then null).'
     )
     has_own_scores = False
 

@@ -53,8 +53,8 @@
 
   function makeBar(whole, part, most, sound) {
     const bar = make("span", { class: "bar-track", "aria-hidden": "true" },
-      make("span", { class: "bar-all group-" + report.groupColour(sound) }),
-      make("span", { class: "bar-shown group-" + report.groupColour(sound) }));
+      make("span", { class: "bar-all group-" + report.soundColour(sound) }),
+      make("span", { class: "bar-shown group-" + report.soundColour(sound) }));
     const width = (value) => (value > 0 ? Math.max(0.5, 100 * value / most) : 0) + "%";
     bar.children[0].style.width = width(whole);
     bar.children[1].style.width = width(part);

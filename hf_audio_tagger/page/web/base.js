@@ -78,7 +78,7 @@ var report = (function () {
 
   // The dot in a sound's colour. It says nothing that the name beside it does not.
   function makeDot(sound) {
-    return make("span", { class: "dot group-" + report.groupColour(sound), "aria-hidden": "true" });
+    return make("span", { class: "dot group-" + report.soundColour(sound), "aria-hidden": "true" });
   }
 
   const count = (number) => number.toLocaleString("en");

@@ -78,7 +78,7 @@
 
   function makeScores(detail) {
     const makeLine = ([sound, sure]) => {
-      const bar = make("span", { class: "bar-track", "aria-hidden": "true" }, make("span", { class: "bar-shown group-" + report.groupColour(sound) }));
+      const bar = make("span", { class: "bar-track", "aria-hidden": "true" }, make("span", { class: "bar-shown group-" + report.soundColour(sound) }));
       bar.firstChild.style.width = 100 * Math.min(1, Math.max(0, sure)) + "%";
       return make("li", {}, make("button", {
         type: "button", class: "sound", title: "Show clips with this sound", onclick: () => report.change({ sounds: [sound] }),

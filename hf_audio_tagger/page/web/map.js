@@ -56,7 +56,7 @@
     for (let i = 0; i < map.clips.length; i++) {
       if (!isShown[map.clips[i]]) continue;
       const tag = report.getValue(map.clips[i], "tag");
-      drawPoint(i, tag === undefined || tag === report.NONE ? untagged : colours[report.groupColour(tag)]);
+      drawPoint(i, tag === undefined || tag === report.NONE ? untagged : colours[report.soundColour(tag)]);
     }
     context.putImageData(image, 0, 0);
   }
@@ -199,10 +199,8 @@
   }
 
   function makeLegend() {
-    const { groups, sounds } = report.data.head;
-    const used = new Set(sounds.filter((sound) => sound.clips).map((sound) => sound.group));
-    return make("ul", { class: "legend" }, groups.flatMap((name, group) => used.has(group)
-      ? [make("li", {}, make("span", { class: "dot group-" + group, "aria-hidden": "true" }), name)] : []));
+    return make("ul", { class: "legend" }, report.listColours().map(([colour, name]) =>
+      make("li", {}, make("span", { class: "dot group-" + colour, "aria-hidden": "true" }), name)));
   }
 
   function build() {

@@ -21,7 +21,7 @@
     return colours;
   }
 
-  const colourSound = (sound) => readColours().groups[report.groupColour(sound)];
+  const colourSound = (sound) => readColours().groups[report.soundColour(sound)];
 
   // A context in CSS pixels; the canvas has as many pixels as the screen.
   function openCanvas(canvas, width, height) {

@@ -1,8 +1,8 @@
 "use strict";
 // The sounds of the report as a graph: what lies below each, how many clips it has, its colour.
 (function () {
-  const PLAIN = 7; // the colour of labels that are not AudioSet's
-  let sounds, children, totals;
+  const PLAIN = 7; // the group of labels that are not AudioSet's, and the last colour
+  let sounds, children, totals, colours, legend;
 
   function start() {
     sounds = report.data.head.sounds;
@@ -16,6 +16,24 @@
       }
       return { clips, seconds };
     });
+    chooseColours();
+  }
+
+  // A sound's colour is its top category's. Labels that are not AudioSet's have none: where they are tags, the
+  // seven tags with most clips have a colour each, and all others the last one.
+  function chooseColours() {
+    const tags = sounds.flatMap((sound, number) => (sound.clips ? [number] : []));
+    if (!tags.some((number) => sounds[number].group === PLAIN)) {
+      const used = new Set(tags.map((number) => sounds[number].group));
+      colours = sounds.map((sound) => sound.group);
+      legend = report.data.head.groups.flatMap((name, group) => (used.has(group) ? [[group, name]] : []));
+      return;
+    }
+    const ranked = tags.sort((a, b) => sounds[b].clips - sounds[a].clips || a - b);
+    colours = sounds.map(() => PLAIN);
+    ranked.slice(0, PLAIN).forEach((number, colour) => { colours[number] = colour; });
+    legend = ranked.slice(0, PLAIN).map((number, colour) => [colour, sounds[number].name]);
+    if (ranked.length > PLAIN) legend.push([PLAIN, "other tags"]);
   }
 
   // A sound and all that lies below it, each once: a category may have several parents.
@@ -27,7 +45,7 @@
 
   const isThere = (number) => number >= 0 && number < sounds.length;
   const soundName = (number) => (isThere(number) ? sounds[number].name : "");
-  const groupColour = (number) => (isThere(number) ? sounds[number].group : PLAIN);
+  const soundColour = (number) => (isThere(number) ? colours[number] : PLAIN);
   const findSound = (name) => sounds.findIndex((sound) => sound.name.toLowerCase() === name.trim().toLowerCase());
 
   // The sound of that name, else the one with most clips that has it in its name; -1 for none.
@@ -40,7 +58,8 @@
   const roots = () => sounds.flatMap((sound, number) => (sound.parents.length ? [] : [number]));
 
   Object.assign(report, {
-    startSounds: start, findBelow, soundName, groupColour, findSound, guessSound, roots,
+    startSounds: start, findBelow, soundName, soundColour, findSound, guessSound, roots,
+    listColours: () => legend,
     childSounds: (number) => children[number],
     soundTotal: (number) => totals[number],
   });
