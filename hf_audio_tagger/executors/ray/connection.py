@@ -28,8 +28,9 @@ def connected(address: str) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    if ":" in address:
-        check_port(address)
+    named = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
+    if ":" in named and "://" not in named:
+        check_port(named)
     on_sigterm = signal.getsignal(signal.SIGTERM)
     before = {name: os.environ.get(name) for name in QUIET}
     os.environ.update({name: value for name, value in QUIET.items() if before[name] is None})
