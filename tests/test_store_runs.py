@@ -148,6 +148,26 @@ def test_what_workers_print_is_kept_on_this_disk(tmp_path: Path, monkeypatch: py
     assert [path.name for path in (tmp_path / "cache").rglob("*.txt")] == ["log.txt"]
 
 
+def test_what_a_killed_command_left_is_removed(system: Any) -> None:
+    """A mark for the nodes of a cluster, which the command would have removed."""
+    tag()
+    before = names_in(system)
+    system.pipe_file("/bucket/run/.hf_audio_tagger/.nodes.0123abcd.77.tmp", b"mark")
+    tag()
+    assert names_in(system) == before
+
+
+def test_the_password_of_a_server_of_files_is_not_recorded(tmp_path: Path) -> None:
+    rows = Dataset.from_dict({"video": ["ftp://me:hunter2@127.0.0.1:1/a.mp4"]})
+    failures = tag_dataset(rows, tmp_path / "out", TAGGER).failures
+    assert '"ftp://127.0.0.1:1/a.mp4"' in Path(str(failures)).read_text()
+    (row,) = pq.read_table(tmp_path / "out" / "data").to_pylist()
+    assert "the connection was refused" in str(row["video_audio_error"])
+    for path in (tmp_path / "out" / ".hf_audio_tagger").iterdir():
+        assert b"hunter2" not in path.read_bytes()
+    assert "hunter2" not in str(row["video_audio_error"])
+
+
 def test_the_rows_of_a_result_are_those_that_are_there_now(system: Any, tmp_path: Path) -> None:
     tag()
     assert list(load_result(DEST)["video"]) == NAMES
