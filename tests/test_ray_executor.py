@@ -165,10 +165,19 @@ def test_a_worker_that_starts_after_its_run_does_nothing(monkeypatch: pytest.Mon
     assert worker({"job": [pickle.dumps(Job(7, "a job"))]}) == {"index": [7]}
 
 
-def test_a_cluster_that_is_gone_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where the environment names it: Ray itself tries for two minutes."""
-    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{find_port()}")
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_cluster_that_is_gone_is_told_at_once(
+    is_named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the environment names it, or its own file: Ray itself tries for two minutes."""
+    address = f"127.0.0.1:{find_port()}"
+    monkeypatch.setattr("ray._private.services.find_gcs_addresses", list)  # those of other tests
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text(address)
+    monkeypatch.setenv("RAY_ADDRESS", address if is_named else "")
     started_seconds = time.monotonic()
-    with pytest.raises(ProcessError, match="No Ray cluster answers at 127"), open_workers(1, RayCluster()):
+    told = pytest.raises(ProcessError, match=f"No Ray cluster answers at {address}")
+    with told, open_workers(1, RayCluster()):
         pass
     assert time.monotonic() - started_seconds < 20
