@@ -16,6 +16,8 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 URL_SECRETS = re.compile(
     r"(https?://)(?:[^\s/?#'\"@]*@)?([^\s?'\"]*)(?:\?[^\s'\"),;]*?(?=:?(?:[\s'\"),;]|$)))?", re.IGNORECASE
 )
+# The user and password of servers that are no web servers; a query is none of theirs.
+URL_USER = re.compile(r"\b((?:s?ftps?|ssh|smb|(?:web)?davs?|webhdfs)://)[^\s/?#'\"@]*@", re.IGNORECASE)
 
 
 def safe_text(text: str, keep: str = "") -> str:
@@ -28,12 +30,14 @@ def safe_text(text: str, keep: str = "") -> str:
 
 
 def hide_secrets(text: str) -> str:
-    """A text whose web addresses have no user, password and query, which may be as good as a password.
+    """A text whose addresses have no user, password and query, which may be as good as a password.
 
     >>> hide_secrets("no answer from https://me:word@x.org/a.mp4?sig=12, try again")
     'no answer from https://x.org/a.mp4, try again'
+    >>> hide_secrets("ftp://me:word@x.org/a.mp4"), hide_secrets("s3://bucket/a?.mp4")
+    ('ftp://x.org/a.mp4', 's3://bucket/a?.mp4')
     """
-    return URL_SECRETS.sub(r"\1\2", text)
+    return URL_USER.sub(r"\1", URL_SECRETS.sub(r"\1\2", text))
 
 
 def escape(letter: str) -> str:

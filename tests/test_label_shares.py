@@ -1,16 +1,18 @@
 """`label --shard 2/8`: several commands that label one collection together."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from small_runs import BROKEN, ROWS, write_clips
+from small_runs import BROKEN, ROWS, clip_path, write_clips
 
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.errors import SettingsError
-from hf_audio_tagger.runs import LabelSummary, Progress, Watcher, export_predictions, locks
+from hf_audio_tagger.runs import LabelSummary, Progress, RunPlan, Watcher, export_predictions, locks
+from hf_audio_tagger.runs.share import Share
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -75,3 +77,33 @@ def test_shares_run_beside_each_other_and_no_others(
         label(clips, tmp_path, "1/2", overwrite=True)
     with pytest.raises(SettingsError, match="predictions go to a folder on this disk"):
         label(clips, "memory://bucket/out", None)  # type: ignore[arg-type]
+
+
+def test_what_a_clusters_workers_wrote_is_newer_than_the_commands_own_journal(
+    clips: Path, tmp_path: Path
+) -> None:
+    """A clip failed in one run of the share, and was labelled by a worker of the next one."""
+    out, state = tmp_path / "out", tmp_path / "out" / ".hf_audio_tagger"
+    mended = tmp_path / "clips"
+    shutil.copytree(clips, mended)
+    assert label(mended, out, "2/2").failed == 1
+    shutil.copy(clip_path(mended, 1), clip_path(mended, BROKEN))
+    label(mended, tmp_path / "whole", None)
+    whole = tmp_path / "whole"
+    lines = (whole / ".hf_audio_tagger" / "label.jsonl").read_text().splitlines()
+    (line,) = [line for line in lines if f"{BROKEN:02d}.mp4" in line]
+    name = f"{BROKEN:02d}.mp4.npy"
+    shutil.copy(whole / "audio_pred" / name, out / "audio_pred" / name)
+    (state / "label-2-of-2-worker-0.jsonl").write_text(line + "\n")
+
+    class Second(Watcher):
+        def planned(self, plan: RunPlan) -> None:
+            """Beside the first share, the second one keeps its workers' journals, in its own."""
+            if plan.folder.share == Share(1, 2):
+                assert label(mended, out, "2/2").processed_now == 0
+                names = {path.name for path in state.glob("label*.jsonl")}
+                assert names >= {"label-1-of-2.jsonl", "label-2-of-2.jsonl"}
+                assert not [name for name in names if "worker" in name]
+
+    last = label(mended, out, "1/2", watcher=Second())
+    assert (last.labelled, last.failed) == (ROWS, 0)

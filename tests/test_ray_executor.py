@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 import time
 from collections import Counter
@@ -12,8 +13,10 @@ from typing import Any
 
 import pytest
 from ray_clusters import Nodes, kill_worker, started
+from s3_store import find_port
 
-from hf_audio_tagger.errors import RunError
+from hf_audio_tagger import RayCluster
+from hf_audio_tagger.errors import ProcessError, RunError
 from hf_audio_tagger.executors import open_workers
 from hf_audio_tagger.executors.contract import IsStopped, Job, JobProgress, Report, StoppedError
 from hf_audio_tagger.process import Worker, core_share, current_worker
@@ -151,3 +154,31 @@ def test_more_workers_than_cpus(nodes: Nodes, tmp_path: Path) -> None:
     assert len(told) == 8
     assert {one[1] for one in told} == {4}
     assert len({one[5] for one in told}) > 2
+
+
+def test_a_worker_that_starts_after_its_run_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray Data would start one that raises an error again, without an end, in a program that goes on."""
+    from hf_audio_tagger.executors.ray.worker import RayWorker, WorkerSettings
+
+    monkeypatch.setattr("ray.get_runtime_context", dict)  # else Ray would start a cluster of its own
+    settings = WorkerSettings(lambda *_: None, 1, 1, None, ".", None, frozenset())
+    worker = RayWorker(settings, board=None)
+    assert worker({"job": [pickle.dumps(Job(7, "a job"))]}) == {"index": [7]}
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_cluster_that_is_gone_is_told_at_once(
+    is_named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the environment names it, or its own file: Ray itself tries for two minutes."""
+    address = f"127.0.0.1:{find_port()}"
+    monkeypatch.setattr("ray._private.services.find_gcs_addresses", list)  # those of other tests
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text(address)
+    monkeypatch.setenv("RAY_ADDRESS", address if is_named else "")
+    started_seconds = time.monotonic()
+    told = pytest.raises(ProcessError, match=f"No Ray cluster answers at {address}")
+    with told, open_workers(1, RayCluster()):
+        pass
+    assert time.monotonic() - started_seconds < 20

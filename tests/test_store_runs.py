@@ -16,7 +16,9 @@ from hf_audio_tagger.cli.rows import open_rows
 from hf_audio_tagger.errors import RunError, SettingsError
 from hf_audio_tagger.provenance import read_provenance
 from hf_audio_tagger.results.facts import Summary
-from hf_audio_tagger.runs import Progress, Watcher, leases, load_result, locks, tag_dataset
+from hf_audio_tagger.runs import Progress, Watcher, leases, load_result, locks, record, tag_dataset
+from hf_audio_tagger.runs.record import Record, read_record
+from hf_audio_tagger.runs.run_folder import RunFolder
 from hf_audio_tagger.stores import StorePath
 
 pytestmark = pytest.mark.timeout(60)
@@ -118,6 +120,52 @@ def test_shares_of_a_run_in_a_store(system: Any) -> None:
     assert (last.rows, last.rows_left, last.shard) == (10, 0, None)
     assert [row["video"] for row in read_rows(system)] == NAMES
     assert not [name for name in names_in(system) if "lock" in name or "clock" in name]
+
+
+def test_two_shares_that_begin_together_do_the_same_run(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another share locks and puts its record when this one has looked for both, and was alone."""
+    holder = b'{"token": "a", "process": 1, "host": "another"}'
+    tag("memory://bucket/other", shard="1/2", shard_rows=5)
+    put = system.cat_file("/bucket/other/.hf_audio_tagger/run.json")
+
+    def read_before_another(folder: RunFolder) -> Record | None:
+        monkeypatch.setattr(record, "read_record", read_record)
+        before = read_record(folder)
+        assert before is None
+        system.pipe_file("/bucket/run/.hf_audio_tagger/lock-1-of-2", holder)
+        system.pipe_file("/bucket/run/.hf_audio_tagger/run.json", put)
+        return before
+
+    monkeypatch.setattr(record, "read_record", read_before_another)
+    summary = tag(shard="2/2", shard_rows=2)
+    assert (summary.rows, summary.rows_left) == (5, 5)
+    assert [name for name in names_in(system) if "run/data/" in name] == ["run/data/shard-00001.parquet"]
+
+
+def test_what_workers_print_is_kept_on_this_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_AUDIO_TAGGER_CACHE", str(tmp_path / "cache"))
+    assert tag(f"file://{tmp_path}/run", num_proc=1).rows == 10
+    assert [path.name for path in (tmp_path / "cache").rglob("*.txt")] == ["log.txt"]
+
+
+def test_what_a_killed_command_left_is_removed(system: Any) -> None:
+    """A mark for the nodes of a cluster, which the command would have removed."""
+    tag()
+    before = names_in(system)
+    system.pipe_file("/bucket/run/.hf_audio_tagger/.nodes.0123abcd.77.tmp", b"mark")
+    tag()
+    assert names_in(system) == before
+
+
+def test_the_password_of_a_server_of_files_is_not_recorded(tmp_path: Path) -> None:
+    rows = Dataset.from_dict({"video": ["ftp://me:hunter2@127.0.0.1:1/a.mp4"]})
+    failures = tag_dataset(rows, tmp_path / "out", TAGGER).failures
+    assert '"ftp://127.0.0.1:1/a.mp4"' in Path(str(failures)).read_text()
+    (row,) = pq.read_table(tmp_path / "out" / "data").to_pylist()
+    assert "the connection was refused" in str(row["video_audio_error"])
+    for path in (tmp_path / "out" / ".hf_audio_tagger").iterdir():
+        assert b"hunter2" not in path.read_bytes()
+    assert "hunter2" not in str(row["video_audio_error"])
 
 
 def test_the_rows_of_a_result_are_those_that_are_there_now(system: Any, tmp_path: Path) -> None:

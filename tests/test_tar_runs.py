@@ -1,6 +1,7 @@
 """Runs over tars in WebDataset's layout: what the rows are, and what a run keeps when something breaks."""
 
 import json
+import os
 import shutil
 import tracemalloc
 from pathlib import Path
@@ -15,7 +16,9 @@ from tar_files import drop_urls, find_offset, make_clips, make_samples, pack, wr
 
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.errors import MediaError, RunError, SettingsError
-from hf_audio_tagger.runs import Progress, Watcher, load_result, tag_dataset
+from hf_audio_tagger.results.facts import Summary
+from hf_audio_tagger.runs import Progress, Watcher, load_result, tag_dataset, tagging
+from hf_audio_tagger.runs.tar_summary import summarize_tars
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("one_thread_everywhere")]
 TAGGER = build_tagger("demo", batch_size=2, device="cpu", on_error="record")
@@ -315,6 +318,24 @@ def test_several_commands_share_the_tars(tars: Path, whole: list[dict[str, Any]]
     last = tag_dataset(pattern, dest, TAGGER, shard="2/2")
     assert (last.rows, last.shard, last.rows_left) == (8, None, 0)
     assert drop_urls(rows_of(dest)) == whole
+
+
+def test_results_beside_tars_that_change_while_the_run_is_finished_are_counted_again(
+    tars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = copy_tars(tars, tmp_path / "tars")
+    pattern, counted = str(folder / "*.tar"), []
+
+    def summarize_and_change(*args: Any) -> Summary:
+        if not counted:
+            os.utime(folder / "000.tar.tags.parquet", (1, 1))
+        counted.append(summarize_tars(*args))
+        return counted[-1]
+
+    tag_dataset(pattern, None, TAGGER, beside=True, shard="1/2")
+    monkeypatch.setattr(tagging, "summarize_tars", summarize_and_change)
+    assert tag_dataset(pattern, None, TAGGER, beside=True, shard="2/2").rows == 8
+    assert len(counted) == 2
 
 
 def make_large(clip: bytes, size: int) -> bytes:

@@ -107,6 +107,7 @@ def test_the_tags_of_an_earlier_run_in_a_store_are_known(store: Any) -> None:
         ("memory://bucket/rows", r"To read its data files: 'memory://bucket/rows/\*\*/\*\.parquet'"),
         ("memory://bucket/clips/*.txt", "these cannot be read as one table"),
         ("nosuch://bucket/a.parquet", "nosuch://bucket cannot be opened"),
+        ("ftp://me:word@127.0.0.1:1/clips/", "^ftp://127.0.0.1:1: the store cannot be reached"),
     ],
 )
 def test_what_is_not_there_is_told(store: Any, name: str, message: str) -> None:

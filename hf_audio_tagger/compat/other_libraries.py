@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -55,6 +55,15 @@ def without_ray_messages() -> Iterator[None]:
         yield
     finally:
         worker.print_to_stdstream = shown
+
+
+def find_ray_address() -> str:
+    """The cluster that Ray takes for "auto": that of `RAY_ADDRESS`, or one of this machine; "" for none."""
+    from ray._private.services import get_ray_address_from_environment
+
+    with suppress(ConnectionError):
+        return str(get_ray_address_from_environment("auto", None) or "")
+    return ""
 
 
 def worker_identity(process: Any) -> tuple[int, ...]:

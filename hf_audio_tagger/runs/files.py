@@ -77,9 +77,14 @@ def rename_file(path: Place, name: str) -> Place:
 
 
 def remove_leftovers(folder: Place, is_ours: Callable[[str], bool] = lambda name: True) -> None:
-    """Remove the temporary files of processes that were killed; a store has none."""
+    """Remove the temporary files of processes that were killed."""
     if isinstance(folder, Path):
         atomic_files.remove_leftovers(folder, is_ours)
+        return
+    for path in folder.glob(".*.tmp"):  # shards have none there, but a mark for a cluster's nodes
+        match = atomic_files.TEMPORARY.fullmatch(path.name)
+        if match and is_ours(match["name"]):
+            path.unlink(missing_ok=True)
 
 
 def open_to_read(path: Place) -> Any:

@@ -6,6 +6,7 @@ one starts alone, it adds the journals of the others to the one of all.
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from .share import Share
 
 FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9 ._-]{0,199}")  # as `make_file_names` makes them
 JOURNALS, JOINED = "label*.jsonl", "label.jsonl"
+WORKER = "-worker-"  # in the name of a worker's journal, before its rank
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,20 @@ def journal_path(state: Path, share: Share | None) -> Path:
 
 
 def worker_journal_path(journal: Path, rank: int) -> Path:
-    """The journal of a cluster's worker. The next run adds it to the one of all."""
-    return journal.with_name(f"{journal.stem}-worker-{rank}.jsonl")
+    """The journal of a cluster's worker. The next run adds it to that of its command, or of all."""
+    return journal.with_name(f"{journal.stem}{WORKER}{rank}.jsonl")
 
 
 def find_journals(state: Path) -> list[Path]:
-    """All journals, that of all commands first: a share's own lines are newer."""
-    return sorted(state.glob(JOURNALS), key=lambda path: (path.name != JOINED, path.name))
+    """All journals, those with the newest lines last: that of all commands, those of shares, of workers.
+
+    When a command begins, what its workers wrote before is in its own journal.
+    """
+
+    def rank(path: Path) -> tuple[bool, bool, str]:
+        return path.name != JOINED, WORKER in path.name, path.name
+
+    return sorted(state.glob(JOURNALS), key=rank)
 
 
 def read_journals(state: Path) -> tuple[dict[str, Entry], int]:
@@ -70,12 +79,21 @@ def read_journals(state: Path) -> tuple[dict[str, Entry], int]:
 
 def join_journals(state: Path) -> None:
     """Make all journals one, while no other command writes to any."""
-    journals = find_journals(state)
-    if any(path.name != JOINED for path in journals):
-        write_file(state / JOINED, b"\n".join(path.read_bytes() for path in journals))
-        for path in journals:
-            if path.name != JOINED:
-                path.unlink()
+    join_into(state / JOINED, find_journals(state))
+
+
+def join_own_journals(journal: Path) -> None:
+    """Add the journals of a command's workers to its own, while none of them works."""
+    found = find_journals(journal.parent)
+    join_into(journal, [one for one in found if one == journal or one.name.startswith(journal.stem + WORKER)])
+
+
+def join_into(target: Path, journals: Sequence[Path]) -> None:
+    others = [path for path in journals if path != target]
+    if others:
+        write_file(target, b"\n".join(path.read_bytes() for path in journals))
+        for path in others:
+            path.unlink()
 
 
 def digest_journals(state: Path) -> str:

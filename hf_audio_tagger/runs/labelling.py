@@ -51,6 +51,7 @@ from .journal import (
     find_journals,
     has_ended,
     join_journals,
+    join_own_journals,
     journal_path,
     mark_path,
     note_end,
@@ -307,6 +308,7 @@ class LabellingTask:
     def prepare_state(self, wanted: Record, is_alone: bool) -> None:
         settings_path, index = self.state / SETTINGS_NAME, self.home / INDEX_NAME
         arrays = self.home / ARRAYS_NAME
+        join_own_journals(self.journal)
         if is_alone:
             join_journals(self.state)
         if self.overwrite:

@@ -9,7 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ..errors import SettingsError
@@ -66,6 +66,8 @@ def hold_on_disk(folder: RunFolder) -> Iterator[Check]:
 def hold_in_store(folder: RunFolder) -> Iterator[Check]:
     assert isinstance(folder.lock, StorePath)
     folder.state.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # a run without a log is better than none
+        folder.log.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
         try:
             lease = held.enter_context(leased(folder.lock))

@@ -89,8 +89,8 @@ def prepare_folder(folder: RunFolder, wanted: Record, overwrite: bool) -> Record
             check_same_rows(folder.dest, before, wanted)
             record = replace(before, limit=wanted.limit)
         data = json.dumps(asdict(record), indent=1).encode()
-        if isinstance(folder.record, StorePath) and not is_alone and before is None:
-            is_first = folder.record.create(data)
+        if isinstance(folder.record, StorePath) and before is None:
+            is_first = folder.record.create(data)  # another share may have begun meanwhile
         else:
             is_first = True
             if record != before:

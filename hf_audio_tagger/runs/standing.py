@@ -96,7 +96,7 @@ def list_shares(shares: Iterable[Share], most: int = 12) -> str:
 
 def digest_shards(folder: RunFolder) -> str:
     """A digest that changes with any shard of the run."""
-    return digest_values(*map(identify_file, find_shards(folder.shards).values()))
+    return digest_values(*map(identify_file, folder.find_shards().values()))
 
 
 def read_finished(folder: RunFolder) -> Mapping[str, Any]:

@@ -54,7 +54,7 @@ def open_url(request: SourceRequest) -> Source | None:
 def open_glob(request: SourceRequest, place: StorePath) -> Source:
     files = place.find()
     if not files:
-        raise SourceError(f"{request.name}: no file has such a name.")
+        raise SourceError(f"{hide_secrets(request.name)}: no file has such a name.")
     if all(has_media_suffix(file.name) for file in files):
         request.check_options("one or more clips")
         return make_source(request.name, [name_file(file.url) for file in files])
@@ -113,9 +113,11 @@ def open_folder(request: SourceRequest, place: StorePath) -> Source:
     if not media and not metadata:
         suffix = next((one for one in BUILDERS if any(name.endswith(one) for name in names)), None)
         advice = f"To read its data files: '{url}/**/*{suffix}'." if suffix else f"A source is {KINDS}."
-        raise SourceError(f"{request.name}: there are no media files here, nor below. {advice}")
+        raise SourceError(f"{hide_secrets(request.name)}: there are no media files here, nor below. {advice}")
     if len(metadata) > 1:
-        raise SourceError(f"{url} has {len(metadata)} metadata files; name the folder of one of them.")
+        raise SourceError(
+            f"{hide_secrets(url)} has {len(metadata)} metadata files; name the folder of one of them."
+        )
     rows = Dataset.from_dict({"file_name": media})
     facts: list[object] = list(media)
     if metadata:
@@ -125,4 +127,4 @@ def open_folder(request: SourceRequest, place: StorePath) -> Source:
         rows = rename_files(loaded, file, set(media), str(path))
         facts = [(file, path.stat())]
     rows, _ = add_media_column(rows, url, lambda name: None)
-    return Source(request.name, rows, digest_values(*facts), shown_folder=url)
+    return Source(hide_secrets(request.name), rows, digest_values(*facts), shown_folder=url)

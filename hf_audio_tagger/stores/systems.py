@@ -11,6 +11,7 @@ from fsspec.core import strip_protocol, url_to_fs
 
 from ..errors import SettingsError
 from ..text import hide_secrets
+from .errors import explained
 
 CONNECT_SECONDS = 10.0
 SILENT_SECONDS = 30.0  # between two pieces of an answer
@@ -63,6 +64,9 @@ def make_system(pid: int, scheme: str, place: str, token: str | bool | None) -> 
         system, _ = url_to_fs(f"{scheme}://{place}", **options)
     except (ImportError, ValueError) as error:
         raise SettingsError(f"{shown} cannot be opened: {error}") from error
+    except OSError:  # some connect at once
+        with explained(shown):
+            raise
     if module == "s3fs":
         system.retries = TRIES
     return system

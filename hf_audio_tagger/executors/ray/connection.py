@@ -12,7 +12,7 @@ from typing import Any
 
 import ray
 
-from ...compat.other_libraries import without_ray_messages
+from ...compat.other_libraries import find_ray_address, without_ray_messages
 from ...errors import ProcessError
 from ...text import one_line
 
@@ -28,8 +28,9 @@ def connected(address: str) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    if ":" in address:
-        check_port(address)
+    named = find_ray_address() if address == "auto" else address
+    if ":" in named and "://" not in named:
+        check_port(named)
     on_sigterm = signal.getsignal(signal.SIGTERM)
     before = {name: os.environ.get(name) for name in QUIET}
     os.environ.update({name: value for name, value in QUIET.items() if before[name] is None})
@@ -75,4 +76,7 @@ def check_port(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
     except OSError as error:
-        raise ProcessError(f"No Ray cluster answers at {address} ({error}).") from error
+        raise ProcessError(
+            f"No Ray cluster answers at {address} ({error}). Check the address, and RAY_ADDRESS; `ray stop` "
+            "forgets a cluster of this machine that has ended."
+        ) from error

@@ -47,7 +47,8 @@ class RayWorker:
         try:
             self.join()
         except Exception as error:  # Ray Data would start the worker anew, without an end
-            self.call("fail", pickle_error(error))
+            with suppress(Exception):  # the board is gone, as the run is: nobody is left to tell
+                self.call("fail", pickle_error(error))
 
     def join(self) -> None:
         """Get a rank, and be set up as that worker."""
