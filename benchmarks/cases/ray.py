@@ -31,13 +31,11 @@ def ray(bench: Bench) -> Outcome:
                 speeds[name].append(answer.values["rows_a_second"])
         sleeping = {"part": "sleeping", "sleep_seconds": seconds, "jobs": jobs}
         paces = {nodes: child.ask({**sleeping, "nodes": nodes}).values["jobs_a_second"] for nodes in NODES}
-    table: list[Row] = [
-        *({"measured": f"clips, {name}", "a second": median(found)} for name, found in speeds.items()),
-        *(
-            {"measured": f"jobs that sleep, nodes: {nodes}", "a second": pace}
-            for nodes, pace in paces.items()
-        ),
-    ]
+    table: list[Row] = []
+    for name, found in speeds.items():
+        table.append({"measured": f"clips, {name}", "a second": median(found)})
+    for count, pace in paces.items():
+        table.append({"measured": f"jobs that sleep, nodes: {count}", "a second": pace})
     local, there = speeds.values()
     times_faster = median(one / other for one, other in zip(there, local, strict=True))
     one, four = (paces[nodes] for nodes in NODES)

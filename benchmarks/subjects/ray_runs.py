@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks.child import ROOT
 from benchmarks.subjects import serving
@@ -27,7 +28,7 @@ def started(cpus: list[int]) -> Iterator[RayCluster]:
     os.environ.update({**LOOPBACK, "PYTHONPATH": str(ROOT)})  # Ray reads it when it is imported
     from ray.cluster_utils import Cluster
 
-    options = {"object_store_memory": 100 << 20, "include_dashboard": False}
+    options: dict[str, Any] = {"object_store_memory": 100 << 20, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": cpus[0], **options})
     try:
         for count in cpus[1:]:
