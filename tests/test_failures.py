@@ -117,10 +117,10 @@ def test_an_unforeseen_error_is_the_clips(folder: Path, place: str, monkeypatch:
     module, _, function = f"hf_audio_tagger.media.{place}".rpartition(".")
     original = getattr(import_module(module), function)
 
-    def fail(source: Any, name: str, *rest: Any) -> Any:
+    def fail(source: Any, name: str, *rest: Any, **options: Any) -> Any:
         if name.endswith("bad.wav"):
             raise Unforeseen("a surprise")
-        return original(source, name, *rest)
+        return original(source, name, *rest, **options)
 
     monkeypatch.setattr(f"hf_audio_tagger.media.{place}", fail)
     tagger = build_tagger("demo", decoder="pyav", on_error="record")
@@ -143,9 +143,9 @@ def test_too_many_open_files_end_the_run(
 ) -> None:
     original = audio.open_container
 
-    def open_none(source: Any, name: str) -> Any:
+    def open_none(source: Any, name: str, **options: Any) -> Any:
         with files_at_most(0 if name.endswith("many1.wav") else with_room_for(24)):
-            return original(source, name)
+            return original(source, name, **options)
 
     monkeypatch.setattr(audio, "open_container", open_none)
     tagger = build_tagger("demo", decoder=decoder, on_error="record", batched=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ray_clusters import Nodes, kill_worker, started
+from ray_clusters import Nodes, kill_worker, started, wait_until
 from s3_store import find_port
 
 from hf_audio_tagger import RayCluster
@@ -46,6 +46,7 @@ class Noting:
             os.kill(os.getpid(), signal.SIGSEGV)
             time.sleep(60)  # a stack is printed before the process ends
         if job.index == self.failing:
+            wait_until(lambda: self.find("start") - {job.index})  # there is something to keep
             raise ValueError("it went wrong")
         for step in range(1, 11):
             time.sleep(self.seconds / 10)
@@ -129,6 +130,7 @@ def test_an_error_stops_the_others_which_keep_what_they_have(nodes: Nodes, tmp_p
     work = Noting(tmp_path, 20.0, failing=0)
     with pytest.raises(RunError, match="ValueError: it went wrong"):
         run(nodes, work, 6)
+    assert len(work.find("start")) == 2  # a job begins where a worker is free, not behind another
     assert work.find("kept") == work.find("start") - {0}
     assert not work.find("done")
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from small_runs import SHARD, TAGGER, write_clips, write_embedded
 
+from hf_audio_tagger import atomic_files
 from hf_audio_tagger.errors import RunError
-from hf_audio_tagger.runs import shards, tag_dataset
+from hf_audio_tagger.runs import tag_dataset
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread_everywhere")]
 
@@ -60,7 +61,7 @@ def test_a_disk_that_cannot_sync_keeps_nothing_of_the_shard(
     tag_dataset(embedded, tmp_path / "out", TAGGER, shard_rows=SHARD, limit=2)
     before = {path.name: path.read_bytes() for path in (tmp_path / "out" / "data").iterdir()}
     with monkeypatch.context() as patch:
-        patch.setattr(shards, "sync", failing)
+        patch.setattr(atomic_files, "sync", failing)
         with pytest.raises(RunError, match="Input/output error"):
             tag_dataset(embedded, tmp_path / "out", TAGGER)
     assert {path.name: path.read_bytes() for path in (tmp_path / "out" / "data").iterdir()} == before

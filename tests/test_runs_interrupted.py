@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from thirty_clips import ROWS, SHARD, TAGGER, Interrupting, interrupt, rows_of, write_thirty_clips
 
-from hf_audio_tagger import build_tagger
+from hf_audio_tagger import atomic_files, build_tagger
 from hf_audio_tagger.errors import MediaError, RunError, SettingsError
 from hf_audio_tagger.runs import (
     Progress,
@@ -214,7 +214,7 @@ def test_errors_of_the_disk_have_names(clips: Path, tmp_path: Path, monkeypatch:
     def full(_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(shards, "sync", full)
+    monkeypatch.setattr(atomic_files, "sync", full)
     with pytest.raises(RunError, match="The disk is full"):
         tag_dataset(clips, tmp_path / "out", TAGGER, limit=3)
     assert not list((tmp_path / "out" / "data").glob("shard-*"))

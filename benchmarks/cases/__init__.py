@@ -9,6 +9,7 @@ from .index import index
 from .page import page
 from .patches import yamnet
 from .pictures import motion, text
+from .ray import ray
 from .recipes import recipes
 from .remote import remote
 from .truth import evaluation, neighbors
@@ -30,6 +31,7 @@ CASES = {
         Case("rows", "10,000 rows over 1,000, demo model, nothing remembered", rows),
         Case("remote", "clips behind a web server: bytes, requests, many at a time", remote),
         Case("workers", "processes and threads, AST-base, float32", workers),
+        Case("ray", "a Ray cluster on this machine, beside num_proc=2 and beside one node", ray),
         Case("yamnet", "YAMNet over the whole of an hour", yamnet),
         Case("index", "an index of 2,000,000 rows, and the files of a folder", index),
         Case("neighbors", "2,000 embeddings against 200,000, beside the bare matrix product", neighbors),

@@ -4,6 +4,7 @@ import logging
 import os
 import pickle
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,7 @@ from .worker import RayWorker, WorkerSettings
 POLL_SECONDS = 0.25
 ANSWER_SECONDS = 60.0  # for the board to answer
 SILENCE_SECONDS = 900.0  # without a sign of any worker: the cluster has no room, or has lost its nodes
+STOP_SECONDS = 900.0  # for the workers to finish and keep their current batch
 MOST_LOST_JOBS = 3  # beyond these it is not the clips
 
 
@@ -100,8 +102,10 @@ class Scheduling(threading.Thread):
             RayWorker,
             batch_size=1,
             fn_constructor_args=(self.settings, self.board),
+            # One job at a time: a second one would wait behind it while another worker is free, and an actor
+            # may take what is queued in any order.
             compute=ray.data.ActorPoolStrategy(
-                min_size=count, max_size=count, max_tasks_in_flight_per_actor=2
+                min_size=count, max_size=count, max_tasks_in_flight_per_actor=1
             ),
             num_cpus=self.size.cpus,
             num_gpus=self.size.gpus or None,
@@ -137,10 +141,11 @@ def follow(
 
 def stop(scheduling: Scheduling, board: Any, on_progress: Report) -> None:
     """Let the workers finish and keep their current batch. A second Ctrl-C leaves at once."""
+    deadline = time.monotonic() + STOP_SECONDS
     with suppress(RunError):
         call(board, "stop")
         has_ended = False
-        while not has_ended:
+        while not has_ended and time.monotonic() < deadline:
             has_ended = scheduling.has_ended.wait(POLL_SECONDS)
             news = call(board, "take")
             for progress in news.reports:
