@@ -251,3 +251,18 @@ def test_a_run_is_searched_in_python_and_on_the_shell(clips: Path, tmp_path: Pat
     refused = run(app, ["find", str(tmp_path / "tagged"), "police car", "--model", "yamnet"])
     assert refused.exit_code == 1
     assert "demo-words and yamnet" in " ".join(refused.stderr.split())
+
+
+@pytest.mark.parametrize("model", ["yamnet", "demo"])
+def test_each_models_embeddings_are_found_and_told_apart(clips: Path, tmp_path: Path, model: str) -> None:
+    """A model without a text side finds what is like a clip, and its embeddings are refused beside others."""
+    tagger = build_tagger(model, embeddings=True, device="cpu", on_error="record")
+    tag_dataset(str(clips), tmp_path / "tagged", tagger)
+    like = clips / "siren.mp4"
+    found = find(tmp_path / "tagged", like=str(like), k=1)
+    assert found.with_format("arrow")["video"][0].as_py()["path"] == str(like)
+    assert found["found_score"][0] == pytest.approx(1, abs=1e-5)
+    with pytest.raises(SettingsError, match=rf"{model} and demo-words"):
+        find(tmp_path / "tagged", "a siren", model=WORDS)
+    with pytest.raises(SettingsError, match="has no text side"):
+        find(tmp_path / "tagged", "a siren")
