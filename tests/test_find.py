@@ -235,10 +235,9 @@ def test_a_run_is_searched_in_python_and_on_the_shell(clips: Path, tmp_path: Pat
     assert str(ask("--like", str(other), "-k", "1")[0]["video"]).endswith("wind.mp4")
     both = ask("police car", "a storm blowing outside", "--without", "siren")
     assert str(both[0]["video"]).endswith("wind.mp4")
-    wide = {"COLUMNS": "400"}  # a narrow terminal folds the path
-    table = run(app, ["find", str(tmp_path / "tagged"), "police car", "-k", "2"], env=wide)
+    table = run(app, ["find", str(tmp_path / "tagged"), "police car", "-k", "2"])
     assert table.exit_code == 0
-    assert "siren.mp4" in table.stdout
+    assert "siren.mp4" in "".join(table.stdout.split())  # a narrow terminal folds the path
     words = build_tagger("demo-words", embeddings=True, device="cpu", labels="siren,bell", tag_column="words")
     tag_dataset(str(clips), tmp_path / "named", words)
     arguments = ["find", str(tmp_path / "named"), "police car", "-k", "1", "--column", "words_embedding"]

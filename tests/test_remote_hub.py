@@ -54,7 +54,7 @@ def test_a_token_opens_private_clips(monkeypatch: pytest.MonkeyPatch, tmp_path: 
                 assert "hf_" not in result.error.replace("hf_audio", "")
         ds = datasets.Dataset.from_dict({"video": [cells[0], cells[2]]})
         report = tag_dataset(ds, tmp_path / "run", tagger=with_token, num_proc=1)
-        assert report.failed == 0
+        assert report.failed == 0, report.common_reasons
 
 
 def test_no_other_host_gets_the_token(hub: Site) -> None:

@@ -314,7 +314,7 @@ def test_a_model_without_a_text_side_takes_no_labels(tmp_path: Path, whisper_fol
 
 def test_a_model_with_a_text_side_needs_labels(clap_folder: Path) -> None:
     for settings in ({}, {"embeddings": True, "top_k": 3}, {"embeddings": True, "segments": True}):
-        with pytest.raises(SettingsError, match=r"pass labels=\["):
+        with pytest.raises(SettingsError, match=r"pass labels="):
             build_tagger(clap_folder, **settings)
 
 
