@@ -254,6 +254,7 @@ def test_a_run_that_was_cut_goes_on_and_ends_like_another(
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
 
 
+@pytest.mark.campaign
 @pytest.mark.timeout(60)
 def test_two_processes_do_what_one_does(recordings: Path, tmp_path: Path, tagger: Tagger) -> None:
     export_predictions(recordings, tmp_path / "one", tagger=tagger)

@@ -85,6 +85,7 @@ main()
 """
 
 
+@pytest.mark.campaign
 @pytest.mark.timeout(120)
 def test_without_ffmpeg_and_with_a_torchaudio_that_does_not_load(tmp_path: Path) -> None:
     """A machine with no FFmpeg for torchcodec and a torchaudio made for another torch, in one process."""

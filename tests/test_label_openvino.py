@@ -53,6 +53,7 @@ print(export_predictions(sys.argv[2], sys.argv[3], tagger=tagger, num_proc=1).la
 """
 
 
+@pytest.mark.campaign
 @pytest.mark.timeout(120)
 def test_vggish_is_labelled_in_a_worker(
     sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -29,6 +29,7 @@ def hub(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     return site
 
 
+@pytest.mark.campaign
 def test_a_token_opens_private_clips(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     """In every kind of cell and URL, in a run as well; it is never in a message."""
     monkeypatch.delenv("HF_TOKEN", raising=False)

@@ -222,7 +222,7 @@ def test_bytes_in_cells_are_heard_kept_in_parquet_and_left_out_of_json(clips: Pa
     assert lines[0]["video_audio_tags"] == rows_of(tmp_path / "out")[0]["video_audio_tags"]
 
 
-@pytest.mark.parametrize("num_proc", [None, 1])
+@pytest.mark.parametrize("num_proc", [None, pytest.param(1, marks=pytest.mark.campaign)])
 def test_a_stream_gives_the_same_rows_also_in_pieces(
     clips: Path, whole: list[dict[str, Any]], tmp_path: Path, num_proc: int | None
 ) -> None:

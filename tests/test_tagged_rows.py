@@ -88,6 +88,7 @@ def test_rows_that_keep_their_tags_are_counted_as_kept(
     assert again.as_dict()["kept"] == 3
 
 
+@pytest.mark.campaign
 def test_the_shell_counts_kept_rows(videos: list[str], tmp_path: Path) -> None:
     from typer.testing import CliRunner
 

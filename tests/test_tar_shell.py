@@ -45,6 +45,7 @@ def test_printed_without_out(tars: Path, clips: list[bytes]) -> None:
     assert len(tag(tars / "0.tar", "--limit", "1").stdout.splitlines()) == 1
 
 
+@pytest.mark.campaign
 def test_a_run_beside_the_tars(tars: Path) -> None:
     result = tag(tars / "*.tar", "--beside", "--json")
     assert result.exit_code == 3
@@ -60,6 +61,7 @@ def test_a_run_beside_the_tars(tars: Path) -> None:
     assert "1 tar breaks off" in again.stdout
 
 
+@pytest.mark.campaign
 def test_a_run_keeps_files_on_request(tars: Path) -> None:
     assert tag(tars / "0.tar", "--out", tars / "out", "--keep-files").exit_code == 0
     rows = open_source(str(tars / "out" / "data" / "*.parquet")).rows(0, 2)
