@@ -73,11 +73,13 @@ def inherits_openvino() -> bool:
 def start_method() -> str:
     """How to start workers: "fork" on Linux, which needs no `__main__` guard in the caller's script.
 
-    "spawn" if this process has used OpenVINO or CUDA, which do not work after a fork.
+    "spawn" if this process has used OpenVINO, CUDA or Ray, which do not work after a fork: a worker that is
+    forked after Ray ran may die of SIGSEGV.
     """
     torch = sys.modules.get("torch")
     has_used_cuda = torch is not None and torch.cuda.is_initialized()
-    return "fork" if sys.platform == "linux" and not _used_openvino and not has_used_cuda else "spawn"
+    cannot_fork = bool(_used_openvino) or has_used_cuda or "ray" in sys.modules
+    return "fork" if sys.platform == "linux" and not cannot_fork else "spawn"
 
 
 def set_worker(worker: Worker) -> None:

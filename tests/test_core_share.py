@@ -95,7 +95,11 @@ def test_workers_are_spawned_where_a_fork_would_inherit_what_it_cannot_use(
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(process, "_used_openvino", set())
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    monkeypatch.delitem(sys.modules, "ray", raising=False)
     assert process.start_method() == "fork"
+    monkeypatch.setitem(sys.modules, "ray", ModuleType("ray"))
+    assert process.start_method() == "spawn"
+    monkeypatch.delitem(sys.modules, "ray")
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     assert process.start_method() == "spawn"
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
