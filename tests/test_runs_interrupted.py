@@ -58,6 +58,7 @@ def test_ctrl_c_keeps_what_was_heard_and_the_next_run_hears_the_rest(
     assert (again.processed_now, again.rows, again.failed) == (0, ROWS, 2)
 
 
+@pytest.mark.campaign
 def test_ctrl_c_with_processes_lets_them_keep_what_they_heard(
     clips: Path, whole: list[dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -70,6 +71,7 @@ def test_ctrl_c_with_processes_lets_them_keep_what_they_heard(
     assert rows_of(tmp_path / "out") == whole
 
 
+@pytest.mark.campaign
 def test_going_on_does_not_depend_on_how_work_is_laid_out(
     clips: Path, whole: list[dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -105,7 +107,7 @@ def wait_until_gone(group: int) -> None:
     pytest.fail("workers outlive their parent")
 
 
-@pytest.mark.parametrize("num_proc", [None, 2])
+@pytest.mark.parametrize("num_proc", [None, pytest.param(2, marks=pytest.mark.campaign)])
 def test_kill_9_at_random_moments(
     clips: Path, whole: list[dict[str, Any]], tmp_path: Path, num_proc: int | None
 ) -> None:
@@ -137,6 +139,7 @@ def workers_of_this_process() -> list[int]:
     return [child.pid for child in multiprocessing.active_children() if child.pid is not None]
 
 
+@pytest.mark.campaign
 def test_a_killed_worker_is_replaced(clips: Path, whole: list[dict[str, Any]], tmp_path: Path) -> None:
     def kill() -> None:
         os.kill(workers_of_this_process()[0], signal.SIGKILL)
@@ -220,7 +223,7 @@ def test_errors_of_the_disk_have_names(clips: Path, tmp_path: Path, monkeypatch:
     assert not list((tmp_path / "out" / "data").glob("shard-*"))
 
 
-@pytest.mark.parametrize("num_proc", [None, 2])
+@pytest.mark.parametrize("num_proc", [None, pytest.param(2, marks=pytest.mark.campaign)])
 def test_max_failures_stops_and_keeps_what_is_done(tmp_path: Path, clips: Path, num_proc: int | None) -> None:
     folder = tmp_path / "clips"
     shutil.copytree(clips, folder)

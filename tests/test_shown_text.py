@@ -71,6 +71,7 @@ def test_json_for_scripts_says_the_same_and_shows_no_controls() -> None:
     assert "é日本" in safe_json(value)
 
 
+@pytest.mark.campaign
 def test_an_error_shows_control_characters_of_a_name_escaped(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
