@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -68,6 +68,15 @@ def real_media() -> Path:
 @pytest.fixture(scope="session")
 def real_models() -> Path:
     return folder_from("HF_AUDIO_TAGGER_MODELS")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A Chromium; the tests are skipped where there is none."""
+    from page_browser import open_browser
+
+    with open_browser() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from page_browser import list_names, open_browser, read_status, serve_folder, watch_page
+from page_browser import list_names, read_status, serve_folder, watch_page
 from page_data import NONE, MadeUp, Results, Sounds, write_report
 
 from hf_audio_tagger import ontology
@@ -17,12 +17,6 @@ pytestmark = pytest.mark.browser
 CLIPS = 1500
 SOUNDS = Sounds()
 RESULTS = Results(MadeUp(clips=CLIPS), SOUNDS)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

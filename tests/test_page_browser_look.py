@@ -6,18 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_browser import open_browser, watch_page
+from page_browser import watch_page
 from page_data import MadeUp, write_report
 
 pytestmark = pytest.mark.browser
 WIDTHS = (360, 800, 1100, 2560)
 LONG = "a_name_without_any_space_" * 12 + ".mp4"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -1,24 +1,17 @@
 """A report of more clips than a browser's tallest element has room for: the list still reaches them all."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from page_browser import open_browser, read_status, watch_page
+from page_browser import read_status, watch_page
 from page_data import COLUMNS_PER_PART, NONE, MadeUp, pack, write_call, write_report
 
 pytestmark = pytest.mark.browser
 CLIPS = 250_000  # in three parts; at 92 pixels each, 23 million
 SCORES = np.random.default_rng(7).permutation(CLIPS).astype(np.float32) / CLIPS
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,11 @@
 """A report's player in a real browser: it goes where a segment begins, and missing media break nothing."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from page_browser import CLIP_SECONDS, open_browser, serve_folder, watch_page, write_webm
+from page_browser import CLIP_SECONDS, serve_folder, watch_page, write_webm
 from page_data import MadeUp, write_report
 
 pytestmark = pytest.mark.browser
@@ -19,12 +18,6 @@ BEGAN = """(start) => {
     if (isThere && currentTime <= played.end(i)) return !paused;
   }
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

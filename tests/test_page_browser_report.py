@@ -1,12 +1,11 @@
 """Reports that `report` wrote, in a real browser: as a folder, as one file, with names that attack."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from datasets import Dataset
-from page_browser import open_browser, read_status, serve_folder, watch_page, write_webm
+from page_browser import read_status, serve_folder, watch_page, write_webm
 
 from hf_audio_tagger import report
 
@@ -20,12 +19,6 @@ BEGAN = """(start) => {
     if (Math.abs(played.start(i) - start) < 0.3 && currentTime > start) return !paused;
   }
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

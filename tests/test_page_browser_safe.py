@@ -2,12 +2,11 @@
 
 import json
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from page_browser import Watched, open_browser, serve_folder, watch_page
+from page_browser import Watched, serve_folder, watch_page
 from page_data import CLIPS_PER_PART, MadeUp, write_call, write_report
 
 pytestmark = pytest.mark.browser
@@ -48,12 +47,6 @@ def make_hostile(folder: Path) -> None:
         clip |= {"media": PATHS[number % len(PATHS)], "media_kind": MARKUP, "poster": 0}
     assert len(part["clips"]) < CLIPS_PER_PART
     write_call(path, "clips", 0, part)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

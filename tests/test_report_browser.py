@@ -1,14 +1,13 @@
 """What `report` writes, in a real browser: clips with odd names play, linked, embedded, in a notebook."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from datasets import Dataset
-from page_browser import Watched, list_names, open_browser, serve_folder, watch_page, write_webm
+from page_browser import Watched, list_names, serve_folder, watch_page, write_webm
 
 from hf_audio_tagger import report
 
@@ -18,12 +17,6 @@ NAMES = (
     "100% & a#b?c=d %41 'quoted' \"twice\".webm",
     "umläut 日本.webm",
 )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

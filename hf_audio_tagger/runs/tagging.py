@@ -16,7 +16,6 @@ from ..executors.cluster import RayCluster
 from ..media_column import pick_column
 from ..provenance import Provenance, add_provenance, read_schema_provenance, update_provenance
 from ..results.facts import Summary, TagFacts, count_table, find_failures
-from ..results.reasons import find_common_reasons
 from ..sources import open_source
 from ..sources.columns import with_media_column
 from ..sources.sampling import limit_rows
@@ -25,7 +24,7 @@ from ..sources.tar_shards import TarSource, choose_clip
 from ..sources.urls import load_urls
 from ..stores import StorePath
 from ..tagger import Tagger, build_tagger
-from .engine import RunCounter, RunPlan, Watcher, run_task, write_failures
+from .engine import RunCounter, RunPlan, Watcher, run_task
 from .files import read_each, remove_leftovers
 from .locks import finishing
 from .node_probe import make_probe, prepare_tagger
@@ -41,6 +40,7 @@ from .standing import (
     read_standing,
     write_finished,
 )
+from .summary import make_summary
 from .tag_plan import make_plan
 from .tag_shard import ShardTagger, tag_rows
 from .tar_folder import BesideFolder, folder_beside
@@ -49,7 +49,6 @@ from .tar_shard import TarTagger
 from .tar_summary import summarize_tars
 
 SHARD_ROWS = 1_000
-MOST_TAGS = 10  # in a summary
 
 
 def tag_dataset(
@@ -264,24 +263,15 @@ class TaggingTask:
             kept_now += kept_rows if self.folder.has_shard(index) else 0
         if kept and None in self.provenance[column]:
             notes = [f"{kept:,} rows came with tags of unknown origin and were kept (redo=True tags them)."]
-        now = counter.progress
-        return Summary(
-            dest=folder.dest,
-            rows=facts.rows,
-            tagged=facts.tagged_rows,
-            empty=facts.empty_rows,
-            without_videos=facts.rows_without_videos,
-            failed=facts.failed_rows,
-            processed_now=now.processed_now - kept_now,
-            seconds=round(counter.seconds, 3),
-            clips_per_second=round(now.clips_per_second, 3),
-            most_frequent=tuple(facts.most_frequent(MOST_TAGS)),
-            failures=write_failures(folder.failures, failures),
+        return make_summary(
+            folder,
+            counter,
+            facts,
+            failures,
+            (one["path"] for one in failures),
+            processed_now=counter.processed_now - kept_now,
             kept=kept,
             notes=tuple(notes),
-            sound_seconds_now=round(now.activity.sound_seconds, 3),
-            times_realtime=round(now.times_realtime, 3),
-            common_reasons=find_common_reasons((one["path"], one["error"]) for one in failures),
         )
 
     def push_result(self, watcher: Watcher) -> str:

@@ -6,15 +6,14 @@ from typing import Any
 
 from ..columns import error_column
 from ..results.facts import Summary, TagFacts, count_table, find_failures
-from ..results.reasons import find_common_reasons
 from ..sources.tars.layout import KEY
-from .engine import RunCounter, write_failures
+from .engine import RunCounter
 from .run_folder import RunFolder
 from .shards import read_columns, read_footer
+from .summary import make_summary
 from .tar_shard import TarTagger, read_state
 
-MOST_TAGS = 10  # in a summary
-MOST_REASONS = 10
+MOST_REASONS = 10  # in a summary's notes
 
 
 def summarize_tars(folder: RunFolder, work: TarTagger, counter: RunCounter) -> Summary:
@@ -38,26 +37,9 @@ def summarize_tars(folder: RunFolder, work: TarTagger, counter: RunCounter) -> S
             error = f"{name}: {state.problem}."
             failures.append({"tar": name, "key": None, "row": None, "video": None, "error": error})
         left_out += Counter((state and state.left_out) or {})
-    now = counter.progress
     examples = (f"{one['tar']}: {one['key']}" if one["key"] else one["tar"] for one in failures)
-    return Summary(
-        dest=folder.dest,
-        rows=facts.rows,
-        tagged=facts.tagged_rows,
-        empty=facts.empty_rows,
-        without_videos=facts.rows_without_videos,
-        failed=facts.failed_rows,
-        processed_now=now.processed_now,
-        seconds=round(counter.seconds, 3),
-        clips_per_second=round(now.clips_per_second, 3),
-        most_frequent=tuple(facts.most_frequent(MOST_TAGS)),
-        failures=write_failures(folder.failures, failures),
-        notes=tuple(describe_rest(broken, left_out)),
-        sound_seconds_now=round(now.activity.sound_seconds, 3),
-        times_realtime=round(now.times_realtime, 3),
-        common_reasons=find_common_reasons(zip(examples, (one["error"] for one in failures), strict=True)),
-        broken_tars=broken,
-    )
+    notes = tuple(describe_rest(broken, left_out))
+    return make_summary(folder, counter, facts, failures, examples, notes=notes, broken_tars=broken)
 
 
 def describe_rest(broken: int, left_out: Mapping[str, int]) -> list[str]:
