@@ -216,7 +216,11 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     sent = 0
 
     def do_GET(self) -> None:
-        data = Path(self.translate_path(self.path)).read_bytes()
+        path = Path(self.translate_path(self.path))
+        if not path.is_file():
+            self.send_error(404)
+            return
+        data = path.read_bytes()
         first, _, last = (
             self.headers.get("Range", f"bytes=0-{len(data) - 1}").removeprefix("bytes=").partition("-")
         )
@@ -265,7 +269,10 @@ def test_a_url_in_a_column_and_one_that_is_not_there(site: str) -> None:
     dataset = table("video", [f"{site}/0.mp4", f"{site}/missing.mp4"], Video())
     mapped = dataset.map(build_tagger("demo", on_error="record"))
     assert mapped["video_audio_tags"][:] == [["Siren"], [None]]
-    assert "missing.mp4" in mapped["video_audio_error"][1][0]
+    assert (
+        "missing.mp4: it could not be opened: it was not found (HTTP 404)"
+        in (mapped["video_audio_error"][1][0])
+    )
 
 
 @pytest.mark.timeout(60)

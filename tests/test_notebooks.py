@@ -1,6 +1,6 @@
 """The notebooks run from top to bottom, show what their text says, and are stored with what they show.
 
-Two run with everything; the others take longer and are campaigns.
+What runs them is a campaign: each starts a kernel of its own and loads the libraries in it.
 """
 
 import base64
@@ -85,6 +85,7 @@ def picture_size(data: dict[str, Any]) -> tuple[int, int]:
     return pixels.shape[1], pixels.shape[0]
 
 
+@pytest.mark.campaign
 @pytest.mark.timeout(120)
 def test_quickstart_tags_its_videos(executed: dict[str, Any]) -> None:
     quickstart = executed["quickstart"]
@@ -101,6 +102,7 @@ def test_quickstart_tags_its_videos(executed: dict[str, Any]) -> None:
     assert "Church bell" in shown(quickstart, 'has_sound("Music")')["text/plain"]
 
 
+@pytest.mark.campaign
 @pytest.mark.timeout(120)
 def test_quickstart_draws_and_plays(executed: dict[str, Any]) -> None:
     width, height = picture_size(shown(executed["quickstart"], "plot_tags(ds)"))
@@ -109,12 +111,14 @@ def test_quickstart_draws_and_plays(executed: dict[str, Any]) -> None:
     assert "<audio" in shown(executed["quickstart"], "Audio(filename=")["text/html"]
 
 
+@pytest.mark.campaign
 @pytest.mark.timeout(120)
 def test_quickstart_shows_but_does_not_run_the_push(executed: dict[str, Any]) -> None:
     with_push = [cell for cell in executed["quickstart"].cells if "push_to_hub" in cell.source]
     assert [cell.cell_type for cell in with_push] == ["markdown"]
 
 
+@pytest.mark.campaign
 @pytest.mark.timeout(120)
 def test_explore_answers_its_questions(executed: dict[str, Any]) -> None:
     explore = executed["explore"]
@@ -135,6 +139,7 @@ def test_explore_answers_its_questions(executed: dict[str, Any]) -> None:
     assert "cosine" in nearest
 
 
+@pytest.mark.campaign
 @pytest.mark.timeout(120)
 def test_explore_draws(executed: dict[str, Any]) -> None:
     for code in ("plot_timeline(ds, 1)", "plot_tags(ds)", "plot_tags(ds, column=", "video_audio_tags_level1"):
@@ -143,6 +148,7 @@ def test_explore_draws(executed: dict[str, Any]) -> None:
         assert height > 200
 
 
+@pytest.mark.campaign
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", FIRST)
 def test_shows_what_is_stored(executed: dict[str, Any], name: str) -> None:

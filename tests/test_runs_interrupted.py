@@ -155,6 +155,7 @@ class KillingEachTime(Watcher):
             os.kill(worker, signal.SIGKILL)
 
 
+@pytest.mark.campaign
 def test_a_shard_that_costs_two_workers_ends_the_run(
     clips: Path, whole: list[dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -172,7 +173,7 @@ def small_files() -> Iterator[Callable[[int], None]]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize("num_proc", [None, 1])
+@pytest.mark.parametrize("num_proc", [None, pytest.param(1, marks=pytest.mark.campaign)])
 def test_a_write_that_the_system_refuses(
     clips: Path,
     whole: list[dict[str, Any]],
@@ -253,10 +254,13 @@ def test_max_failures_as_a_share(clips: Path, tmp_path: Path) -> None:
             tag_dataset(clips, tmp_path / "out", TAGGER, max_failures=wrong)
 
 
-def test_on_error_raise_ends_the_run_and_names_the_file(clips: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("num_proc", [None, pytest.param(1, marks=pytest.mark.campaign)])
+def test_on_error_raise_ends_the_run_and_names_the_file(
+    clips: Path, tmp_path: Path, num_proc: int | None
+) -> None:
     tagger = build_tagger("demo", batch_size=2)
     with pytest.raises(MediaError, match=r"04\.mp4"):
-        tag_dataset(clips, tmp_path / "out", tagger, num_proc=1)
+        tag_dataset(clips, tmp_path / "out", tagger, num_proc=num_proc)
     assert len(rows_of(tmp_path / "out")) == 4
 
 
