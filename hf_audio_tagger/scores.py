@@ -42,12 +42,16 @@ def compute_scores(logits: np.ndarray, multi_label: bool) -> np.ndarray:
     return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
-def rank_labels(mean_scores: np.ndarray, mean_logits: np.ndarray) -> np.ndarray:
-    """Label indices by mean score, then by logit where scores tie, then by index.
+def rank_labels(mean_scores: np.ndarray, mean_logits: np.ndarray, count: int | None = None) -> np.ndarray:
+    """Label indices by mean score, then by logit where scores tie, then by index; only the first `count`.
 
     For one window this is the order of its logits, since a score grows with its logit.
     """
-    return np.lexsort((np.arange(len(mean_scores)), -mean_logits, -mean_scores))
+    indices = np.arange(len(mean_scores))
+    if count is not None and count < len(indices):  # only those are sorted that may be among the first
+        indices = np.flatnonzero(mean_scores >= np.partition(mean_scores, -count)[-count])
+    order = np.lexsort((-mean_logits[indices], -mean_scores[indices]))  # a stable sort
+    return indices[order][:count]
 
 
 class ScoreSum:
@@ -74,7 +78,7 @@ class ScoreSum:
             self.embedding_sum = self.embedding_sum + embeddings.sum(axis=0, dtype=np.float64)
         if self.with_segments:
             for span, window_scores, window_logits in zip(spans, scores, logits, strict=True):
-                leader = int(rank_labels(window_scores, window_logits)[0])
+                leader = int(rank_labels(window_scores, window_logits, 1)[0])
                 self.extend(Segment(*span, self.labels[leader], float(window_scores[leader])))
 
     def extend(self, new: Segment) -> None:
@@ -93,7 +97,7 @@ class ScoreSum:
     def result(self, top_k: int | None, threshold: float | np.ndarray | None) -> ClipResult:
         """The clip's tag, which has the highest mean score over its windows, and other requested results."""
         mean_scores = self.score_sum / self.count
-        order = rank_labels(mean_scores, self.logit_sum / self.count)
+        order = rank_labels(mean_scores, self.logit_sum / self.count, top_k or 1)
         top = embedding = None
         if top_k is not None:
             best = order[:top_k]

@@ -42,8 +42,8 @@ from .settings import (
 from .thresholds import pick_thresholds, read_thresholds
 
 if TYPE_CHECKING:
+    from .chunks import PipelineOptions
     from .models.family import AudioModel
-    from .pipeline import PipelineOptions
 
 # Increased when the same settings give different columns, which invalidates cached maps.
 ALGORITHMS_VERSION = 1
@@ -301,7 +301,8 @@ class Tagger(Settings):
 
         `prompt`: on a CPU, wait for no more windows than are computed at a time.
         """
-        from .pipeline import ClipEnd, run_pipeline
+        from .chunks import ClipEnd
+        from .pipeline import run_pipeline
 
         model = models.get_model(self.spec, self.device, rank)
         if self.embeddings and model.embedding_size is None:
@@ -338,7 +339,7 @@ class Tagger(Settings):
 
     def pipeline_options(self, model: "AudioModel") -> "PipelineOptions":
         """The options of a pipeline with a loaded model: the settings, or the model's own defaults."""
-        from .pipeline import PipelineOptions
+        from .chunks import PipelineOptions
 
         hop = None if self.hop_seconds is None else max(1, round(self.hop_seconds * model.rate_hz))
         return PipelineOptions(

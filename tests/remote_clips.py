@@ -11,7 +11,8 @@ import numpy as np
 from remote_site import Handler, Route, ranges
 
 from hf_audio_tagger.cells import BytesMedia, Media
-from hf_audio_tagger.pipeline import PipelineOptions, decode_ahead
+from hf_audio_tagger.chunks import PipelineOptions
+from hf_audio_tagger.decode_ahead import decode_ahead
 
 RATE_HZ = 16_000
 WINDOW_SECONDS = 10.24

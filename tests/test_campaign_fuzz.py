@@ -16,7 +16,7 @@ from campaigns.mutants import ATTACKS, DAMAGE, make_mutant
 from campaigns.options import Options
 from campaigns.report import Report
 from campaigns.seeds import KINDS, make_seeds
-from hf_audio_tagger import pipeline, tagger
+from hf_audio_tagger import chunks, tagger
 from hf_audio_tagger.media.audio import open_sound
 
 pytestmark = [
@@ -107,7 +107,7 @@ def test_fuzz_notices(
         with open_sound(media, *given, **settings) as sound:
             yield sound
 
-    monkeypatch.setattr(pipeline, "open_sound", broken)
+    monkeypatch.setattr(chunks, "open_sound", broken)
     expect_one_broken(broken_fuzz(tmp_path, monkeypatch), what)
 
 
@@ -120,7 +120,7 @@ def test_fuzz_notices_a_raw_exception(tmp_path: Path, monkeypatch: pytest.Monkey
             raise_raw()
         yield
 
-    monkeypatch.setattr(pipeline, "convert_clip_errors", no_boundary)
+    monkeypatch.setattr(chunks, "convert_clip_errors", no_boundary)
     expect_one_broken(broken_fuzz(tmp_path, monkeypatch), "wrong exception")
 
 

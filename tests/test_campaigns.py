@@ -17,7 +17,7 @@ from campaigns import commands, fuzz, hostile, kill, names, remote
 from campaigns.child import Limits, Worker, ask_all
 from campaigns.options import Options
 from campaigns.report import Broken, Report, keep
-from hf_audio_tagger import pipeline
+from hf_audio_tagger import chunks
 from hf_audio_tagger.media.audio import open_sound
 
 pytestmark = [
@@ -121,7 +121,7 @@ def test_hostile_notices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             yield sound
 
     (tmp_path / "clip.mp4").write_bytes(remote.good_clip())
-    monkeypatch.setattr(pipeline, "open_sound", broken)
+    monkeypatch.setattr(chunks, "open_sound", broken)
     monkeypatch.setattr(hostile, "SECONDS", {"clip": 3.0})
     monkeypatch.setattr(hostile, "all_cases", only({"clip": ("401", "404", "500")}))
     report = hostile.run(Options(tmp_path, jobs=1))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hf_audio_tagger import build_tagger, memo
-from hf_audio_tagger import pipeline as listen
+from hf_audio_tagger import chunks as listen
 from hf_audio_tagger.cells import BytesMedia
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.runs import load_result, tag_dataset

@@ -25,12 +25,14 @@ from zero_model import Zeros, files_at_most, options, with_room_for
 
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.cells import NULL_MEDIA, FileMedia, Media, SamplesMedia
+from hf_audio_tagger.chunks import ClipEnd, PipelineOptions
+from hf_audio_tagger.decode_ahead import limit_open_clips
 from hf_audio_tagger.demo import CHECKPOINT
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.errors import ModelError
 from hf_audio_tagger.media import audio
 from hf_audio_tagger.models import ModelOutput, ModelSpec, get_model
-from hf_audio_tagger.pipeline import ClipEnd, PipelineOptions, ScoredWindows, limit_open_clips, run_pipeline
+from hf_audio_tagger.pipeline import ScoredWindows, run_pipeline
 
 many = zero_model.many
 
@@ -68,7 +70,7 @@ def test_open_clips_are_few_and_within_the_limit() -> None:
 def test_clips_of_all_lengths_come_in_order_however_few_may_be_open(
     most_open: int, threads: int, windows: str | int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hf_audio_tagger.pipeline.limit_open_clips", lambda _: most_open)
+    monkeypatch.setattr("hf_audio_tagger.decode_ahead.limit_open_clips", lambda _: most_open)
     now_open, most_seen, lock = 0, 0, threading.Lock()
     original = audio.open_sound
 
@@ -85,7 +87,7 @@ def test_clips_of_all_lengths_come_in_order_however_few_may_be_open(
             with lock:
                 now_open -= 1
 
-    monkeypatch.setattr("hf_audio_tagger.pipeline.open_sound", counted)
+    monkeypatch.setattr("hf_audio_tagger.chunks.open_sound", counted)
     seconds = [1, 40, 3, 0, 25, 1, 1, 70, 0, 12, 33, 2] * 2
     media: list[Media] = [
         SamplesMedia(np.zeros(16_000 * length, np.float32), 16_000) if length else NULL_MEDIA
@@ -150,7 +152,7 @@ class Soundless:
 def test_a_clip_without_a_window_ends_with_an_error(
     windows: str | int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hf_audio_tagger.pipeline.open_sound", lambda *_: nullcontext(Soundless()))
+    monkeypatch.setattr("hf_audio_tagger.chunks.open_sound", lambda *_: nullcontext(Soundless()))
     (end,) = run_pipeline([FileMedia("nothing.mp4")], get_model(ModelSpec("demo")), options(windows, 16))
     assert isinstance(end, ClipEnd)
     assert re.search(r"nothing\.mp4: .*no sound can be decoded", str(end.error))

@@ -16,9 +16,9 @@ from remote_site import RATE_HZ, WAV, Handler, Site, ranges, say_nothing, status
 
 from hf_audio_tagger import build_tagger
 from hf_audio_tagger.cells import FileMedia
+from hf_audio_tagger.decode_ahead import REMOTE_CLIPS
 from hf_audio_tagger.errors import MediaError
 from hf_audio_tagger.media.remote import web
-from hf_audio_tagger.pipeline import REMOTE_CLIPS
 
 site_server, site, quick_retries = remote_site.site_server, remote_site.site, remote_site.quick_retries
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("quick_retries")]

@@ -25,6 +25,8 @@ LAYERS = (
     "media audioset executors",
     "index models",
     "windows measures",
+    "chunks",
+    "decode_ahead",
     "pipeline",
     "settings",
     "tagger",

@@ -195,7 +195,7 @@ def test_with_rank_is_taken(clips: Clips) -> None:
 
 def test_no_work_twice(clips: Clips, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     heard: list[str] = []
-    import hf_audio_tagger.pipeline as listen
+    import hf_audio_tagger.chunks as listen
 
     opened = listen.open_sound
     monkeypatch.setattr(

@@ -13,8 +13,8 @@ import pytest
 from sound_files import KINDS, tones, write_sound
 
 from hf_audio_tagger.cells import FileMedia, Media
+from hf_audio_tagger.chunks import PipelineOptions
 from hf_audio_tagger.models import ModelOutput
-from hf_audio_tagger.pipeline import PipelineOptions
 
 resource = pytest.importorskip("resource")
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from benchmarks.subjects.serving import Job, Run, serve
 from hf_audio_tagger.cells import FileMedia
-from hf_audio_tagger.pipeline import PipelineOptions, decode_ahead
+from hf_audio_tagger.chunks import PipelineOptions
+from hf_audio_tagger.decode_ahead import decode_ahead
 
 WINDOW_SECONDS = 10.24
 

@@ -11,12 +11,14 @@ import torch
 from benchmarks.subjects.serving import Job, Run, serve
 from hf_audio_tagger import build_tagger, memo
 from hf_audio_tagger.cells import FileMedia
+from hf_audio_tagger.chunks import windows_per_unit
+from hf_audio_tagger.decode_ahead import decode_ahead
 from hf_audio_tagger.models import get_model
 from hf_audio_tagger.models.front_ends.logmel import log_mel
 from hf_audio_tagger.models.networks import build_network, read_state_dict
 from hf_audio_tagger.models.networks.yamnet import Yamnet
 from hf_audio_tagger.models.patch_model import PatchModel
-from hf_audio_tagger.pipeline import Window, decode_ahead, windows_per_unit
+from hf_audio_tagger.windows import Window
 
 
 def prepare(settings: Job) -> Run:

@@ -67,7 +67,8 @@ from .share import Share, parse_share
 from .standing import Standing, describe_standing, make_standing
 
 if TYPE_CHECKING:
-    from ..pipeline import ClipEnd, ScoredWindows
+    from ..chunks import ClipEnd
+    from ..pipeline import ScoredWindows
 
     ClipEvents = Iterator[ScoredWindows | ClipEnd]
 
@@ -235,7 +236,7 @@ class LabellingTask:
 
     def label(self, entry: Entry, events: "ClipEvents", multi_label: bool, is_stopped: IsStopped) -> Entry:
         """Write a clip's patches while they are scored, and return its entry."""
-        from ..pipeline import ClipEnd
+        from ..chunks import ClipEnd
 
         end_seconds = 0.0
         with ArrayWriter(self.array_path(entry), len(self.classes)) as array:
