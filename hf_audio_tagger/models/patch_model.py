@@ -12,7 +12,14 @@ from ..errors import ModelError
 from ..process import on_every_core
 from .engines.openvino import OpenvinoNetwork
 from .family import ModelOutput
-from .front_ends.logmel import FRAME_SAMPLES, MEL_BANDS, PATCH_FRAMES, RATE_HZ, WINDOW_SAMPLES, log_mel
+from .front_ends.logmel import (
+    FRAME_SAMPLES,
+    MEL_BANDS,
+    PATCH_FRAMES,
+    RATE_HZ,
+    WINDOW_SAMPLES,
+    draw_patches,
+)
 
 PATCH_SHAPE = (PATCH_FRAMES, MEL_BANDS)
 
@@ -53,17 +60,20 @@ class PatchModel:
 
     @torch.inference_mode()
     def predict_chunk(self, windows: Sequence[np.ndarray]) -> ModelOutput:
-        stack = np.zeros((max(len(windows), MIN_CHUNK), WINDOW_SAMPLES), dtype=np.float32)
-        for row, window in zip(stack, windows, strict=False):
-            if window.ndim != 1 or len(window) > WINDOW_SAMPLES:
-                raise ModelError(
-                    f"a window must be mono with at most {WINDOW_SAMPLES} samples; got shape {window.shape}"
-                )
-            row[: len(window)] = window
-        sound = torch.from_numpy(stack).to(self.device)
+        padded = [pad_window(window) for window in windows]
+        padded += padded[:1] * (MIN_CHUNK - len(padded))
         # The logarithm of a quiet sound needs float32, whatever the network's dtype.
-        patches = log_mel(sound, self.log_offset).to(self.dtype)
+        patches = draw_patches(padded, self.log_offset, self.device).to(self.dtype)
         outputs = [output[: len(windows)].float().cpu().numpy() for output in self.network(patches)]
         if not isinstance(self.network, OpenvinoNetwork):  # which counts its own requests
             add_windows(len(windows))
         return ModelOutput(embeddings=outputs[0], logits=outputs[1])
+
+
+def pad_window(window: np.ndarray) -> np.ndarray:
+    """A window with zeros at its end, if it is short."""
+    if window.ndim != 1 or len(window) > WINDOW_SAMPLES:
+        raise ModelError(
+            f"a window must be mono with at most {WINDOW_SAMPLES} samples; got shape {window.shape}"
+        )
+    return window if len(window) == WINDOW_SAMPLES else np.pad(window, (0, WINDOW_SAMPLES - len(window)))

@@ -1,7 +1,13 @@
-"""The front end of YAMNet and VGGish: windows of sound to patches of log-mel energies."""
+"""The front end of YAMNet and VGGish: windows of sound to patches of log-mel energies.
+
+Windows that overlap by whole frames share them: each frame is computed once.
+"""
 
 import functools
+from collections.abc import Sequence
+from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,21 +21,64 @@ MEL_MIN_HZ, MEL_MAX_HZ = 125.0, 7_500.0
 PATCH_FRAMES = 96  # 0.96 s from the first frame's start to the last one's end of hop
 WINDOW_SAMPLES = FRAME_SAMPLES + (PATCH_FRAMES - 1) * FRAME_HOP_SAMPLES  # 15,600: one patch
 
-CPU_CHUNK = 14  # windows at a time: intermediate results of larger chunks exceed the CPU cache
+GAP = np.zeros(-WINDOW_SAMPLES % FRAME_HOP_SAMPLES, np.float32)  # after it a window begins with a frame
+
+CPU_FRAMES = 512  # at a time: intermediate results of larger chunks exceed the CPU cache
+
+
+def draw_patches(windows: Sequence[np.ndarray], offset: float, device: torch.device) -> Tensor:
+    """Windows, each of 15600 samples, as patches (n, 96, 64)."""
+    sound, first_frames = join_windows(windows)
+    energies = log_mel(torch.from_numpy(sound).to(device), offset)
+    return torch.stack([energies[first : first + PATCH_FRAMES] for first in first_frames])
+
+
+def join_windows(windows: Sequence[np.ndarray]) -> tuple[np.ndarray, list[int]]:
+    """One sound with all windows in it, those that share frames laid over each other, and each one's first frame.
+
+    Windows are compared with the one before them, since any of a clip's windows may be missing.
+    """
+    pieces, starts, step = [windows[0]], [0], 0
+    for previous, window in pairwise(windows):
+        found = find_step(previous, window, step)
+        if found is None:
+            pieces += [GAP, window]
+            starts.append(starts[-1] + WINDOW_SAMPLES + len(GAP))
+        else:
+            step = found
+            pieces.append(window[WINDOW_SAMPLES - step :])
+            starts.append(starts[-1] + step)
+    return np.concatenate(pieces), [start // FRAME_HOP_SAMPLES for start in starts]
+
+
+def find_step(previous: np.ndarray, window: np.ndarray, likely: int) -> int | None:
+    """How many whole frames after `previous` a window begins, in samples; None if they share no sound.
+
+    `likely` is tried first: windows of a clip follow each other at one step.
+    """
+    if np.array_equal(previous[likely:], window[: WINDOW_SAMPLES - likely]):
+        return likely
+    for frame in np.flatnonzero(previous[::FRAME_HOP_SAMPLES] == window[0]):
+        step = int(frame) * FRAME_HOP_SAMPLES
+        if np.array_equal(previous[step:], window[: WINDOW_SAMPLES - step]):
+            return step
+    return None
 
 
 def log_mel(sound: Tensor, offset: float) -> Tensor:
-    """Windows of sound (n, 15600) as patches (n, 96, 64): the log of mel magnitudes plus `offset`.
+    """Sound (..., samples) as frames (..., frames, 64): the log of mel magnitudes plus `offset`.
 
     `offset` keeps the log of silence finite; its value depends on the model.
     """
-    size = CPU_CHUNK if sound.device.type == "cpu" else len(sound)
-    return torch.cat([_log_mel(part, offset) for part in sound.split(size)])
-
-
-def _log_mel(sound: Tensor, offset: float) -> Tensor:
-    hann, mel = _tables(sound.device)
     frames = sound.unfold(-1, FRAME_SAMPLES, FRAME_HOP_SAMPLES)
+    flat = frames.flatten(0, -2)
+    size = CPU_FRAMES if sound.device.type == "cpu" else len(flat)
+    energies = torch.cat([_log_mel(part, offset) for part in flat.split(size)])
+    return energies.view(*frames.shape[:-1], MEL_BANDS)
+
+
+def _log_mel(frames: Tensor, offset: float) -> Tensor:
+    hann, mel = _tables(frames.device)
     spectrum = torch.fft.rfft(frames * hann, n=FFT_SAMPLES)
     # `abs` would take twice as long to avoid an overflow that cannot occur with sound.
     magnitudes = (spectrum.real.square() + spectrum.imag.square()).sqrt()
