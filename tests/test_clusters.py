@@ -15,8 +15,7 @@ from hf_audio_tagger import ProcessError, RayCluster, SettingsError, build_tagge
 from hf_audio_tagger.executors import open_workers
 from hf_audio_tagger.executors.cluster import Node, WorkerSize, size_workers
 from hf_audio_tagger.executors.contract import JobProgress
-from hf_audio_tagger.executors.ray import board
-from hf_audio_tagger.executors.ray.board import GO, LOST, SKIP, Board
+from hf_audio_tagger.executors.ray.board import MOST_DEATHS, Board
 from hf_audio_tagger.runs import node_probe
 from hf_audio_tagger.runs.node_probe import NodeProbe, make_probe, marked
 from hf_audio_tagger.sources import open_source
@@ -113,45 +112,70 @@ def test_streams_are_read_by_one_process(tmp_path: Path) -> None:
 # --- the board
 
 
+def make_board(*jobs: int) -> Board:
+    return Board(2, {job: b"job %d" % job for job in jobs})
+
+
 def test_a_worker_that_is_restarted_keeps_its_rank() -> None:
-    one = Board(2)
+    one = make_board()
     assert [one.join(name) for name in ("a", "b", "a", "b")] == [0, 1, 0, 1]
     assert one.join("c") in (0, 1)  # in place of a lost one
 
 
+def test_tasks_take_jobs_in_order_until_none_is_left() -> None:
+    one = make_board(3, 5, 8)
+    assert [one.begin(0), one.begin(1)] == [b"job 3", b"job 5"]
+    assert one.end(1, 5, [], True, None) == b"job 8"  # the other one's job is long
+    assert one.end(1, 8, [], True, None) is None
+    assert one.end(0, 3, [], True, None) is None
+    assert (one.take().done_jobs, one.take().lost_jobs) == (3, ())
+
+
+def test_a_lost_workers_job_is_given_to_the_next_that_asks() -> None:
+    one = make_board(0, 1, 2)
+    assert [one.begin(0), one.begin(1)] == [b"job 0", b"job 1"]
+    assert one.begin(0) == b"job 0"
+    assert one.end(0, 0, [], True, None) == b"job 2"
+
+
+def test_a_worker_that_was_taken_for_lost_gets_no_more_jobs() -> None:
+    one = make_board(0, 1, 2)
+    one.begin(0)
+    one.begin(0)  # in another worker
+    assert one.end(0, 0, [], True, None) == b"job 1"
+    assert one.end(0, 0, [], True, None) is None
+    assert one.end(0, 1, [], True, None) == b"job 2"
+    assert one.take().done_jobs == 2
+
+
 def test_a_job_in_which_three_workers_were_lost_is_given_up() -> None:
-    one = Board(1)
-    assert [one.begin(5) for _ in range(5)] == [GO, GO, GO, LOST, SKIP]
-    assert one.begin(6) == GO
+    one = make_board(5, 6)
+    assert [one.begin(0) for _ in range(MOST_DEATHS + 1)] == [*[b"job 5"] * MOST_DEATHS, b"job 6"]
     assert one.take().lost_jobs == (5,)
 
 
-def test_only_deaths_count() -> None:
-    one = Board(1)
-    for _ in range(board.MOST_DEATHS + 2):
-        assert one.begin(0) == GO
-        one.end(0, False, None)  # stopped
-    one.end(0, True, None)
-    assert one.begin(0) == SKIP  # its result was lost with a node, and comes again
-    assert one.take().done_jobs == 1
-
-
 def test_the_latest_report_of_each_job_is_taken_once() -> None:
-    one = Board(2)
+    one = make_board(0, 1)
     assert not one.report([JobProgress(0, 1, 0), JobProgress(1, 1, 0)])
     one.report([JobProgress(0, 2, 1)])
     assert set(one.take().reports) == {JobProgress(0, 2, 1), JobProgress(1, 1, 0)}
     assert one.take().reports == ()
+    one.begin(0)
+    one.end(0, 0, [JobProgress(0, 3, 1)], True, None)
+    one.report([JobProgress(0, 2, 1)])  # comes late
+    assert one.take().reports == (JobProgress(0, 3, 1),)
     assert one.take().silent_seconds < 60
 
 
 def test_an_error_stops_the_workers() -> None:
-    one = Board(2)
+    one = make_board(0, 1, 2)
     one.begin(0)
-    one.end(0, False, b"an error")
+    one.begin(1)
+    assert one.end(0, 0, [], False, b"an error") is None
     assert one.take().errors == (b"an error",)
     assert one.report([]) is True
-    assert one.begin(1) == SKIP
+    assert one.end(1, 1, [], False, None) is None  # it keeps what it has
+    assert one.begin(2) is None
 
 
 # --- what a node is asked

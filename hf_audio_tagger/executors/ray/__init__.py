@@ -1,8 +1,9 @@
 """Run jobs on a Ray cluster, with Ray Data as the scheduler.
 
 Jobs are small descriptions, so no media enter the object store, and results are what the work itself writes.
-Ray starts lost workers and their jobs again, without an end; the board (`board.py`) counts that, and gives up
-a job in which three workers were lost. The other jobs are then still done, and the run ends with an error.
+Workers take jobs from a board (`board.py`). Ray starts lost workers again, without an end; the board hands
+out the job of a lost one again, and gives up a job in which three were lost. The other jobs are then still
+done, and the run ends with an error.
 """
 
 from collections.abc import Iterator

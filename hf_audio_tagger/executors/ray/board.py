@@ -1,18 +1,17 @@
 """What workers tell and what the driver tells them, in an actor of its own on the driver's node.
 
-Workers join and get a rank, begin and end jobs, and report a few times a second; the driver takes what is
+Workers join and get a rank, take jobs and end them, and report a few times a second; the driver takes what is
 new. So many workers cost the driver one call, and none of them keeps it waiting. Nothing here imports Ray.
 """
 
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..contract import JobProgress
 
 MOST_DEATHS = 3  # of workers in one job
-GO, SKIP, LOST = "go", "skip", "lost"  # how a job begins
 
 
 @dataclass(frozen=True)
@@ -28,10 +27,12 @@ class News:
 
 
 class Board:
-    """The state of a run on a cluster."""
+    """The state of a run on a cluster. `jobs` are pickled, by their index."""
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    def __init__(self, count: int, jobs: Mapping[int, bytes]) -> None:
+        self.count, self.jobs = count, jobs
+        self.waiting = deque(jobs)
+        self.in_work: dict[int, int] = {}  # the job of each task of Ray
         self.ranks: dict[str, int] = {}  # by worker
         self.starts: Counter[int] = Counter()  # by job
         self.done: set[int] = set()
@@ -51,16 +52,24 @@ class Board:
             self.ranks[worker] = free[0] if free else len(self.ranks) % self.count
         return self.ranks[worker]
 
-    def begin(self, job: int) -> str:
-        """Whether to do a job. It may come again after its worker was lost, even if it had been done."""
-        self.note_sign()
-        if self.is_stopping or job in self.done or job in self.lost:
-            return SKIP
-        if self.starts[job] >= MOST_DEATHS:
+    def begin(self, task: int) -> bytes | None:
+        """The first job of a task. A task that begins again has lost its worker, in the job that it had."""
+        job = self.in_work.pop(task, None)
+        if job is not None and self.starts[job] < MOST_DEATHS:
+            self.waiting.appendleft(job)
+        elif job is not None:
             self.lost.add(job)
-            return LOST
+        return self.take_job(task)
+
+    def take_job(self, task: int) -> bytes | None:
+        """The next job; None if none is left."""
+        self.note_sign()
+        if self.is_stopping or not self.waiting:
+            return None
+        job = self.waiting.popleft()
+        self.in_work[task] = job
         self.starts[job] += 1
-        return GO
+        return self.jobs[job]
 
     def report(self, reports: Sequence[JobProgress]) -> bool:
         """Take a worker's reports, or none as a sign of life; tells whether to stop."""
@@ -68,14 +77,19 @@ class Board:
         self.reports |= {one.index: one for one in reports if one.index not in self.done}
         return self.is_stopping
 
-    def end(self, job: int, is_done: bool, error: bytes | None) -> None:
-        """A worker has come to the end of a job, done or stopped or failed: it is not lost."""
-        self.note_sign()
-        self.starts[job] = 0
+    def end(
+        self, task: int, job: int, reports: Sequence[JobProgress], is_done: bool, error: bytes | None
+    ) -> bytes | None:
+        """A task's job has come to its end, done or stopped or failed; returns the task's next job."""
+        self.report(reports)
         if is_done:
             self.done.add(job)
         if error is not None:
             self.fail(error)
+        if self.in_work.get(task) != job:
+            return None  # this worker was taken for lost, and another does its task
+        del self.in_work[task]
+        return self.take_job(task)
 
     def fail(self, error: bytes) -> None:
         """Stop the run because of an error."""

@@ -1,4 +1,8 @@
-"""The driver of a run on a cluster: hands the jobs to Ray Data, and passes on what the board has."""
+"""The driver of a run on a cluster: a task of Ray Data for each worker, and jobs from the board.
+
+Ray Data starts the workers, and starts again those that are lost. Between two jobs it would take 0.2 s, with
+four nodes: so a worker takes its next job from the board, in a few milliseconds, until none is left.
+"""
 
 import logging
 import os
@@ -55,9 +59,11 @@ class ClusterRun:
             return
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         actor: Any = ray.remote(Board)
-        board = actor.options(num_cpus=0, scheduling_strategy=here).remote(count)
+        waiting = {job.index: pickle.dumps(job) for job in jobs}
+        board = actor.options(num_cpus=0, scheduling_strategy=here).remote(count, waiting)
         try:
-            scheduling = Scheduling(jobs, self.make_settings(work, count), board, self.size)
+            tasks = min(count, len(jobs))
+            scheduling = Scheduling(tasks, self.make_settings(work, count), board, self.size)
             follow(scheduling, jobs, board, on_progress, on_stopping)
         finally:
             ray.kill(board)  # workers that are still there end at its loss
@@ -74,9 +80,9 @@ class ClusterRun:
 class Scheduling(threading.Thread):
     """Ray Data at work, in a thread: a Ctrl-C in the main thread must not end its workers."""
 
-    def __init__(self, jobs: Sequence[Job], settings: WorkerSettings, board: Any, size: WorkerSize) -> None:
+    def __init__(self, tasks: int, settings: WorkerSettings, board: Any, size: WorkerSize) -> None:
         super().__init__(name="ray-data", daemon=True)
-        self.jobs, self.settings, self.board, self.size = jobs, settings, board, size
+        self.tasks, self.settings, self.board, self.size = tasks, settings, board, size
         self.error: Exception | None = None
         # Not join() and is_alive(): a Ctrl-C within join() lets Python 3.11 take a thread for ended.
         self.has_ended = threading.Event()
@@ -92,25 +98,23 @@ class Scheduling(threading.Thread):
             self.has_ended.set()
 
     def make_rows(self) -> Any:
-        """A dataset of the jobs, a block each, that the workers map."""
+        """A dataset of the tasks, a block each, that the workers map."""
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-        count = min(self.settings.world_size, len(self.jobs))
         rows = ray.data.from_items(
-            [{"job": pickle.dumps(job)} for job in self.jobs], override_num_blocks=len(self.jobs)
+            [{"task": task} for task in range(self.tasks)], override_num_blocks=self.tasks
         )
         done = rows.map_batches(
             RayWorker,
             batch_size=1,
             fn_constructor_args=(self.settings, self.board),
-            # One job at a time: a second one would wait behind it while another worker is free, and an actor
-            # may take what is queued in any order.
+            # One task at a time: a second one would wait behind it while another worker is free.
             compute=ray.data.ActorPoolStrategy(
-                min_size=count, max_size=count, max_tasks_in_flight_per_actor=1
+                min_size=self.tasks, max_size=self.tasks, max_tasks_in_flight_per_actor=1
             ),
             num_cpus=self.size.cpus,
             num_gpus=self.size.gpus or None,
         )
-        done.context.execution_no_progress_timeout_s = -1  # a job may take hours
+        done.context.execution_no_progress_timeout_s = -1  # a task lasts as long as the run
         done.context.enable_progress_bars = False
         return done
 

@@ -1,7 +1,7 @@
-"""A worker on a Ray cluster: an actor that Ray Data hands one job at a time.
+"""A worker on a Ray cluster: an actor that Ray Data gives a task, in which it does jobs until none is left.
 
 Its own errors never reach Ray Data, which would end the other workers within their batch: they go to the
-board, and the run ends in order. Ray Data sees only that a job has come to its end.
+board, and the run ends in order. Ray Data sees only that a task has come to its end.
 """
 
 import os
@@ -19,7 +19,6 @@ from ...errors import RunError, TaggerError, transportable
 from ...process import Worker, set_worker
 from ...text import one_line
 from ..contract import Job, JobProgress, Probe, StoppedError, Work
-from .board import GO
 
 SIGN_SECONDS = 0.25  # between two reports
 ANSWER_SECONDS = 60.0  # for the board to answer
@@ -67,12 +66,14 @@ class RayWorker:
         return ray.get(getattr(self.board, method).remote(*values), timeout=ANSWER_SECONDS)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        job = pickle.loads(batch["job"][0])
-        if self.worker is not None and self.call("begin", job.index) == GO:
+        task = int(batch["task"][0])
+        if self.worker is not None:
             with Telling(self) as telling:
-                is_done, error = self.do(job, self.worker, telling)
-            self.call("end", job.index, is_done, error)
-        return {"index": [job.index]}
+                taken = self.call("begin", task)
+                while taken is not None:
+                    job = pickle.loads(taken)
+                    taken = telling.end(task, job.index, *self.do(job, self.worker, telling))
+        return {"task": [task]}
 
     def do(self, job: Job, worker: Worker, telling: "Telling") -> tuple[bool, bytes | None]:
         """Do a job; tells whether it is done, and why not."""
@@ -87,13 +88,14 @@ class RayWorker:
 
 
 class Telling:
-    """Sends the latest report of a job to the board a few times a second, while the job lasts."""
+    """Sends the latest report of a job to the board a few times a second, while a task lasts."""
 
     def __init__(self, worker: RayWorker) -> None:
         self.worker = worker
         self.latest: dict[int, JobProgress] = {}
         self.is_stopped = False
-        self.lock, self.has_ended = threading.Lock(), threading.Event()
+        self.noting, self.sending = threading.Lock(), threading.Lock()  # reports stay in order
+        self.has_ended = threading.Event()
         self.thread = threading.Thread(target=self.tell_on, daemon=True)
 
     def __enter__(self) -> "Telling":
@@ -103,24 +105,30 @@ class Telling:
     def __exit__(self, *_: object) -> None:
         self.has_ended.set()
         self.thread.join()
-        self.tell()
 
     def note(self, progress: JobProgress) -> None:
-        with self.lock:
+        with self.noting:
             self.latest[progress.index] = progress
+
+    def take(self) -> list[JobProgress]:
+        with self.noting:
+            reports, self.latest = [*self.latest.values()], {}
+        return reports
 
     def tell_on(self) -> None:
         while not self.has_ended.wait(SIGN_SECONDS):
             try:
-                self.tell()
+                with self.sending:
+                    self.is_stopped |= bool(self.worker.call("report", self.take()))
             except Exception:
                 self.is_stopped = True  # nobody waits for the result any more: keep it and end
                 return
 
-    def tell(self) -> None:
-        with self.lock:
-            reports, self.latest = [*self.latest.values()], {}
-        self.is_stopped |= bool(self.worker.call("report", reports))
+    def end(self, task: int, job: int, is_done: bool, error: bytes | None) -> bytes | None:
+        """Tell of the end of a task's job; returns its next one, pickled."""
+        with self.sending:
+            following: bytes | None = self.worker.call("end", task, job, self.take(), is_done, error)
+        return following
 
 
 def enter_folder(folder: str) -> None:
