@@ -7,13 +7,15 @@ import os
 import posixpath
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import Dataset
 
 from .text import hide_secrets
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 VIDEO_NAMES = "mp4 m4v mov mkv webm avi mpeg mpg flv wmv asf 3gp 3g2 ogv mts m2ts mxf nut vob"
 AUDIO_NAMES = "wav flac mp3 m4a aac ogg oga opus aiff aif caf au w64 wma amr mka ac3 ape wv tta"
@@ -45,7 +47,7 @@ def has_media_suffix(path: str) -> bool:
     return get_suffix(path) in MEDIA_SUFFIXES
 
 
-def read_paths(dataset: Dataset, column: str) -> list[Any]:
+def read_paths(dataset: "Dataset", column: str) -> list[Any]:
     """A column's paths: for each row a path, a list of paths, or None."""
     tables = dataset.select_columns([column]).with_format("arrow").iter(ROWS_AT_ONCE)
     return [

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 import pyarrow as pa
-from datasets import Features
 
 from . import memo, models
 from .activity import expect_clips
 from .cells import Media, is_list_cell, parse_cell, parse_cells, parse_single
 from .checks import find_near
 from .columns import Column, all_columns, error_column
-from .compat.datasets_internals import set_hash_key
+from .compat.datasets_calls import Fingerprinted
 from .compat.other_libraries import called_by_pool
 from .errors import ModelError, SettingsError, transportable
 from .media.decoders import check_decoder
@@ -27,7 +26,6 @@ from .models.registry import (
     resolve_family,
 )
 from .process import check_rank, core_share, pick_device
-from .rows import Rows, read_rows
 from .scores import EMPTY, ClipResult, ScoreSum
 from .settings import (
     ABOUT,
@@ -42,8 +40,11 @@ from .settings import (
 from .thresholds import pick_thresholds, read_thresholds
 
 if TYPE_CHECKING:
+    from datasets import Features
+
     from .chunks import PipelineOptions
     from .models.family import AudioModel
+    from .rows import Rows
 
 # Increased when the same settings give different columns, which invalidates cached maps.
 ALGORITHMS_VERSION = 1
@@ -56,7 +57,7 @@ CALLED_BY_USERS = ("classify", "embed_texts", "features", "labels", "tag")
 
 
 @dataclass(frozen=True)
-class Tagger(Settings):
+class Tagger(Fingerprinted, Settings):
     """A callable for `map`, made by `build_tagger`. Holds settings only; each process loads the model once.
 
     >>> tagger = build_tagger("demo")
@@ -110,6 +111,19 @@ class Tagger(Settings):
             raise _unusable[self]
         return super().__reduce_ex__(protocol)
 
+    def hash_key(self) -> tuple[Hashable, ...]:
+        """What a map's fingerprint depends on: only what can change its output.
+
+        `map` asks for it before it starts workers, and ignores errors; they are kept for `__reduce_ex__`.
+        """
+        _unusable.clear()
+        try:
+            self.check_machine()
+            return self.identity()
+        except Exception as error:
+            _unusable[self] = error
+            raise
+
     def __dir__(self) -> list[str]:
         """What is called by users, for completion."""
         return [*CALLED_BY_USERS]
@@ -127,6 +141,8 @@ class Tagger(Settings):
 
     def __call__(self, rows: Any, rank: int | None = None) -> Any:
         """Tag a row or a batch, as `map` passes them; returns the new columns."""
+        from .rows import read_rows  # imports `datasets`, which takes longer than YAMNet does for a clip
+
         try:
             check_rank(rank)
             return self._tag_rows(read_rows(rows, self.column, self.batched), rank)
@@ -202,13 +218,15 @@ class Tagger(Settings):
         }
         return tuple(column for column in all_columns(self.tag_column) if is_requested[column.kind])
 
-    def features(self, features: Features) -> Features:
+    def features(self, features: "Features") -> "Features":
         """The schema of a dataset after the map.
 
         >>> from datasets import Features, Value
         >>> list(build_tagger("demo").features(Features({"video": Value("string")})))
         ['video', 'video_audio_tags']
         """
+        from datasets import Features
+
         added = pa.schema([(column.name, column.type) for column in self.columns])
         return Features({**features, **Features.from_arrow_schema(added)})
 
@@ -229,9 +247,11 @@ class Tagger(Settings):
 
     def find_kept_rows(self, table: pa.Table) -> list[bool]:
         """Which rows of a table keep their existing tags."""
+        from .rows import Rows
+
         return self._find_done(self._find_existing(Rows(table, True, [])), len(table))
 
-    def _tag_rows(self, rows: Rows, rank: int | None) -> Any:
+    def _tag_rows(self, rows: "Rows", rank: int | None) -> Any:
         """The columns of all rows; rows that are already tagged keep their values."""
         existing = self._find_existing(rows)
         columns = [column for column in all_columns(self.tag_column) if column.name in existing]
@@ -248,7 +268,7 @@ class Tagger(Settings):
             ]
         return rows.build_output(values, {column.name: column.type for column in columns})
 
-    def _find_existing(self, rows: Rows) -> dict[str, list[Any] | None]:
+    def _find_existing(self, rows: "Rows") -> dict[str, list[Any] | None]:
         """The values that rows have in each column of the output.
 
         Columns that are not requested are included if they describe replaced tags: the error of a
@@ -351,23 +371,6 @@ class Tagger(Settings):
             decode_threads=min(MOST_DECODE_THREADS, core_share()),
             token=self.token,
         )
-
-
-def make_hash_key(tagger: Tagger) -> tuple[Hashable, ...]:
-    """What a map's fingerprint depends on: only what can change its output.
-
-    `map` asks for it before it starts workers, and ignores errors; they are kept for `__reduce_ex__`.
-    """
-    _unusable.clear()
-    try:
-        tagger.check_machine()
-        return tagger.identity()
-    except Exception as error:
-        _unusable[tagger] = error
-        raise
-
-
-set_hash_key(Tagger, make_hash_key)
 
 
 @takes_settings(Settings)

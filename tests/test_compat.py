@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import dill
 import fsspec
 import pytest
 from datasets import Dataset, Features, IterableDataset, List, Value, Video
@@ -46,15 +47,20 @@ def works_with(library: str) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Point:
+class Point(datasets_calls.Fingerprinted):
     x: int
     y: int
+
+    def hash_key(self) -> tuple[int]:
+        return (self.x,)
 
 
 def test_hash_key() -> None:
     with works_with("datasets"):
-        datasets_internals.set_hash_key(Point, lambda point: (point.x,))
         assert Hasher.hash(Point(1, 2)) == Hasher.hash(Point(1, 3)) != Hasher.hash(Point(2, 2))
+        assert Hasher.hash([Point(1, 2)]) == Hasher.hash([Point(1, 3)])
+    for library in (pickle, dill):
+        assert library.loads(library.dumps(Point(1, 2))) == Point(1, 2)
 
 
 def test_fingerprint() -> None:

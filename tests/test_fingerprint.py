@@ -78,9 +78,9 @@ def test_settings_that_cannot_do_not_and_still_travel() -> None:
 def test_the_hash_is_the_same_in_another_process_and_after_use(clips: Clips) -> None:
     tagger = build_tagger("demo", top_k=2)
     before = Hasher.hash(tagger)
-    code = (
-        "from datasets.fingerprint import Hasher; from hf_audio_tagger import build_tagger;"
-        "print(Hasher.hash(build_tagger('demo', top_k=2)))"
+    code = (  # `datasets` is imported after the tagger is built
+        "from hf_audio_tagger import build_tagger; tagger = build_tagger('demo', top_k=2);"
+        "from datasets.fingerprint import Hasher; print(Hasher.hash(tagger))"
     )
     there = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True

@@ -2,7 +2,10 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 HEAVY = {"torch", "transformers", "datasets", "av", "numpy", "pyarrow", "matplotlib", "openvino"}
 
@@ -31,6 +34,21 @@ def test_building_a_tagger_loads_no_model() -> None:
         "print(*sorted({'torch', 'transformers', 'av'} & set(sys.modules)))"
     )
     assert run(code) == ""
+
+
+UNUSED = {"datasets", "transformers", "pandas", "huggingface_hub", "fsspec", "scipy", "sklearn", "sympy"}
+
+
+def run_and_list(statement: str, names: set[str]) -> list[str]:
+    """Which of these modules a new process has loaded after a statement."""
+    code = f"import sys; {statement}; print('Loaded:', *sorted({names} & set(sys.modules)))"
+    return run(code).splitlines()[-1].split()[1:]
+
+
+@pytest.mark.parametrize("model", ["yamnet"])
+def test_a_first_tag_loads_only_what_it_needs(model: str, clips: dict[str, Path]) -> None:
+    tag = f"from hf_audio_tagger import build_tagger; build_tagger({model!r}).tag({str(clips['Siren'])!r})"
+    assert run_and_list(tag, UNUSED | {"torch"}) == ["torch"]
 
 
 def test_every_public_name_is_there_and_documented() -> None:

@@ -3,9 +3,34 @@
 import re
 import sys
 from types import FrameType
+from typing import Any, SupportsIndex
 
 OURS, THEIRS = __name__.partition(".")[0], "datasets"
 RANK_IN_FINGERPRINT = re.compile(r".*_(\d+)_of_(\d+)")  # as `map` names the part of each of its workers
+
+
+class Fingerprinted:
+    """A value of which the fingerprint of `map` takes `hash_key()`, not the whole pickled instance.
+
+    Pickled for anything else, such as a worker process, it is the instance.
+    """
+
+    def hash_key(self) -> tuple[Any, ...]:
+        raise NotImplementedError
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        if called_by_hasher():
+            return tuple, (self.hash_key(),)
+        return super().__reduce_ex__(protocol)
+
+
+def called_by_hasher() -> bool:
+    """True in an `__reduce_ex__` that is called for a fingerprint, by the pickler of `datasets`."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_name == "__reduce_ex__":
+        frame = frame.f_back
+    pickler = None if frame is None else frame.f_locals.get("self")
+    return type(pickler).__module__ == "datasets.utils._dill"
 
 
 def encoded_file(decoder: object) -> object:

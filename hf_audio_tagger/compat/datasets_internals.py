@@ -1,33 +1,19 @@
 """Private names of `datasets`: fingerprints, lazy rows of `map`, steps of a stream."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import pyarrow as pa
 from datasets import Dataset, DownloadConfig, Features, IterableDataset
 from datasets.features import features as feature_module
 from datasets.formatting.formatting import LazyBatch, LazyDict, LazyRow
 from datasets.iterable_dataset import _BaseExamplesIterable
-from datasets.utils._dill import pklregister
 from datasets.utils.file_utils import _prepare_path_and_storage_options
-
-T = TypeVar("T")
 
 
 def get_fingerprint(dataset: Dataset) -> str:
     """The fingerprint in the names of a dataset's cache files."""
     return str(dataset._fingerprint)
-
-
-def set_hash_key(cls: type[T], get_key: Callable[[T], tuple[Any, ...]]) -> None:
-    """Make the fingerprint of `map` depend on `get_key(instance)` instead of the whole pickled instance.
-
-    The public hooks (`__reduce__`, `__getstate__`) would change what worker processes receive as well.
-    """
-
-    @pklregister(cls)
-    def save_key(pickler: Any, instance: T) -> None:
-        pickler.save_reduce(tuple, (get_key(instance),), obj=instance)
 
 
 def is_lazy_row(rows: object) -> bool:

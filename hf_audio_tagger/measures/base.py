@@ -3,21 +3,24 @@
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_args
 
 import pyarrow as pa
-from datasets import Features
 
 from .. import memo
 from ..activity import add_clips, expect_clips
 from ..cells import Media, UnreadableMedia, is_list_cell, parse_cell, parse_cells
 from ..checks import check_choice, invalid
 from ..choices import OnError
-from ..compat.datasets_internals import set_hash_key
+from ..compat.datasets_calls import Fingerprinted
 from ..errors import ColumnError, MediaError, transportable
 from ..media.failures import convert_clip_errors
 from ..process import check_rank
-from ..rows import Rows, read_rows
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+    from ..rows import Rows
 
 T = TypeVar("T")
 
@@ -37,7 +40,7 @@ class Measured:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measure(ABC):
+class Measure(Fingerprinted, ABC):
     """A callable for `map` that adds a typed column: in each row a list with one value for each video.
 
     A subclass names the column and its values' type, and measures one video. It raises `MediaError` for a
@@ -69,10 +72,6 @@ class Measure(ABC):
     on_error: OnError = "raise"
     batched: bool | None = without_effect(None)
 
-    def __init_subclass__(cls, **arguments: Any) -> None:
-        super().__init_subclass__(**arguments)
-        set_hash_key(cls, cls.identity)
-
     def __post_init__(self) -> None:
         check_choice("on_error", self.on_error, get_args(OnError))
         for setting in ("column", "output_column"):
@@ -88,6 +87,8 @@ class Measure(ABC):
 
     def __call__(self, rows: Any, rank: int | None = None) -> Any:
         """Measure a row or a batch, as `map` passes them; returns the new columns."""
+        from ..rows import read_rows  # imports `datasets`
+
         try:
             check_rank(rank)
             return self._measure_rows(read_rows(rows, self.column, self.batched))
@@ -99,8 +100,10 @@ class Measure(ABC):
         values = [one.value for one in self.measure_all(parse_cell(video))]
         return values if is_list_cell(video) or not values else values[0]
 
-    def features(self, features: Features) -> Features:
+    def features(self, features: "Features") -> "Features":
         """The schema of a dataset after the map."""
+        from datasets import Features
+
         values, errors = self._types().items()
         types = [values] if self.on_error == "raise" else [values, errors]
         return Features({**features, **Features.from_arrow_schema(pa.schema(types))})
@@ -116,6 +119,9 @@ class Measure(ABC):
             if one.metadata.get("has_effect", True) and (value := getattr(self, one.name)) != one.default
         )
         return "hf_audio_tagger", kind, self.version, settings
+
+    def hash_key(self) -> tuple[Hashable, ...]:
+        return self.identity()
 
     def measure_all(self, media: Sequence[Media]) -> list[Measured]:
         """One result for each video, in order. Duplicates are measured once."""
@@ -139,7 +145,7 @@ class Measure(ABC):
                 raise
             return Measured(error=str(error))
 
-    def _measure_rows(self, rows: Rows) -> Any:
+    def _measure_rows(self, rows: "Rows") -> Any:
         media = parse_cells(rows.cells)
         results = iter(self.measure_all([one for row_media in media for one in row_media]))
         by_row = [[next(results) for _ in row_media] for row_media in media]

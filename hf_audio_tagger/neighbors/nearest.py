@@ -10,7 +10,8 @@ from datasets import Dataset, Features
 from datasets.utils import tqdm
 
 from ..checks import check_counts, invalid
-from ..compat.datasets_internals import get_fingerprint, set_hash_key
+from ..compat.datasets_calls import Fingerprinted
+from ..compat.datasets_internals import get_fingerprint
 from ..errors import ColumnError
 from ..process import pick_device, prepare_torch
 from .ids import Ids, make_find_same
@@ -127,7 +128,7 @@ def search_rows(queries: Dataset, searched: "SearchRows") -> Dataset:
 
 
 @dataclass
-class SearchRows:
+class SearchRows(Fingerprinted):
     """For `map`: the neighbours of a batch of queries. `datasets` knows it by what can change them."""
 
     base_fingerprint: str
@@ -139,7 +140,7 @@ class SearchRows:
     device: str | None
     base_left_out: int | None = None  # counted while searching
 
-    def identity(self) -> tuple[Any, ...]:
+    def hash_key(self) -> tuple[Any, ...]:
         return "nearest", self.base_fingerprint, self.column, self.id_column, self.k
 
     def __call__(self, table: pa.Table) -> pa.Table:
@@ -168,9 +169,6 @@ class SearchRows:
         ids = self.base_ids.take(rows[is_filled])
         values = pa.StructArray.from_arrays([ids, pa.array(scores[is_filled])], ["id", "score"])
         return pa.ListArray.from_arrays(pa.array(np.append(0, ends), pa.int32()), values)
-
-
-set_hash_key(SearchRows, SearchRows.identity)
 
 
 class TableVectors:
