@@ -20,6 +20,7 @@ from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.demo.videos import write_video
 from hf_audio_tagger.errors import ColumnError, SettingsError
 from hf_audio_tagger.neighbors import scan as scan_module
+from hf_audio_tagger.runs import load_result
 
 TAGS, COLUMN = "video_audio_tags", "video_audio_embedding"
 WIDTH = 96
@@ -250,6 +251,19 @@ def test_a_run_is_searched_in_python_and_on_the_shell(clips: Path, tmp_path: Pat
     refused = run(app, ["find", str(tmp_path / "tagged"), "police car", "--model", "yamnet"])
     assert refused.exit_code == 1
     assert "demo-words and yamnet" in " ".join(refused.stderr.split())
+
+
+def test_every_form_of_tagged_rows_is_searched(clips: Path, tmp_path: Path) -> None:
+    """Each tells which model made its embeddings: the rows' metadata or, of JSON Lines, the run's shards."""
+    for name in ("tags.jsonl", "tags.parquet", "tagged"):
+        tag_dataset(str(clips), tmp_path / name, WORDS)
+    (tmp_path / "tagged" / ".hf_audio_tagger" / "run.json").unlink()  # any folder with Parquet files
+    load_result(tmp_path / "tags.jsonl").save_to_disk(tmp_path / "saved")
+    for name in ("tags.jsonl", "tags.parquet", "tagged", "saved"):
+        found = find(tmp_path / name, "police car", k=1)
+        assert found["file_name"][:] == ["siren.mp4"], name
+    asked = CliRunner().invoke(app, ["find", str(tmp_path / "tags.jsonl"), "police car", "--json"])
+    assert str(json.loads(asked.stdout)["found"][0]["video"]).endswith("siren.mp4")
 
 
 @pytest.mark.parametrize("model", ["yamnet", "demo"])

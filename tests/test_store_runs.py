@@ -12,10 +12,10 @@ from datasets import Dataset
 from small_runs import TAGGER, Seeing
 
 from hf_audio_tagger import build_tagger
-from hf_audio_tagger.cli.rows import open_rows
 from hf_audio_tagger.errors import RunError, SettingsError
 from hf_audio_tagger.provenance import read_provenance
 from hf_audio_tagger.results.facts import Summary
+from hf_audio_tagger.results.tagged_rows import open_rows
 from hf_audio_tagger.runs import Progress, Watcher, leases, load_result, locks, record, tag_dataset
 from hf_audio_tagger.runs.record import Record, read_record
 from hf_audio_tagger.runs.run_folder import RunFolder

@@ -13,7 +13,6 @@ from ..errors import SettingsError
 from .console import print_text, quiet_libraries, stdout
 from .options import AsJson, Split
 from .report import count_table, finish
-from .rows import open_rows
 
 if TYPE_CHECKING:
     from ..evaluation.evaluate import ClassResult, Evaluation
@@ -85,6 +84,7 @@ def evaluate(
         raise SettingsError("--precision and --otherwise go with --thresholds FILE.")
     from ..evaluation.evaluate import evaluate
     from ..predictions.loading import load_predictions
+    from ..results.tagged_rows import open_rows
     from ..thresholds import NEVER, write_thresholds
 
     given: Any = load_predictions(scores) if scores and Path(scores).expanduser().is_dir() else scores

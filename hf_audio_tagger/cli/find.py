@@ -49,7 +49,7 @@ def find(
     """
     quiet_libraries()
     from ..neighbors.find import find
-    from .rows import open_rows
+    from ..results.tagged_rows import open_rows
 
     ds = open_rows(tagged, split)
     found = find(ds, text or None, k, without=without or None, like=like, model=model, column=column)

@@ -6,7 +6,6 @@ import typer
 
 from .console import print_text, quiet_libraries
 from .options import Split
-from .rows import open_rows
 
 
 def index(
@@ -31,6 +30,7 @@ def index(
     """
     quiet_libraries()
     from ..index.writing import write_index
+    from ..results.tagged_rows import open_rows
 
     rows = open_rows(source, split)
     write_index(rows, out, labels)

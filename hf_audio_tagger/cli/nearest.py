@@ -41,7 +41,7 @@ def nearest(
     quiet_libraries(map_bar=True)
     from ..neighbors.files import write_neighbors
     from ..neighbors.nearest import search_neighbors
-    from .rows import open_rows
+    from ..results.tagged_rows import open_rows
 
     found = search_neighbors(open_rows(queries), open_rows(base), k, column, id_column, device)
     write_neighbors(found.rows, out)

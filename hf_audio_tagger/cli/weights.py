@@ -8,7 +8,6 @@ import typer
 from .console import print_text, quiet_libraries, stdout
 from .options import AsJson, Split
 from .report import finish, two_columns
-from .rows import open_rows
 
 if TYPE_CHECKING:
     from ..index.sample_weights import WeightFacts
@@ -47,6 +46,7 @@ def weights(
     quiet_libraries()
     from ..audioset.labels import read_labels
     from ..index.sample_weights import describe_weights, sample_weights, write_weights
+    from ..results.tagged_rows import open_rows
 
     rows = open_rows(source, split)
     made = sample_weights(rows, column, parse_offset(offset), combine)

@@ -4,7 +4,6 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,8 @@ from ..checks import check_counts, invalid
 from ..columns import Column
 from ..errors import ColumnError, SettingsError
 from ..process import prepare_torch
-from ..provenance import add_provenance
+from ..results.tagged_rows import open_rows
 from ..settings import TAG_COLUMN
-from ..sources import open_source
 from ..tagger import Tagger
 from .models import pick_model
 from .scan import scan
@@ -49,8 +47,8 @@ def find(
     scores. Rows without an embedding (EMPTY, failed) are never found.
 
     Args:
-        ds: a dataset; or a name that is opened with its metadata: a folder that a run wrote, Parquet files, a
-            dataset of the Hub. `load_dataset` and `Dataset.from_parquet` leave the metadata out.
+        ds: a dataset; or a name that is opened with its metadata: what a run wrote, Parquet files, a saved
+            dataset, a dataset of the Hub. `load_dataset` and `Dataset.from_parquet` leave the metadata out.
         text: what is looked for, in words, as they are; or several texts. Needs a model that has a text side.
         without: texts of what must not be there: the cosine with the nearest of them is subtracted, where it
             is above 0.
@@ -91,17 +89,6 @@ def find(
     if not len(rows) and len(ds):
         warnings.warn(f"No row has an embedding in {column!r}.", stacklevel=2)
     return add_found(ds, scores, rows)
-
-
-def open_rows(name: str | os.PathLike[str]) -> Dataset:
-    """The rows of a source, with what is known of their models."""
-    named = os.fspath(name)
-    if Path(named).expanduser().is_dir():  # embeddings are in its data files, whatever else it holds
-        named = f"{named}/**/*.parquet"
-    source = open_source(named)
-    if not isinstance(source.dataset, Dataset):
-        raise SettingsError(f"{name} is a stream; find needs a dataset.")
-    return add_provenance(source.dataset, source.provenance)
 
 
 def as_texts(name: str, texts: Texts | None) -> list[str]:

@@ -2,7 +2,7 @@
 
 `web/FORMAT.md` says which files a report has. Rows are read twice, and only the columns that the page shows:
 
-    tagged.py      what `report` is given, opened, as `tables.py`, `predicted.py` and `run_files.py` read it
+    tagged.py      what `report` is given, opened, as `tables.py` and `predicted.py` read it
     layout.py      which columns are shown, and as what
     survey.py      first reading: how many clips, the folder that they share, their embeddings
     similar.py     similar clips, and a map in two dimensions

@@ -11,8 +11,8 @@ from ..provenance import Provenance, known_records
 from ..settings import ABOUT
 from .columns import CLIPS_PER_PART
 from .pictures import COLUMNS, HEIGHT, WIDTH
-from .run_files import format_time
 from .sounds import GROUPS
+from .tagged import format_time
 from .writing import CLIPS_IN_A_PART, Writer
 
 FORMAT = 1  # of the files

@@ -4,7 +4,6 @@ A run's Parquet files are read row group by row group: nothing is copied into th
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -12,11 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Dataset, Features
 
-from ..errors import SettingsError
 from ..media_paths import path_type, select_paths
 from ..provenance import Provenance, read_provenance, read_schema_provenance
-from ..stores import Place, StorePath
-from ..text import one_line
+from ..results.tagged_rows import naming, open_parquet
+from ..stores import Place
 
 ROWS_AT_ONCE = 1_000
 
@@ -66,7 +64,7 @@ class ParquetTables:
         self.counts: list[int] = []
         schemas = []
         for path in self.files:
-            with open_file(path) as file:
+            with open_parquet(path) as file:
                 schemas.append(file.schema_arrow)
                 self.counts.append(file.metadata.num_rows)
         self.features = Features.from_arrow_schema(schemas[0])
@@ -76,7 +74,7 @@ class ParquetTables:
 
     def read(self, names: Sequence[str], paths_of: str | None) -> Iterator[pa.Table]:
         for path in self.files:
-            with reading(path), open_file(path) as file:
+            with naming(path), open_parquet(path) as file:
                 columns = [name for name in names if name != paths_of]
                 columns += [] if paths_of is None else list_texts(file, paths_of)
                 for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
@@ -91,7 +89,7 @@ class ParquetTables:
 
     def read_group(self, path: Place, column: str, row: int) -> Any:
         """A cell of a row group, which is kept for the cells that follow."""
-        with open_file(path) as file:
+        with open_parquet(path) as file:
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
                 if row < rows:
@@ -102,22 +100,6 @@ class ParquetTables:
                     return self.group[1][row]
                 row -= rows
         raise IndexError(row)
-
-
-def open_file(path: Place) -> pq.ParquetFile:
-    """A Parquet file to read; an error where it is none."""
-    with reading(path):
-        source: Any = path.open() if isinstance(path, StorePath) else path
-        return pq.ParquetFile(source, page_checksum_verification=True)
-
-
-@contextmanager
-def reading(path: Place) -> Iterator[None]:
-    """Name the file that cannot be read."""
-    try:
-        yield
-    except (OSError, pa.ArrowException) as error:
-        raise SettingsError(f"{path} cannot be read ({one_line(error)}).") from error
 
 
 def list_texts(file: pq.ParquetFile, name: str) -> list[str]:

@@ -1,20 +1,14 @@
 """Files of a run, written whole or not at all: on a disk by renaming, in a store by putting."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import BinaryIO
 
 from .. import atomic_files
 from ..stores import Place, StorePath
 from ..stores.store_path import open_scratch
-
-READS_AT_ONCE = 32  # of a store, where each waits for an answer
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 class WholeFile:
@@ -85,17 +79,3 @@ def remove_leftovers(folder: Place, is_ours: Callable[[str], bool] = lambda name
         match = atomic_files.TEMPORARY.fullmatch(path.name)
         if match and is_ours(match["name"]):
             path.unlink(missing_ok=True)
-
-
-def open_to_read(path: Place) -> Any:
-    """What pyarrow reads a file from."""
-    return path.open() if isinstance(path, StorePath) else path
-
-
-def read_each(function: Callable[[Item], Result], items: Iterable[Item], folder: Place) -> Iterator[Result]:
-    """Apply a function that reads files of a folder to each item; side by side if it is in a store."""
-    if isinstance(folder, Path):
-        yield from map(function, items)
-        return
-    with ThreadPoolExecutor(READS_AT_ONCE, "store") as pool:
-        yield from pool.map(function, items)

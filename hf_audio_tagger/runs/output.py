@@ -18,11 +18,12 @@ import pyarrow.parquet as pq
 from datasets import Features
 
 from ..digests import digest_values
+from ..results.run_files import find_shards
 from ..stores import Place
 from .engine import Watcher
 from .files import open_whole, write_file
 from .run_folder import RunFolder
-from .shards import find_shards, identify_file, read_batches, read_groups, read_schema
+from .shards import identify_file, read_batches, read_groups, read_schema
 
 BATCH_ROWS = 256  # of a shard that are read at once
 

@@ -10,6 +10,7 @@ from .._version import __version__
 from ..checks import read_as
 from ..digests import digest_values
 from ..errors import RunError, SettingsError
+from ..results.run_files import find_shards
 from ..settings import shown_settings
 from ..sources.data_files import find_data_files
 from ..sources.media_folder import METADATA_FILES
@@ -19,7 +20,7 @@ from ..tagger import Tagger
 from .files import remove_leftovers, write_file
 from .locks import preparing
 from .run_folder import RunFolder
-from .shards import DAMAGED_SUFFIX, find_shards
+from .shards import DAMAGED_SUFFIX
 
 FORMAT = 1  # of the state
 OVERWRITE_WITH_SHARE = (

@@ -22,9 +22,9 @@ from pathlib import Path
 from ..disk import find_system_folder
 from ..errors import SettingsError
 from ..models.weights import cache_folder
+from ..results.run_files import FILES, find_shard_folder, find_shards, find_state, shard_index
 from ..stores import Place, StorePath, is_store
 from ..text import hide_secrets
-from .shards import find_shards, shard_index
 from .share import Share
 
 HUB_DEST = re.compile(r"hf://datasets/(?P<repo>[^/@]+/[^/@]+?)(?:@(?P<revision>.+?))?/?")
@@ -100,12 +100,11 @@ def folder_for(dest: str | os.PathLike[str], share: Share | None = None) -> RunF
     if "://" in name and not is_store(name):
         raise SettingsError(f"{hide_secrets(name)}: results cannot be written there. DEST must be {FORMS}.")
     path: Place = StorePath(name.rstrip("/")) if is_store(name) else Path(name).expanduser()
-    if path.suffix in (".jsonl", ".parquet"):
-        state = path.with_name(f".{path.name}.hf_audio_tagger")
-        return RunFolder(name, path, None, None, state / "data", state, share)
-    if path.suffix in (".json", ".csv", ".arrow", ".txt") or (isinstance(path, Path) and path.is_file()):
+    file = path if path.suffix in FILES else None
+    is_other = isinstance(path, Path) and path.is_file()
+    if file is None and (path.suffix in (".json", ".csv", ".arrow", ".txt") or is_other):
         raise SettingsError(f"{name}: DEST must be {FORMS}.")
-    return RunFolder(name, None, None, None, path / "data", path / ".hf_audio_tagger", share)
+    return RunFolder(name, file, None, None, find_shard_folder(path), find_state(path), share)
 
 
 def folder_on_hub(name: str, share: Share | None) -> RunFolder:

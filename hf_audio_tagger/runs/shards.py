@@ -11,7 +11,6 @@ shard is not read again, which would take longer than many runs.
 import base64
 import errno
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,18 +24,18 @@ import pyarrow.parquet as pq
 from ..atomic_files import append_line
 from ..checks import check_types
 from ..errors import RunError
+from ..results.run_files import shard_index
 from ..sources.source import State
 from ..stores import Place, StorePath
+from ..stores.reading import open_to_read
 from ..text import one_line
-from .files import WholeFile, open_to_read, rename_file
+from .files import WholeFile, rename_file
 
 Identity = tuple[str, int, int]  # a file's name, size and modification time
 
 GROUP_ROWS = 100  # of a row group, as `datasets` writes media
 GROUP_BYTES = 256 << 20  # or fewer rows, if they are large
 FOOTER_KEY = b"hf_audio_tagger"
-NAME = "shard-{:05d}.parquet"
-NAME_PATTERN = re.compile(r"shard-(\d{5,})\.parquet")
 DAMAGED_SUFFIX = ".damaged"
 DAMAGE_ERRNOS = (None, errno.EIO, errno.EISDIR)  # None: Arrow's own errors about the content
 
@@ -55,27 +54,6 @@ class Footer:
 
 class DamagedShardError(RunError):
     """A shard cannot be read, and has been set aside: the same command tags its rows again."""
-
-
-def shard_path(folder: Place, index: int) -> Place:
-    return folder / NAME.format(index)
-
-
-def shard_index(path: Place) -> int | None:
-    """The number in a shard's name; None for any other name.
-
-    >>> shard_index(Path("data/shard-00012.parquet")), shard_index(Path("data/shard-00012 (copy).parquet"))
-    (12, None)
-    """
-    match = NAME_PATTERN.fullmatch(path.name)
-    index = int(match[1]) if match else None
-    return index if index is not None and NAME.format(index) == path.name else None
-
-
-def find_shards(folder: Place, count: int | None = None) -> dict[int, Place]:
-    """The shards in a folder by index, in the order of the rows; the first `count` of them at most."""
-    found = {index: path for path in folder.glob("shard-*") if (index := shard_index(path)) is not None}
-    return {index: found[index] for index in sorted(found) if count is None or index < count}
 
 
 def read_footer(path: Place, fingerprint: str) -> Footer | None:

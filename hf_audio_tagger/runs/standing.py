@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..digests import digest_values
+from ..results.run_files import find_shards
 from ..stores import Place
-from .files import read_each, write_file
+from ..stores.reading import read_each
+from .files import write_file
 from .locks import find_held
 from .record import Record
 from .run_folder import RunFolder
-from .shards import find_shards, identify_file, read_footer
+from .shards import identify_file, read_footer
 from .share import Share, read_suffix
 
 

@@ -7,10 +7,11 @@ from datasets import IterableDataset
 from ..columns import error_column
 from ..errors import SettingsError
 from ..media_column import pick_column
+from ..results.run_files import shard_index
 from ..sources.source import Source
 from ..stores import Place
+from ..stores.reading import read_each
 from .engine import RunPlan
-from .files import read_each
 from .record import Record
 from .shards import (
     DamagedShardError,
@@ -22,7 +23,6 @@ from .shards import (
     read_ledgers,
     read_texts,
     set_aside,
-    shard_index,
 )
 from .stamps import find_changed_rows, make_stamps, split_stamps
 from .tag_shard import ShardJob, ShardTagger, make_job

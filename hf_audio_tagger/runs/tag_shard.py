@@ -20,13 +20,14 @@ from ..executors.reporting import JobReporter, reporting
 from ..media_column import pick_column
 from ..process import Worker, pick_device
 from ..provenance import Provenance, add_schema_provenance
+from ..results.run_files import shard_path
 from ..sources.source import Source, State, Stream
 from ..stores import Place
 from ..tagger import Tagger
 from .output import plain_features, plain_table
 from .record import Record
 from .run_folder import RunFolder
-from .shards import Footer, ShardWriter, find_failed, read_batches, read_columns, read_footer, shard_path
+from .shards import Footer, ShardWriter, find_failed, read_batches, read_columns, read_footer
 from .stamps import NO_FILE, make_stamps, split_stamps
 
 GPU_MICRO_BATCHES = 16  # in a batch on a GPU, so that it does not wait for decoding; 1 on a CPU

@@ -16,22 +16,23 @@ from ..executors.cluster import RayCluster
 from ..media_column import pick_column
 from ..provenance import Provenance, add_provenance, read_schema_provenance, update_provenance
 from ..results.facts import Summary, TagFacts, count_table, find_failures
+from ..results.run_files import find_shards
+from ..results.tagged_rows import load_tables
 from ..sources import open_source
 from ..sources.columns import with_media_column
 from ..sources.sampling import limit_rows
 from ..sources.source import Source
 from ..sources.tar_shards import TarSource, choose_clip
-from ..sources.urls import load_urls
-from ..stores import StorePath
+from ..stores.reading import read_each
 from ..tagger import Tagger, build_tagger
 from .engine import RunCounter, RunPlan, Watcher, run_task
-from .files import read_each, remove_leftovers
+from .files import remove_leftovers
 from .locks import finishing
 from .node_probe import make_probe, prepare_tagger
 from .output import join_shards, plain_features, plain_table
 from .record import Record, make_record, prepare_folder, read_record
 from .run_folder import RunFolder, folder_for
-from .shards import find_shards, read_columns, read_footer, read_schema, read_texts
+from .shards import read_columns, read_footer, read_schema, read_texts
 from .share import Share, parse_share
 from .standing import (
     describe_standing,
@@ -311,10 +312,5 @@ def load_result(dest: str | os.PathLike[str]) -> Dataset:
     if not shards:
         raise SettingsError(f"{folder.dest} holds no shards of a run.")
     schemas = list(read_each(read_schema, shards.values(), folder.shards))
-    stored = [path for path in shards.values() if isinstance(path, StorePath)]
-    if stored:
-        result = load_urls("parquet", stored, folder.dest)
-    else:
-        result = Dataset.from_parquet([str(path) for path in shards.values()])
-    assert isinstance(result, Dataset)
-    return add_provenance(result, read_schema_provenance(schemas))
+    rows = load_tables([*shards.values()], folder.dest)
+    return add_provenance(rows, read_schema_provenance(schemas))

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from ..cells import is_url
 from ..errors import SettingsError
+from ..results.run_files import BESIDE
 from ..sources.tar_shards import TarSource
 from ..stores import Place, StorePath, is_store
 from ..stores.systems import read_scheme
 from .run_folder import RunFolder
 from .share import Share
-
-BESIDE = ".tags.parquet"  # after the tar's name
 
 
 @dataclass
