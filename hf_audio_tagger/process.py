@@ -12,7 +12,7 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -173,6 +173,18 @@ def on_every_core(function: Callable[[Part], Result], parts: Sequence[Part]) -> 
             running = [pool.submit(copy_context().run, function, part) for part in parts[:apart]]
             done = [one.result() for one in running]
     return done + [function(part) for part in parts[apart:]]
+
+
+def one_ahead(function: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
+    """`function` of each part, in order. A thread works on the next one while the caller uses the result."""
+    with one_thread_each(1, "ahead") as pool:
+        ahead = None
+        for part in parts:
+            current, ahead = ahead, pool.submit(copy_context().run, function, part)
+            if current is not None:
+                yield current.result()
+        if ahead is not None:
+            yield ahead.result()
 
 
 @contextmanager

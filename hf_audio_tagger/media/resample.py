@@ -50,9 +50,10 @@ def make_filters(rate_in_hz: int, rate_out_hz: int) -> list[tuple[int, torch.Ten
     resampler = Resample(rate_in_hz, rate_out_hz, lowpass_filter_width=LOWPASS_FILTER_WIDTH, rolloff=ROLLOFF)
     filters = resampler.kernel[:, 0]  # (outputs, samples) of a group that is not joined
     kernel = torch.zeros(conversion.step_out, conversion.step_in + 2 * conversion.reach)
-    joined = conversion.step_out // len(filters)
-    for rows, start in zip(kernel.chunk(joined), range(0, conversion.step_in, conversion.step_in // joined)):
-        rows[:, start : start + filters.shape[1]] = filters
+    outputs, samples = filters.shape
+    for row in range(0, conversion.step_out, outputs):
+        column = row * conversion.step_in // conversion.step_out
+        kernel[row : row + outputs, column : column + samples] = filters
     parts = []
     for part in kernel.split(FILTERS_AT_ONCE):
         reached = part.any(dim=0).nonzero()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..activity import add_windows
 from ..errors import ModelError
-from ..process import on_every_core
+from ..process import on_every_core, one_ahead
 from .engines.openvino import OpenvinoNetwork
 from .family import ModelOutput
 from .front_ends.logmel import (
@@ -60,14 +60,32 @@ class PatchModel:
 
     @torch.inference_mode()
     def predict_chunk(self, windows: Sequence[np.ndarray]) -> ModelOutput:
-        padded = [pad_window(window) for window in windows]
-        padded += padded[:1] * (MIN_CHUNK - len(padded))
-        # The logarithm of a quiet sound needs float32, whatever the network's dtype.
-        patches = draw_patches(padded, self.log_offset, self.device).to(self.dtype)
+        patches = self.draw([*windows, *[windows[0]] * (MIN_CHUNK - len(windows))])
         outputs = [output[: len(windows)].float().cpu().numpy() for output in self.network(patches)]
-        if not isinstance(self.network, OpenvinoNetwork):  # which counts its own requests
-            add_windows(len(windows))
+        add_windows(len(windows))
         return ModelOutput(embeddings=outputs[0], logits=outputs[1])
+
+    @torch.inference_mode()
+    def draw(self, windows: Sequence[np.ndarray]) -> Tensor:
+        """The network's patches for windows, on its device."""
+        padded = [pad_window(window) for window in windows]
+        # The logarithm of a quiet sound needs float32, whatever the network's dtype.
+        return draw_patches(padded, self.log_offset, self.device).to(self.dtype)
+
+
+class OpenvinoPatchModel(PatchModel):
+    """A patch model whose network is converted to OpenVINO."""
+
+    network: OpenvinoNetwork
+
+    def predict(self, windows: Sequence[np.ndarray]) -> ModelOutput:
+        """The front end of a part runs while the network is at those before it."""
+        if not len(windows):
+            return super().predict(windows)
+        size = OPENVINO_PATCHES
+        parts = [windows[start : start + size] for start in range(0, len(windows), size)]
+        embeddings, logits = self.network.run(one_ahead(self.draw, parts), len(windows))
+        return ModelOutput(logits.numpy(), embeddings.numpy())
 
 
 def pad_window(window: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import torch
 
 from ..activity import add_windows
 from ..audioset.ontology import labels_are_audioset
-from ..process import on_every_core
+from ..process import on_every_core, one_ahead
 from .engines.openvino import OpenvinoNetwork
 from .family import ModelOutput
 from .front_ends.kaldi import FilterBank
@@ -150,9 +150,13 @@ class OpenvinoAstModel(AstModel):
         super().__init__(model, extractor, device)
         row_shape = (self.frames, extractor.num_mel_bins)
         self.network = OpenvinoNetwork(AstNetwork(model).eval(), row_shape, device, dtype)
-        self.chunk_windows = None  # the network distributes rows over the cores itself
         del self.model  # frees weights that the converted network has copied
 
-    def forward(self, inputs: dict[str, torch.Tensor]) -> ModelOutput:
-        logits, pooled = self.network(inputs["input_values"])
+    def predict(self, windows: Sequence[np.ndarray]) -> ModelOutput:
+        """The front end of a window runs while the network is at those before it."""
+        logits, pooled = self.network.run(one_ahead(self.make_row, windows), len(windows))
         return ModelOutput(logits.numpy(), pooled.numpy())
+
+    @torch.inference_mode()
+    def make_row(self, window: np.ndarray) -> torch.Tensor:
+        return self.features([window])["input_values"]

@@ -7,8 +7,9 @@ is compiled on first use.
 
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
 
 class OpenvinoNetwork:
-    """A float32 network, converted for any number of rows. It is called like the torch network."""
+    """A float32 network, converted for any number of rows, of which a request takes `request_rows`."""
 
     def __init__(
         self,
@@ -53,28 +54,36 @@ class OpenvinoNetwork:
         self.lock = threading.Lock()  # a request can be used by one caller at a time
 
     def __call__(self, rows: torch.Tensor) -> list[torch.Tensor]:
-        refuse_after_fork()  # a forked process cannot use the parent's compiled network
-        inputs = rows.numpy()
-        size = self.request_rows
-        shared = len(inputs) // (self.cores * size) * self.cores * size if self.cores > 1 else 0
-        with self.lock:
-            parts = self.run_on_each_core([inputs[start : start + size] for start in range(0, shared, size)])
-            rest = size if self.cores == 1 else max(1, len(inputs) - shared)
-            for start in range(shared, len(inputs), rest):  # one core takes as long for all at once
-                outputs = self.request.infer([inputs[start : start + rest]], share_inputs=True)
-                parts.append([np.array(output, np.float32) for output in outputs.values()])
-                add_windows(len(parts[-1][0]))
-        return [torch.from_numpy(np.concatenate(outputs)) for outputs in zip(*parts, strict=True)]
+        """Called like the torch network."""
+        return self.run(rows.split(self.request_rows), len(rows))
 
-    def run_on_each_core(self, parts: Sequence[np.ndarray]) -> list[Sequence[np.ndarray]]:
-        results: list[Any] = [None] * len(parts)
-        count = window_counter()
+    def run(self, parts: Iterable[torch.Tensor], count: int) -> list[torch.Tensor]:
+        """The outputs for `count` rows, whose parts have `request_rows` each, the last one the rest.
+
+        A part is taken while the network runs on those before it, so that whoever makes the parts keeps no
+        core waiting.
+        """
+        refuse_after_fork()  # a forked process cannot use the parent's compiled network
+        made = (part.numpy() for part in parts)
+        shared = count // (self.cores * self.request_rows) * self.cores if self.cores > 1 else 0
+        with self.lock:
+            done = self.run_on_each_core(made, shared) if shared else []
+            rest = list(made)
+            for part in rest if self.cores == 1 or not rest else [np.concatenate(rest)]:
+                outputs = self.request.infer([part], share_inputs=True)
+                done.append([np.array(output, np.float32) for output in outputs.values()])
+                add_windows(len(part))
+        return [torch.from_numpy(np.concatenate(outputs)) for outputs in zip(*done, strict=True)]
+
+    def run_on_each_core(self, parts: Iterable[np.ndarray], count: int) -> list[list[np.ndarray]]:
+        results: list[Any] = [None] * count
+        add = window_counter()
         try:
-            for index, part in enumerate(parts):
-                self.queue.start_async([part], (results, index, count), share_inputs=True)
+            for index, part in enumerate(islice(parts, count)):
+                # The request reads our memory, so that it keeps the part alive.
+                self.queue.start_async([part], (results, index, add, part), share_inputs=True)
         finally:
-            if parts:
-                self.queue.wait_all()  # also after an interrupt: running requests read our memory
+            self.queue.wait_all()  # also after an interrupt
         for result in results:
             if isinstance(result, Exception):
                 raise result
@@ -96,9 +105,9 @@ class OpenvinoNetwork:
             return self.openvino.Core().compile_model(self.converted, "CPU", {**settings, **streams})
 
 
-def keep_result(request: Any, target: tuple[list[Any], int, Callable[[int], None]]) -> None:
+def keep_result(request: Any, target: tuple[list[Any], int, Callable[[int], None], np.ndarray]) -> None:
     """Runs in OpenVINO's threads, where an exception would end the process, so it becomes the result."""
-    results, index, count = target
+    results, index, count, _ = target
     try:
         results[index] = [np.array(output.data, np.float32) for output in request.output_tensors]
         count(len(results[index][0]))

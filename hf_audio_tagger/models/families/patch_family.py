@@ -46,18 +46,19 @@ class PatchFamily(Family):
         import torch
 
         from ..engines.openvino import OpenvinoNetwork
-        from ..patch_model import OPENVINO_PATCHES, PATCH_SHAPE, PatchModel
+        from ..patch_model import OPENVINO_PATCHES, PATCH_SHAPE, OpenvinoPatchModel, PatchModel
 
         dtype = spec.loading_dtype(device)
         network = self.read_network(self.find_weights(spec))
         has_classifier = network.classifier is not None
         # Depthwise convolutions take 50 % longer with channels first.
         network = network.to(device, dtype).to(memory_format=torch.channels_last)
+        kind = PatchModel
         if spec.engine == "openvino":
-            precision = spec.torch_dtype(device)
+            kind, precision = OpenvinoPatchModel, spec.torch_dtype(device)
             network = OpenvinoNetwork(network, PATCH_SHAPE, device, precision, OPENVINO_PATCHES)
         shape = (self.name_classes(has_classifier), self.hop_samples, self.embedding_size)
-        return PatchModel(network, self.log_offset, *shape, device, dtype)
+        return kind(network, self.log_offset, *shape, device, dtype)
 
     def read_labels(self, spec: ModelSpec) -> tuple[str, ...]:
         return self.name_classes()

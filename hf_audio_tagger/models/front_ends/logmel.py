@@ -34,9 +34,9 @@ def draw_patches(windows: Sequence[np.ndarray], offset: float, device: torch.dev
 
 
 def join_windows(windows: Sequence[np.ndarray]) -> tuple[np.ndarray, list[int]]:
-    """One sound with all windows in it, those that share frames laid over each other, and each one's first frame.
+    """One sound with all windows in it, and the frame at which each begins. What two share is there once.
 
-    Windows are compared with the one before them, since any of a clip's windows may be missing.
+    Each window is compared with the one before it, since some windows of a clip may have been left out.
     """
     pieces, starts, step = [windows[0]], [0], 0
     for previous, window in pairwise(windows):
