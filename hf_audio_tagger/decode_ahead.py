@@ -49,21 +49,31 @@ class Lane:
     With `turns`, the threads are more than the cores: most of them wait for servers.
     """
 
-    def __init__(self, pool: ThreadPoolExecutor, most_open: int, turns: Turns | None = None) -> None:
-        self.pool, self.most_open, self.turns = pool, most_open, turns
-        self.open_count = 0
+    def __init__(
+        self, pool: ThreadPoolExecutor, threads: int, most_open: int, turns: Turns | None = None
+    ) -> None:
+        self.pool, self.threads, self.most_open, self.turns = pool, threads, most_open, turns
+        self.open_count = self.opening_count = 0  # of clips; of threads that open clips
         self.lock = threading.Lock()
         self.unopened: deque[WaitingClip] = deque()
 
     def open_next(self) -> None:
-        """Let a thread open the clips whose turn it is."""
+        """Let a thread open the clips whose turn it is, unless all that there are do so already."""
+        with self.lock:
+            if self.opening_count >= self.threads or not self.may_open():
+                return
+            self.opening_count += 1
         self.pool.submit(self.decode_first_chunks)
+
+    def may_open(self) -> bool:
+        return bool(self.unopened) and self.open_count < self.most_open
 
     def decode_first_chunks(self) -> None:
         """Open clips and decode their first chunks, up to the limit of open clips."""
         while True:
             with self.lock:
-                if not self.unopened or self.open_count >= self.most_open:
+                if not self.may_open():
+                    self.opening_count -= 1
                     return
                 self.open_count += 1
                 clip = self.unopened.popleft()
@@ -102,8 +112,9 @@ class Lanes:
         self.options, self.stack = options, stack
         self.most_waiting = 2 * options.batch_size
         self.remote: Lane | None = None
-        pool = stack.enter_context(one_thread_each(options.decode_threads, "decode"))
-        self.local = stack.enter_context(closing(Lane(pool, limit_open_clips(options.decode_threads))))
+        threads = options.decode_threads
+        pool = stack.enter_context(one_thread_each(threads, "decode"))
+        self.local = stack.enter_context(closing(Lane(pool, threads, limit_open_clips(threads))))
 
     def pick(self, media: Media) -> Lane:
         if not is_remote(media):
@@ -113,7 +124,7 @@ class Lanes:
             # One more, for the current clip's next chunk while all others wait.
             pool = self.stack.enter_context(one_thread_each(most_open + 1, "decode remote"))
             turns = Turns(self.options.decode_threads)
-            self.remote = self.stack.enter_context(closing(Lane(pool, most_open, turns)))
+            self.remote = self.stack.enter_context(closing(Lane(pool, most_open, most_open, turns)))
             self.most_waiting = max(self.most_waiting, most_open)
         return self.remote
 

@@ -24,7 +24,10 @@ from typing import TypeVar
 from .checks import invalid
 from .compat.datasets_calls import called_with_indices, read_map_worker
 from .compat.other_libraries import is_in_bad_fork, torch_library_path, worker_identity
-from .errors import ProcessError, SettingsError
+from .errors import ProcessError, ResourceError, SettingsError
+from .text import one_line
+
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # in torch's errors: of a GPU, of this machine
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -155,7 +158,22 @@ def compute_thread() -> ThreadPoolExecutor | None:
 def compute(function: Callable[[], Result]) -> Result:
     """Run a model's computation in the thread that may use several cores."""
     thread = compute_thread()
-    return function() if thread is None else thread.submit(copy_context().run, function).result()
+    with convert_memory_errors():
+        return function() if thread is None else thread.submit(copy_context().run, function).result()
+
+
+@contextmanager
+def convert_memory_errors() -> Iterator[None]:
+    """Convert torch's error that memory has run out, of a GPU or here, to a `ResourceError` with a remedy."""
+    try:
+        yield
+    except RuntimeError as error:  # the base of torch.OutOfMemoryError; other devices have texts alone
+        if not any(text in str(error) for text in OUT_OF_MEMORY):
+            raise
+        raise ResourceError(
+            f"The model needs more memory than there is ({one_line(error, 200)}). Use a smaller batch_size= "
+            "or, where processes share a GPU, a smaller num_proc=."
+        ) from error
 
 
 def on_every_core(function: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:

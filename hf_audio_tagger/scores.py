@@ -37,7 +37,8 @@ def compute_scores(logits: np.ndarray, multi_label: bool) -> np.ndarray:
     """
     logits = logits.astype(np.float64)
     if multi_label:
-        return np.exp(-np.logaddexp(0.0, -logits))
+        small = np.exp(-np.abs(logits))  # at most 1, so that nothing overflows
+        return np.where(logits < 0, small, 1.0) / (1.0 + small)
     shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return shifted / shifted.sum(axis=-1, keepdims=True)
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..activity import LOADING, in_stage
 from ..checks import invalid
 from ..errors import SettingsError
-from ..process import pick_device, prepare_torch
+from ..process import convert_memory_errors, pick_device, prepare_torch
 from .family import AudioModel, ModelOutput
 from .registry import TEXT_MODELS, find_family, resolve_family
 from .spec import ModelSpec, check_openvino
@@ -38,7 +38,7 @@ def get_model(spec: ModelSpec, device: str | None = None, rank: int | None = Non
         if key not in _loaded:
             while len(_loaded) >= KEPT_MODELS:
                 _loaded.popitem(last=False)
-            with in_stage(LOADING):
+            with in_stage(LOADING), convert_memory_errors():
                 _loaded[key] = load(spec, torch.device(chosen))
         _loaded.move_to_end(key)
         return _loaded[key]

@@ -9,6 +9,7 @@ import posixpath
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +93,13 @@ class Source:
 
     def rows(self, start: int, stop: int) -> pa.Table:
         """Rows of a dataset that is not a stream, as stored."""
+        return self.as_arrow[start : min(stop, len(self.as_arrow))]
+
+    @cached_property
+    def as_arrow(self) -> Dataset:
+        """The dataset with another format: making it copies its information, which takes longer than rows."""
         assert isinstance(self.dataset, Dataset)
-        return self.dataset.with_format("arrow")[start : min(stop, len(self.dataset))]
+        return self.dataset.with_format("arrow")
 
     def stream(self, state: State | None = None) -> "Stream":
         """The rows of a stream from a state on, or from the beginning."""
