@@ -23,7 +23,7 @@ FrozenLabels = tuple[str, ...] | tuple[tuple[str, tuple[str, ...]], ...]  # labe
 
 TEMPLATE = "This is a sound of {}."  # as in transformers' zero-shot pipeline
 HEADER = ("label", "text")  # of a .csv file, may be left out
-FILE_NAME = re.compile(r".*(\.\w{1,5}|[/\\].*)")  # what is meant as a file's name
+FILE_NAME = re.compile(r"[^,\"]*\.\w{1,5}|\.{0,2}[/\\][^,\"]*|~[^,\"]*")  # what is meant as a file's name
 EXPECTED = (
     "a list of labels, a dict of label to one or several texts, or a file with a label a line or, if .csv, "
     "with rows of label,text"
@@ -66,8 +66,15 @@ def freeze_labels(labels: Any) -> FrozenLabels:
 
 
 def is_file_name(text: str) -> bool:
-    """Whether text names a file: one that exists, or that is spelled like one."""
-    return os.path.isfile(os.path.expanduser(text)) or ("," not in text and bool(FILE_NAME.fullmatch(text)))
+    """Whether text names a file: one that exists, or that is spelled like one, or whose folder exists.
+
+    >>> is_file_name("nowhere.txt"), is_file_name("./nowhere"), is_file_name("AC/DC song")
+    (True, True, False)
+    """
+    path = os.path.expanduser(text)
+    folder = os.path.dirname(path)
+    is_in_folder = "," not in text and bool(folder) and os.path.isdir(folder)
+    return is_in_folder or os.path.isfile(path) or bool(FILE_NAME.fullmatch(text))
 
 
 def read_labels_file(path: Path) -> Any:
@@ -75,7 +82,9 @@ def read_labels_file(path: Path) -> Any:
     try:
         text = path.read_text("utf-8-sig")
     except OSError as error:
-        raise SettingsError(f"labels: {path} cannot be read ({error.strerror or error}).") from error
+        hint = f" A label that is spelled like a file stands in quotes, '\"{path}\"', or in a list."
+        hint = hint if isinstance(error, FileNotFoundError) else ""
+        raise SettingsError(f"labels: {path} cannot be read ({error.strerror or error}).{hint}") from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"labels: {path} is not text in UTF-8.") from error
     if path.suffix.lower() != ".csv":

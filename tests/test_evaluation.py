@@ -166,12 +166,26 @@ def test_labels_that_the_model_does_not_know_are_named() -> None:
 
 
 def test_other_classes_are_compared_as_text() -> None:
-    ds = Dataset.from_dict({"labels": [["dog"], ["rain"], ["Dog"]]})
+    ds = Dataset.from_dict({"labels": [["dog"], ["rain"], ["wet dog"]]})
     result = evaluate(ds, np.eye(3)[:, :2] + 0.1, classes=["dog", "rain"])
-    assert result.labels_without_class == ("Dog",)
+    assert result.labels_without_class == ("wet dog",)
     assert result.agreement.exact == 2
     ds = Dataset.from_dict({"labels": [0, 1, 1]})
     assert evaluate(ds, np.array([[1, 0], [0, 1], [1, 0]]), classes=["dog", "rain"]).agreement.exact == 2
+
+
+def test_labels_are_compared_in_any_case_as_queries_compare_them() -> None:
+    """Also an own label that is AudioSet's with its mid; where two classes differ in case, the same text."""
+    labels = [["Dog bark", "dog bark"], ["ESPRESSO  machine"], ["/m/03kmc9"], ["siren"], ["Rock"]]
+    ds = Dataset.from_dict({"labels": labels})
+    classes = ["dog bark", "Espresso machine", "siren", "rock", "Rock"]
+    scores = np.array([[0.9, 0, 0, 0, 0], [0, 0.9, 0, 0, 0], *[[0, 0, 0.9, 0, 0]] * 2, [0, 0, 0, 0, 0.9]])
+    result = evaluate(ds, scores, classes=classes)
+    assert result.labels_without_class == ()
+    assert {one.name: one.positives for one in result.classes} == {
+        "dog bark": 1, "Espresso machine": 1, "siren": 2, "Rock": 1,
+    }  # fmt: skip
+    assert (result.mean_ap, result.agreement.exact) == (1.0, 5)
 
 
 @pytest.mark.parametrize(

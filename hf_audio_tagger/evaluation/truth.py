@@ -8,14 +8,15 @@ from datasets import Dataset
 
 from ..audioset.labels import Labels, read_labels
 from ..audioset.ontology import ontology
+from ..audioset.tag_cells import normalize_label
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
     """The labels of each row, and how they meet a model's classes.
 
-    Where all of the model's classes are AudioSet's, labels are compared as categories (a mid is its name),
-    else as texts.
+    A label is the class of the same text, else the one that is equal as labels are compared everywhere: a
+    category of AudioSet by its mid or its name, anything else by its words, in any case.
     """
 
     labels: Labels
@@ -40,14 +41,12 @@ def read_truth(ds: Dataset, column: str, classes: Sequence[str], numbered: Seque
     labels = read_labels(ds, column, classes=numbered)
     cells = ds.select_columns([column]).with_format("arrow")[:][column] if len(ds) else None
     is_known = np.zeros(0, bool) if cells is None else cells.is_valid().to_numpy()
-    is_audioset = all(name in ontology for name in classes)
-    by_key = {make_key(name, is_audioset): place for place, name in enumerate(classes)}
-    places = [by_key.get(make_key(name, is_audioset), -1) for name in labels.classes]
+    by_key: dict[str, int] = {}
+    for place, name in enumerate(classes):
+        by_key.setdefault(normalize_label(name), place)
+    by_text = {name: place for place, name in enumerate(classes)}
+    places = [by_text.get(name, by_key.get(normalize_label(name), -1)) for name in labels.classes]
     return Truth(labels, is_known, np.array(places, dtype=np.int64))
-
-
-def make_key(name: str, is_audioset: bool) -> str:
-    return ontology[name].name if is_audioset and name in ontology else name
 
 
 def find_agreement(truth: Truth, tags: np.ndarray, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -57,14 +56,13 @@ def find_agreement(truth: Truth, tags: np.ndarray, classes: Sequence[str]) -> tu
         tags: of each row, an index into `classes`; -1 where it has none.
     """
     is_audioset = all(name in ontology for name in classes)
-    columns = {make_key(name, is_audioset): column for column, name in enumerate(truth.labels.classes)}
-    is_same = np.zeros((len(classes) + 1, len(truth.labels.classes)), bool)  # the last row is of no tag
+    keys = np.array([normalize_label(name) for name in truth.labels.classes], dtype=object)
+    is_same = np.zeros((len(classes) + 1, len(keys)), bool)  # the last row is of no tag
     is_related = is_same.copy()
-    for row, name in enumerate(classes):
-        key = make_key(name, is_audioset)
-        lines = (*ontology[name].ancestors(), *ontology[name].descendants()) if is_audioset else ()
-        is_same[row, [columns[key]] if key in columns else []] = True
-        is_related[row, [columns[one.name] for one in lines if one.name in columns]] = True
+    is_same[truth.places[truth.places >= 0], truth.places >= 0] = True
+    for row, name in enumerate(classes if is_audioset else ()):
+        lines = (*ontology[name].ancestors(), *ontology[name].descendants())
+        is_related[row] = np.isin(keys, [one.name for one in lines])
     rows, indices = truth.labels.rows, truth.labels.indices
     found = [
         np.bincount(rows[matrix[tags[rows], indices]], minlength=truth.labels.row_count) > 0
