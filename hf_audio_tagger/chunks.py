@@ -8,6 +8,7 @@ from .cells import Media
 from .errors import ColumnError, MediaError, ModelError
 from .media.audio import open_sound
 from .media.failures import convert_clip_errors
+from .memo.windows import Key, make_window_key
 from .models.family import AudioModel
 from .windows import Window, cut_windows, estimate_count
 
@@ -42,7 +43,9 @@ class Chunk:
 
     clip: int
     name: str
-    windows: list[Window]
+    windows: list[Window]  # left out once it waits for its scores
+    spans: list[tuple[float, float]]  # start and end of each window, in seconds
+    keys: list[Key]  # of each window: equal for the same samples
     end: ClipEnd | None = None
     share: float = 0.0  # of its clip, as far as its length is known; the shares of all chunks add up to 1
     sound_seconds: float = 0.0  # in no chunk before
@@ -62,10 +65,10 @@ class Extent:
         self.shared += share
         return share
 
-    def measure(self, windows: Sequence[Window], rate_hz: int) -> float:
-        """The seconds of sound in these windows and in none before."""
+    def measure(self, spans: Sequence[tuple[float, float]]) -> float:
+        """The seconds of sound in windows with these spans and in none before."""
         seconds = 0.0
-        for start, end in (window.find_span(rate_hz) for window in windows):
+        for start, end in spans:
             seconds += max(0.0, end - max(start, self.end_seconds))
             self.end_seconds = max(self.end_seconds, end)
         return seconds
@@ -82,6 +85,12 @@ def decode_chunks(
     """One clip's windows: a short chunk first, then full batches. The file is closed before the last one."""
     held: list[Window] = []
     end, extent = ClipEnd(clip), Extent()
+
+    def make_chunk(end: ClipEnd | None, share: float) -> Chunk:
+        spans = [window.find_span(model.rate_hz) for window in held]
+        keys = [make_window_key(window.samples) for window in held]
+        return Chunk(clip, media.name, held, spans, keys, end, share, extent.measure(spans))
+
     try:
         is_first, is_all = options.windows == "first", options.windows == "all"
         opening = open_sound(media, options.decoder, options.channels, is_first, is_all, options.token)
@@ -94,10 +103,8 @@ def decode_chunks(
                 unit = windows_per_unit(model, options)
                 held = list(islice(windows, unit))
                 while following := list(islice(windows, 1)):
-                    seconds = extent.measure(held, model.rate_hz)
-                    yield Chunk(clip, media.name, held, None, extent.take_share(len(held)), seconds)
+                    yield make_chunk(None, extent.take_share(len(held)))
                     held = following + list(islice(windows, options.batch_size * unit - 1))
     except (MediaError, ColumnError) as error:
         held, end = [], ClipEnd(clip, error=error)
-    seconds = extent.measure(held, model.rate_hz)
-    yield Chunk(clip, media.name, held, end, 1.0 - extent.shared, seconds)
+    yield make_chunk(end, 1.0 - extent.shared)

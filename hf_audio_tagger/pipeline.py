@@ -5,18 +5,24 @@ open at a time.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
+from . import memo
 from .activity import add_clips, scoring
 from .cells import Media
 from .chunks import Chunk, ClipEnd, PipelineOptions, windows_per_unit
 from .decode_ahead import decode_ahead
 from .errors import ModelError
+from .memo.windows import WindowBatch
 from .models.family import AudioModel, ModelOutput
 from .process import compute
+from .windows import Window
+
+MOST_BATCHES_WAITING = 8  # of windows: so many results wait at most for a full batch of new windows
 
 
 @dataclass(frozen=True)
@@ -38,10 +44,8 @@ def run_pipeline(
     error: ModelError | None = None  # of the current clip
     for chunk, output in predict_chunks(media, model, options):
         if output is not None and error is None:
-            arrays = [array for array in (output.logits, output.embeddings) if array is not None]
-            if all(np.isfinite(array).all() for array in arrays):
-                spans = [window.find_span(model.rate_hz) for window in chunk.windows]
-                yield ScoredWindows(chunk.clip, spans, output)
+            if all(np.isfinite(array).all() for array in output.arrays):
+                yield ScoredWindows(chunk.clip, chunk.spans, output)
             else:
                 error = ModelError(
                     f"{chunk.name}: the model's output has NaN or infinite values. With dtype='float16' use "
@@ -55,36 +59,44 @@ def run_pipeline(
 def predict_chunks(
     media: Iterable[Media], model: AudioModel, options: PipelineOptions
 ) -> Iterator[tuple[Chunk, ModelOutput | None]]:
-    """Yield the chunks of all clips with the model's output, computed in full batches of windows."""
+    """Yield the chunks of all clips with the model's output, computed in full batches of new windows.
+
+    A window whose samples the model has scored before, or that the batch already has, has the same output.
+    """
     waiting: list[Chunk] = []
-    window_count = 0
-    batch = options.batch_size * windows_per_unit(model, options)
+    waiting_count = 0  # of windows
+    windows: WindowBatch[Window] = WindowBatch(memo.get_window_memory(model))
+    size = options.batch_size * windows_per_unit(model, options)
     for chunk in decode_ahead(media, model, options):
-        waiting.append(chunk)
-        window_count += len(chunk.windows)
-        if window_count >= batch or not window_count:  # errors are told at once
-            yield from predict(waiting, model, batch)
-            waiting, window_count = [], 0
-    yield from predict(waiting, model, batch)
+        windows.add(chunk.keys, chunk.windows)
+        waiting.append(replace(chunk, windows=[]))  # of known ones no samples are kept
+        waiting_count += len(chunk.keys)
+        # What waits for no new window is told at once, such as errors.
+        if not 0 < len(windows.new) < size or waiting_count >= MOST_BATCHES_WAITING * size:
+            yield from predict(waiting, windows, model, size)
+            waiting, waiting_count, windows = [], 0, WindowBatch(windows.memory)
+    yield from predict(waiting, windows, model, size)
 
 
 def predict(
-    chunks: Sequence[Chunk], model: AudioModel, batch: int
+    chunks: Sequence[Chunk], windows: WindowBatch[Window], model: AudioModel, batch: int
 ) -> Iterator[tuple[Chunk, ModelOutput | None]]:
-    """The chunks with the model's output for their windows, at most `batch` of them at a time."""
-    windows = [window.samples for chunk in chunks for window in chunk.windows]
+    """The chunks with the model's output for their windows, at most `batch` new ones at a time."""
+    count = sum(len(chunk.spans) for chunk in chunks)
     clips, seconds = sum(chunk.share for chunk in chunks), sum(chunk.sound_seconds for chunk in chunks)
-    parts = []
-    for start in range(0, len(windows), batch):
-        part = windows[start : start + batch]
-        share = len(part) / len(windows)
-        with scoring(len(part), share * clips, share * seconds):
-            parts.append(compute(partial(model.predict, part)))
-    if not windows:
+
+    def scoring_part(part: int) -> AbstractContextManager[None]:
+        return scoring(part, clips * part / count, seconds * part / count)
+
+    if not count:
         add_clips(clips)
-    output = ModelOutput.concatenate(parts) if parts else None  # clips without windows only
-    position = 0
+    elif known := count - len(windows.new):
+        with scoring_part(known):
+            pass
+    while part := windows.take(batch):
+        samples = [window.samples for window in part.values()]
+        with scoring_part(len(part)):
+            output = compute(partial(model.predict, samples))
+        windows.keep(list(part), output.arrays)
     for chunk in chunks:
-        rows = slice(position, position + len(chunk.windows))
-        position = rows.stop
-        yield chunk, output.rows(rows) if output is not None and chunk.windows else None
+        yield chunk, ModelOutput(*windows.stack(chunk.keys)) if chunk.keys else None

@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
@@ -294,25 +295,14 @@ class Tagger(Fingerprinted, Settings):
         ]
 
     def _classify(self, media: Sequence[Media], rank: int | None) -> list[ClipResult]:
-        """One result per clip, in order. Cached clips are not read, duplicates are read once."""
+        """One result per clip, in order. Cached clips are not read, those of the same content read once."""
         if not media:
             return []
-        identity = self.identity()
-        keys = [memo.make_key(one, identity) for one in media]
-        clips = [index if key is None else key for index, key in enumerate(keys)]  # index: it has no key
-        known = {clip: result for clip, key in zip(clips, keys, strict=True) if (result := memo.get(key))}
-        missing: dict[Hashable, Media] = {}
-        for clip, one in zip(clips, media, strict=True):
-            if clip not in known:
-                missing.setdefault(clip, one)
-        for clip, result in zip(missing, self._classify_new([*missing.values()], rank), strict=True):
-            known[clip] = result
-            memo.put(None if isinstance(clip, int) else clip, result)
-        return [known[clip] for clip in clips]
+        classify = partial(self._classify_new, rank=rank)
+        return memo.share_results(media, self.identity(), classify, expect_clips)
 
     def _classify_new(self, media: list[Media], rank: int | None) -> list[ClipResult]:
-        expect_clips(len(media))
-        return list(self._classify_stream(media, rank)) if media else []
+        return list(self._classify_stream(media, rank))
 
     def _classify_stream(
         self, media: Iterable[Media], rank: int | None, prompt: bool = False

@@ -11,7 +11,6 @@ import pytest
 
 from hf_audio_tagger import build_tagger, memo
 from hf_audio_tagger import chunks as listen
-from hf_audio_tagger.cells import BytesMedia
 from hf_audio_tagger.demo.sounds import synthesize
 from hf_audio_tagger.runs import load_result, tag_dataset
 from hf_audio_tagger.scores import ClipResult, Segment
@@ -75,7 +74,7 @@ def test_what_is_remembered_is_bounded_by_bytes(monkeypatch: pytest.MonkeyPatch)
         ClipResult("Siren", top=tuple((str(n), 0.5) for n in range(400))),
     ]
     for result in large:
-        keys = [memo.make_key(BytesMedia(bytes([n])), "settings") for n in range(10)]
+        keys = [("settings", n) for n in range(10)]
         for key in keys:
             memo.put(key, result)
         kept = [memo.get(key) is not None for key in keys]
@@ -101,7 +100,7 @@ def test_a_clip_that_another_thread_pushes_out_is_no_error(monkeypatch: pytest.M
             other.join(0.2)  # it may have to wait for us
             return found
 
-    key = memo.make_key(BytesMedia(b"clip"), "settings")
+    key = ("settings", 0)
     monkeypatch.setattr(memo, "_results", Interrupted())
     memo._results[key] = ClipResult("Siren")
     assert memo.get(key) == ClipResult("Siren")

@@ -13,6 +13,7 @@ from .ray import ray
 from .recipes import recipes
 from .remote import remote
 from .truth import evaluation, neighbors
+from .twice import twice
 from .words import words
 
 __all__ = ["CASES", "Bench", "Case"]
@@ -27,6 +28,7 @@ CASES = {
         Case("overhead", "the pipeline's time over its model's", overhead),
         Case("hour", "one video of an hour, AST-base, float32", hour),
         Case("repeats", "each video in five rows, AST-base, float32", repeats),
+        Case("twice", "a memory of windows: its cost where all differ, its gain where half repeat", twice),
         Case("leak", "memory over 2,000 clips, demo model", leak),
         Case("rows", "10,000 rows over 1,000, demo model, nothing remembered", rows),
         Case("remote", "clips behind a web server: bytes, requests, many at a time", remote),

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_args
 
 import pyarrow as pa
 
-from .. import memo
 from ..activity import add_clips, expect_clips
 from ..cells import Media, UnreadableMedia, is_list_cell, parse_cell, parse_cells
 from ..checks import check_choice, invalid
@@ -15,6 +14,7 @@ from ..choices import OnError
 from ..compat.datasets_calls import Fingerprinted
 from ..errors import ColumnError, MediaError, transportable
 from ..media.failures import convert_clip_errors
+from ..memo.contents import Contents
 from ..process import check_rank
 
 if TYPE_CHECKING:
@@ -124,15 +124,19 @@ class Measure(Fingerprinted, ABC):
         return self.identity()
 
     def measure_all(self, media: Sequence[Media]) -> list[Measured]:
-        """One result for each video, in order. Duplicates are measured once."""
-        keys = [memo.make_key(one, ()) or one for one in media]
-        results: dict[Hashable, Measured] = {}
+        """One result for each video, in order. Videos with the same content are measured once."""
+        contents = Contents()
+        measured: dict[Hashable, Measured] = {}
+        results = []
         expect_clips(len(media))
-        for key, one in zip(keys, media, strict=True):
-            if key not in results:
-                results[key] = self._measure_one(one)
+        for one in media:
+            content = contents.identify(one) or one
+            named = content, one.name  # an error names its own file
+            found = measured.get(content) or measured.get(named) or self._measure_one(one)
+            measured[named if found.error else content] = found
+            results.append(found)
             add_clips(1)
-        return [results[key] for key in keys]
+        return results
 
     def _measure_one(self, media: Media) -> Measured:
         try:

@@ -19,7 +19,11 @@ class ModelOutput:
     """A model's output for some windows, one row per window."""
 
     logits: np.ndarray  # float32 (windows, classes)
-    embeddings: np.ndarray | None  # float32 (windows, embedding_size): the classifier's input
+    embeddings: np.ndarray | None = None  # float32 (windows, embedding_size): the classifier's input
+
+    @property
+    def arrays(self) -> list[np.ndarray]:
+        return [array for array in (self.logits, self.embeddings) if array is not None]
 
     @classmethod
     def concatenate(cls, parts: Sequence["ModelOutput"]) -> "ModelOutput":
@@ -28,10 +32,6 @@ class ModelOutput:
         embeddings = [part.embeddings for part in parts if part.embeddings is not None]
         logits = [part.logits for part in parts]
         return cls(np.concatenate(logits), np.concatenate(embeddings) if embeddings else None)
-
-    def rows(self, rows: slice) -> "ModelOutput":
-        """The output for a slice of the windows."""
-        return ModelOutput(self.logits[rows], None if self.embeddings is None else self.embeddings[rows])
 
 
 class AudioModel(Protocol):
