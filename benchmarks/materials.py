@@ -67,9 +67,10 @@ class Materials:
         folder = Path(self.made("words", f"words-{count}", count=count))
         return sorted(map(str, folder.iterdir()))
 
-    def copies(self, path: str, count: int) -> list[str]:
-        """One file under many names: hard links, each of which counts as a file of its own."""
-        folder = Path(self.made("copies", f"copies-{Path(path).stem}-{count}", source=path, count=count))
+    def variants(self, path: str, count: int) -> list[str]:
+        """Files that cost what this one does, each with another sound: what is equal is heard once."""
+        name = f"variants-{Path(path).stem}-{count}"
+        folder = Path(self.made("variants", name, source=path, count=count))
         return sorted(map(str, folder.iterdir()))
 
     @cached_property

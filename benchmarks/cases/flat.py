@@ -52,7 +52,7 @@ def leak(bench: Bench) -> Outcome:
 def decode(bench: Bench) -> Outcome:
     """The safety probe, 10.24 s of sound and the resampler: what a clip costs before the model."""
     source = bench.materials.clip(50, seed=3)
-    videos = bench.materials.copies(source, 10 * bench.scale.clips)
+    videos = bench.materials.variants(source, 10 * bench.scale.clips)
     names = {
         f"{decoder}, {threads} thread{'s' * (threads > 1)}": (decoder, threads)
         for decoder in ("torchcodec", "pyav")
@@ -103,7 +103,7 @@ def rows(bench: Bench) -> Outcome:
 
 def workers(bench: Bench) -> Outcome:
     """`num_proc` and threads. The slope between few and many clips is the speed, the rest is the start."""
-    many = bench.materials.copies(bench.materials.clip(50, seed=3), 3 * bench.scale.clips)
+    many = bench.materials.variants(bench.materials.clip(50, seed=3), 3 * bench.scale.clips)
     few = many[:2]
     ways = {
         "one process, 2 threads": (None, "2"),

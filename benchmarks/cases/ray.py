@@ -17,7 +17,7 @@ def ray(bench: Bench) -> Outcome:
     Jobs sleep where nodes are compared, since their processes share the cores of this machine.
     """
     is_tiny = bench.scale.name == "tiny"
-    videos = bench.materials.copies(bench.materials.clip(12), 8 * bench.scale.clips)
+    videos = bench.materials.variants(bench.materials.clip(12), 8 * bench.scale.clips)
     tagger = {**bench.ours().settings["tagger"], "batch_size": 2}
     tagging = {"part": "tagging", "tagger": tagger, "videos": videos, "shard_rows": SHARD_ROWS}
     ways = {"num_proc=2": False, "two workers of a cluster": True}

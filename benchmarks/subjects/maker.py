@@ -89,11 +89,24 @@ def make_tiny(path: str, count: int) -> None:
         write_video(folder / f"{index:05d}.mp4", sound, RATE_HZ, picture_seed=index)
 
 
-def make_copies(path: str, source: str, count: int) -> None:
+def make_variants(path: str, source: str, count: int) -> None:
+    """The packets of a file, those of its sound in another order each time: the same work, no sound twice."""
     folder = Path(path)
     folder.mkdir()
-    for index in range(count):
-        os.link(source, folder / f"{index:05d}.mp4")
+    with av.open(source) as container:
+        video, audio = container.streams.video[0], container.streams.audio[0]
+        packets = [packet for packet in container.demux([video, audio]) if packet.dts is not None]
+        sounds = [bytes(packet) for packet in packets if packet.stream is audio]
+        for index in range(count):
+            order = iter(np.random.default_rng((SEED, index)).permutation(len(sounds)).tolist())
+            with av.open(str(folder / f"{index:05d}.mp4"), "w") as target:
+                streams = {stream.index: target.add_stream_from_template(stream) for stream in (video, audio)}
+                for packet in packets:
+                    copy = av.Packet(sounds[next(order)] if packet.stream is audio else bytes(packet))
+                    copy.pts, copy.dts, copy.duration = packet.pts, packet.dts, packet.duration
+                    copy.time_base, copy.is_keyframe = packet.time_base, packet.is_keyframe
+                    copy.stream = streams[packet.stream.index]
+                    target.mux(copy)
 
 
 def make_ast(path: str, size: str) -> None:
@@ -187,7 +200,7 @@ MAKERS: dict[str, Callable[..., None]] = {
     "clip": make_clip,
     "long": make_long,
     "tiny": make_tiny,
-    "copies": make_copies,
+    "variants": make_variants,
     "ast": make_ast,
     "yamnet": make_yamnet,
     "recipes": make_recipe_media,

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import count
 from unittest.mock import patch
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.subjects.serving import Job, Run, serve
 from hf_audio_tagger import build_tagger, memo
+from hf_audio_tagger.activity import Meter, measured_by
 from hf_audio_tagger.memo.windows import Key, Output, WindowMemory, make_window_key
 from hf_audio_tagger.models import get_model
 
@@ -48,31 +49,31 @@ def prepare(settings: Job) -> Run:
     def noise(windows: int) -> np.ndarray:
         return rng.normal(0, 0.1, windows * model.hop_samples).astype(np.float32)
 
-    def make_sounds(windows: int, repeats: bool) -> list[np.ndarray]:
-        """Eight clips; in two of four is an intro or silence, and one of four is uploaded again."""
-        part = max(1, windows // 16)
+    def make_sounds(part: int, repeats: bool) -> list[np.ndarray]:
+        """Clips of two parts. With repeats, two of four have an intro or silence, and one is the first."""
         if not repeats:
-            return [noise(2 * part) for _ in range(8)]
+            return [noise(2 * part) for _ in range(4)]
         intro, silence = noise(part), np.zeros(part * model.hop_samples, np.float32)
         sounds = []
-        for _ in range(2):
+        for _ in range(4):
             first = np.concatenate([intro, noise(part)])
             sounds += [first, np.concatenate([noise(part), silence]), first, noise(2 * part)]
         return sounds
 
     def hear(job: Job) -> Job:
-        sounds = make_sounds(job["windows"], job["repeats"])
+        sounds = make_sounds(job["part_windows"], job["repeats"])
         cells = [{"array": one, "sampling_rate": model.rate_hz} for one in sounds]
         memo.clear()
-        cpu_before, started = time.process_time(), time.perf_counter()
-        if job["has_memory"]:
+        meter = Meter()
+        with nullcontext() if job["has_memory"] else without_memory(), measured_by(meter):
+            cpu_before, started = time.process_time(), time.perf_counter()
             results = tagger.classify(cells)
-        else:
-            with without_memory():
-                results = tagger.classify(cells)
+            seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_before
         return {
-            "seconds": time.perf_counter() - started,
-            "cpu_seconds": time.process_time() - cpu_before,
+            "seconds": seconds,
+            "cpu_seconds": cpu_seconds,
+            "windows": meter.read().windows,
+            "new_windows": len(memo.get_window_memory(model).outputs),
             "tags": [result.tag for result in results],
         }
 
@@ -85,8 +86,8 @@ def prepare(settings: Job) -> Run:
                 make_window_key(window)
         return {"microseconds": 1e6 * (time.process_time() - started) / DIGEST_ROUNDS / DIGESTED_WINDOWS}
 
-    hear({"windows": 16, "repeats": False, "has_memory": True})  # loads and compiles
-    return lambda job: digest(job) if job.get("part") == "digest" else hear(job)
+    hear({"part_windows": 1, "repeats": False, "has_memory": True})  # loads and compiles
+    return lambda job: hear(job) if job["what"] == "hear" else digest(job)
 
 
 if __name__ == "__main__":
