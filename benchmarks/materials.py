@@ -53,9 +53,10 @@ class Materials:
         name = f"clips/{codec}-{seconds}s-{seed}.mp4"
         return self.made("clip", name, seconds=seconds, codec=codec, seed=seed)
 
-    def long_video(self, seconds: int) -> str:
+    def long_video(self, seconds: int, seed: int = 0) -> str:
         """A minute over and over, h264."""
-        return self.made("long", f"clips/long-{seconds}s.mp4", minute=self.clip(60), seconds=seconds)
+        name = f"clips/long-{seconds}s{f'-{seed}' if seed else ''}.mp4"
+        return self.made("long", name, minute=self.clip(60, seed=seed), seconds=seconds)
 
     def tiny_clips(self, count: int) -> list[str]:
         """Mp4 files of 1 to 3 s."""

@@ -69,8 +69,10 @@ def write_vggish(path: Path, classifies: bool = True) -> Path:
     return path
 
 
-def load_patch_model(family: str, weights: Path | None = None, dtype: str = "float32") -> PatchModel:
-    spec = ModelSpec(family, weights=None if weights is None else str(weights), dtype=dtype)
+def load_patch_model(
+    family: str, weights: Path | None = None, dtype: str = "float32", engine: str = "torch"
+) -> PatchModel:
+    spec = ModelSpec(family, weights=None if weights is None else str(weights), dtype=dtype, engine=engine)
     model = load(spec, torch.device("cpu"))
     assert isinstance(model, PatchModel)
     return model

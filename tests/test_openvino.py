@@ -1,6 +1,7 @@
 """The OpenVINO engine against torch."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from natural_sounds import RATE_HZ, make_music, make_noise, make_speech
 from random_weights import write_vggish, write_yamnet
 
 from hf_audio_tagger import ModelError, ProcessError, SettingsError, build_tagger, models
-from hf_audio_tagger.activity import COMPILING, WORKING, Meter, measured_by
+from hf_audio_tagger.activity import COMPILING, WORKING, Meter, measured_by, scoring
 from hf_audio_tagger.demo.sounds import LABELS, synthesize
 from hf_audio_tagger.models import ModelSpec, get_model, load
+from hf_audio_tagger.models.engines.openvino import OpenvinoNetwork
+from hf_audio_tagger.process import core_share
 
 pytest.importorskip("openvino")
 
@@ -134,3 +137,20 @@ def test_it_says_that_it_compiles_and_counts_each_window(monkeypatch: pytest.Mon
     assert stages[-1] == WORKING
     assert counts[-1] == 14  # 75 s, less a window of 10.255 s, in steps of 5 s
     assert len(set(counts)) >= 7  # one by one, or two on two cores
+
+
+def test_parts_are_made_while_the_network_runs() -> None:
+    """So that a front end keeps no core waiting, and no more than the parts at work are in memory."""
+    rows, meter = torch.rand(12, 3, 4), Meter()
+    network = OpenvinoNetwork(torch.nn.Flatten(), (3, 4), torch.device("cpu"), torch.float32)
+    scored = []
+
+    def make_parts() -> Iterator[torch.Tensor]:
+        for row in rows.split(1):
+            scored.append(meter.read().windows)
+            yield row
+
+    with measured_by(meter), scoring(12, 1.0, 12.0):
+        (outputs,) = network.run(make_parts(), 12)
+    assert torch.equal(outputs, rows.flatten(1))
+    assert all(count >= taken - core_share() for taken, count in enumerate(scored))

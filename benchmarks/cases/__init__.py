@@ -7,7 +7,7 @@ from .flat import decode, leak, rows, startup, workers
 from .gpu import gpu
 from .index import index
 from .page import page
-from .patches import yamnet
+from .patches import long, yamnet
 from .pictures import motion, text
 from .ray import ray
 from .recipes import recipes
@@ -35,6 +35,7 @@ CASES = {
         Case("workers", "processes and threads, AST-base, float32", workers),
         Case("ray", "a Ray cluster on this machine, beside num_proc=2 and beside one node", ray),
         Case("yamnet", "YAMNet over the whole of an hour", yamnet),
+        Case("long", "every window of a long video, AST-base", long),
         Case("index", "an index of 2,000,000 rows, and the files of a folder", index),
         Case("neighbors", "2,000 embeddings against 200,000, beside the bare matrix product", neighbors),
         Case("find", "a row against 1,000,000 embeddings of 512 numbers", find),

@@ -39,6 +39,10 @@ def prepare(settings: Job) -> Run:
         memo.clear()
         return {"tag": tagger.tag(job["video"])}
 
+    def side_by_side(job: Job) -> Job:
+        memo.clear()
+        return {"tags": [result.tag for result in tagger.classify_each(job["videos"])]}
+
     def decoding(job: Job) -> Job:
         return {"patches": sum(1 for _ in windows_of(job["video"]))}
 
@@ -61,7 +65,13 @@ def prepare(settings: Job) -> Run:
                 plain(log_mel(torch.from_numpy(patch)[None], model.log_offset))[1].numpy()
         return {"patches_a_second": len(patches) / (time.perf_counter() - started)}
 
-    parts = {"whole": whole, "decoding": decoding, "batched": batched, "one by one": one_by_one}
+    parts = {
+        "whole": whole,
+        "side by side": side_by_side,
+        "decoding": decoding,
+        "batched": batched,
+        "one by one": one_by_one,
+    }
     tagger.tag(settings["warm"])
     return lambda job: parts[job["part"]](job)
 

@@ -2,7 +2,7 @@
 
 It turns groups of ``step_in`` samples into groups of ``step_out`` (44.1 to 16 kHz: 441 into 160), and each
 output depends on a few samples on either side. A part that begins at a group boundary, with a margin on both
-sides, gives exactly the same samples as the whole clip.
+sides, gives the same samples as the whole clip.
 """
 
 from collections.abc import Iterable, Iterator

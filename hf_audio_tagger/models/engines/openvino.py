@@ -68,8 +68,7 @@ class OpenvinoNetwork:
         shared = count // (self.cores * self.request_rows) * self.cores if self.cores > 1 else 0
         with self.lock:
             done = self.run_on_each_core(made, shared) if shared else []
-            rest = list(made)
-            for part in rest if self.cores == 1 or not rest else [np.concatenate(rest)]:
+            for part in made if self.cores == 1 else join(made):
                 outputs = self.request.infer([part], share_inputs=True)
                 done.append([np.array(output, np.float32) for output in outputs.values()])
                 add_windows(len(part))
@@ -103,6 +102,12 @@ class OpenvinoNetwork:
         settings = {"INFERENCE_PRECISION_HINT": self.precision, "INFERENCE_NUM_THREADS": self.cores}
         with in_stage(COMPILING):
             return self.openvino.Core().compile_model(self.converted, "CPU", {**settings, **streams})
+
+
+def join(parts: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """All rows as one part, if there are any."""
+    found = list(parts)
+    return [np.concatenate(found)] if found else []
 
 
 def keep_result(request: Any, target: tuple[list[Any], int, Callable[[int], None], np.ndarray]) -> None:
