@@ -87,7 +87,7 @@ def test_clips_are_labelled_on_a_cluster_of_this_machine(clips: Path, tmp_path: 
     ours, theirs = (sorted((tmp_path / name).rglob("*.npy")) for name in ("here", "out"))
     assert [path.name for path in ours] == [path.name for path in theirs]
     for one, two in zip(ours, theirs, strict=True):
-        assert np.array_equal(np.load(one), np.load(two))
+        np.testing.assert_allclose(np.load(two), np.load(one), atol=1e-4)  # on other numbers of threads
 
 
 def test_a_clip_that_ends_the_process(clips: Path, tmp_path: Path) -> None:
