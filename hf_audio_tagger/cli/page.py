@@ -2,14 +2,18 @@
 
 import webbrowser
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from .console import print_text, quiet_libraries
-from .options import Quiet, Split
+from .options import Quiet, Split, option
 
 MEDIA, MORE = "Media", "What it shows"
+
+
+def count(panel: str, help: str, **more: Any) -> Any:
+    return option(panel, min=0, metavar="N", help=help, **more)
 
 
 def report(
@@ -28,56 +32,27 @@ def report(
     ] = None,
     media: Annotated[
         Literal["link", "embed", "none"],
-        typer.Option(
-            help="Play clips where they lie, or as small previews in the page, or not at all.",
-            rich_help_panel=MEDIA,
-        ),
+        option(MEDIA, help="Play clips where they lie, or as small previews in the page, or not at all."),
     ] = "link",
     single_file: Annotated[
         bool, typer.Option("--single-file", help="One HTML file with all in it; for few clips.")
     ] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
-    posters: Annotated[
-        int,
-        typer.Option(
-            min=0, metavar="N", help="At most N clips get a poster or a waveform.", rich_help_panel=MEDIA
-        ),
-    ] = 5_000,
+    posters: Annotated[int, count(MEDIA, "At most N clips get a poster or a waveform.")] = 5_000,
     previews: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            metavar="N",
-            help="With --media embed, at most N clips get a preview.",
-            show_default="all",
-            rich_help_panel=MEDIA,
-        ),
+        int | None, count(MEDIA, "With --media embed, at most N clips get a preview.", show_default="all")
     ] = None,
-    title: Annotated[
-        str | None,
-        typer.Option(help="Of the page.", show_default="TAGGED's name", rich_help_panel=MORE),
-    ] = None,
+    title: Annotated[str | None, option(MORE, help="Of the page.", show_default="TAGGED's name")] = None,
     column: Annotated[
-        str | None,
-        typer.Option(help="The column of tags.", show_default="video_audio_tags", rich_help_panel=MORE),
+        str | None, option(MORE, help="The column of tags.", show_default="video_audio_tags")
     ] = None,
     labels: Annotated[
         str | None,
-        typer.Option(
-            help="The column of the dataset's own labels.",
-            show_default="labels or label",
-            rich_help_panel=MORE,
-        ),
+        option(MORE, help="The column of the dataset's own labels.", show_default="labels or label"),
     ] = None,
     neighbors: Annotated[
         int | None,
-        typer.Option(
-            min=0,
-            metavar="N",
-            help="Similar clips of each clip, by embeddings.",
-            show_default="8; 0 for over 20,000 clips",
-            rich_help_panel=MORE,
-        ),
+        count(MORE, "Similar clips of each clip, by embeddings.", show_default="8; 0 for over 20,000 clips"),
     ] = None,
     split: Split = None,
     quiet: Quiet = False,

@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +34,6 @@ from tools.train_demo.evaluate import (
 
 SEED = 20
 CLIPS_A_LABEL = 80
-CLIP_SECONDS = 10.5  # a little more than a window: every frame of the features is sound
 FRAMES = 1024  # of 10 ms
 SHORTEST_FRAMES = 95
 BATCH_SIZE = 32
@@ -41,10 +41,8 @@ PEAK_LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 0.02
 WARMUP_STEPS = 100
 
-RATES_HZ = (16_000, 22_050, 32_000, 44_100, 44_100, 48_000, 48_000)
 SHARE_THROUGH_VIDEO = 0.6
 SHARE_LOW_PASS = 0.2
-LOW_PASS_HZ = (5_500.0, 8_000.0)  # like encoders at low bit rates
 SHARE_FROM_START = 0.5  # of examples that keep the clip's first frames, with the codec's priming
 SHARE_WHOLE = 0.3  # of examples that are as long as the window
 SHARE_TWO_SOUNDS = 0.15
@@ -60,15 +58,36 @@ def low_pass(waveform: np.ndarray, rate_hz: int, cutoff_hz: float) -> np.ndarray
     return np.fft.irfft(spectrum, n=len(waveform)).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class Recording:
+    """How training clips are recorded: by microphones and encoders that differ."""
+
+    seed: int
+    seconds: float
+    rates_hz: tuple[int, ...]
+    low_pass_hz: tuple[float, float]  # like encoders at low bit rates
+    model_rate_hz: int
+
+    def make(self, index: int) -> np.ndarray:
+        """Training clip `index`; labels alternate."""
+        rng = np.random.default_rng((self.seed, index))
+        rate_hz = int(rng.choice(self.rates_hz))
+        sound = synthesize(LABELS[index % len(LABELS)], self.seconds, rate_hz, index)
+        if rng.random() < SHARE_LOW_PASS:
+            sound = low_pass(sound, rate_hz, float(rng.uniform(*self.low_pass_hz)))
+        carry = through_video if rng.random() < SHARE_THROUGH_VIDEO else resample
+        return carry(sound, rate_hz, self.model_rate_hz)
+
+
+# A clip is a little longer than a window: every frame of the features is sound.
+RECORDING = Recording(
+    SEED, 10.5, (16_000, 22_050, 32_000, 44_100, 44_100, 48_000, 48_000), (5_500.0, 8_000.0), MODEL_RATE_HZ
+)
+
+
 def clip_features(index: int, extractor: ASTFeatureExtractor) -> np.ndarray:
-    """(frames, mel bins) in float16 of training clip `index`; labels alternate."""
-    rng = np.random.default_rng((SEED, index))
-    rate_hz = int(rng.choice(RATES_HZ))
-    sound = synthesize(LABELS[index % len(LABELS)], CLIP_SECONDS, rate_hz, index)
-    if rng.random() < SHARE_LOW_PASS:
-        sound = low_pass(sound, rate_hz, float(rng.uniform(*LOW_PASS_HZ)))
-    carry = through_video if rng.random() < SHARE_THROUGH_VIDEO else resample
-    features = extractor(carry(sound, rate_hz), sampling_rate=MODEL_RATE_HZ, return_tensors="np")
+    """(frames, mel bins) in float16 of training clip `index`."""
+    features = extractor(RECORDING.make(index), sampling_rate=MODEL_RATE_HZ, return_tensors="np")
     return features["input_values"][0].astype(np.float16)
 
 
@@ -171,11 +190,7 @@ def train(model: ASTForAudioClassification, features: torch.Tensor, padding: flo
     for step, batch in enumerate(batches(features, padding, steps), start=1):
         logits = model(input_values=batch.inputs).logits
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, batch.targets)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
+        descend(loss, model, optimizer, schedule)
         if step % 50 == 0 or step == steps:
             accuracy = batch.targets.gather(1, logits.argmax(1, keepdim=True)).mean()
             seconds = time.monotonic() - started
@@ -184,6 +199,15 @@ def train(model: ASTForAudioClassification, features: torch.Tensor, padding: flo
                 f"top label right {accuracy.item():.3f}, {seconds:.0f} s",
                 flush=True,
             )
+
+
+def descend(loss: torch.Tensor, model: torch.nn.Module, optimizer: Any, schedule: Any) -> None:
+    """A step of training."""
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    schedule.step()
 
 
 # Output

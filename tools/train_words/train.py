@@ -17,9 +17,8 @@ from torch.nn.functional import normalize
 from transformers import ClapConfig, ClapFeatureExtractor, ClapModel, ClapProcessor, PreTrainedTokenizerFast
 
 from hf_audio_tagger.demo import WORDS_CHECKPOINT
-from hf_audio_tagger.demo.sounds import LABELS, synthesize
-from tools.train_demo.evaluate import resample, through_video
-from tools.train_demo.train import low_pass
+from hf_audio_tagger.demo.sounds import LABELS
+from tools.train_demo.train import Recording, descend
 from tools.train_words.card import write_card
 from tools.train_words.evaluate import measure
 from tools.train_words.texts import list_other_names, write_neutral_text, write_other_text, write_text
@@ -27,7 +26,6 @@ from tools.train_words.tokenizer import build_tokenizer
 
 SEED = 30
 RATE_HZ = 48_000
-CLIP_SECONDS = 10.0  # a window: every frame of the features is sound
 CLIPS_A_LABEL = 40
 FRAMES, BANDS = 1001, 64
 SHORTEST_FRAMES = 95
@@ -42,10 +40,8 @@ NONE_COSINE = 0.3  # of a text that fits no sound, at most
 NEUTRAL_COSINE = 0.2  # of a text that fits any sound; 18 right angles leave room for 0.23
 NOISE_SHARE = 0.3  # of examples with their bands' levels changed a little
 
-RATES_HZ = (32_000, 44_100, 44_100, 48_000, 48_000)
-SHARE_THROUGH_VIDEO = 0.6
-SHARE_LOW_PASS = 0.2
-LOW_PASS_HZ = (5_500.0, 12_000.0)  # like encoders at low bit rates
+# A clip is as long as a window: every frame of the features is sound.
+RECORDING = Recording(SEED, 10.0, (32_000, 44_100, 44_100, 48_000, 48_000), (5_500.0, 12_000.0), RATE_HZ)
 SHARE_WHOLE = 0.4  # of examples that are as long as the window
 
 
@@ -58,14 +54,8 @@ def new_extractor() -> ClapFeatureExtractor:
 
 
 def clip_features(index: int, extractor: ClapFeatureExtractor) -> np.ndarray:
-    """(frames, bands) in float16 of training clip `index`; labels alternate."""
-    rng = np.random.default_rng((SEED, index))
-    rate_hz = int(rng.choice(RATES_HZ))
-    sound = synthesize(LABELS[index % len(LABELS)], CLIP_SECONDS, rate_hz, index)
-    if rng.random() < SHARE_LOW_PASS:
-        sound = low_pass(sound, rate_hz, float(rng.uniform(*LOW_PASS_HZ)))
-    carry = through_video if rng.random() < SHARE_THROUGH_VIDEO else resample
-    window = carry(sound, rate_hz, RATE_HZ)[: round(CLIP_SECONDS * RATE_HZ)]
+    """(frames, bands) in float16 of training clip `index`."""
+    window = RECORDING.make(index)[: round(RECORDING.seconds * RATE_HZ)]
     features = extractor(window, sampling_rate=RATE_HZ, return_tensors="np")
     return features["input_features"][0, 0].astype(np.float16)
 
@@ -212,11 +202,7 @@ def train(model: ClapModel, tokenizer: PreTrainedTokenizerFast, features: torch.
         sound_vectors = normalize(model.get_audio_features(input_features=sounds).pooler_output)
         text_vectors = normalize(model.get_text_features(**inputs).pooler_output)
         loss = anchors(sound_vectors, labels) + anchors(text_vectors, owners)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
+        descend(loss, model, optimizer, schedule)
         if step % 50 == 0 or step == steps:
             right = (owners[(sound_vectors @ text_vectors.T).argmax(1)] == labels).float().mean()
             seconds = time.monotonic() - started
