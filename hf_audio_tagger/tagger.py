@@ -188,7 +188,7 @@ class Tagger(Fingerprinted, Settings):
     def classify_each(self, videos: Iterable[Any]) -> Iterator[ClipResult]:
         """The results of any number of videos, in order, each as soon as it is ready.
 
-        The next videos are taken and decoded while the model works. Results of earlier calls are not reused.
+        The next videos are taken and decoded while the model works. Each is read, whatever was read before.
 
         >>> for result in build_tagger("demo").classify_each(["a.mp4", "b.mp4"]):  # doctest: +SKIP
         ...     print(result.tag)

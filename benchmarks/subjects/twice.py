@@ -34,7 +34,7 @@ def without_memory() -> Iterator[None]:
     """No window is digested, and each counts as a new one."""
     numbers = count()
     with (
-        patch("hf_audio_tagger.pipeline.make_window_key", lambda samples: (b"", next(numbers), "")),
+        patch("hf_audio_tagger.chunks.make_window_key", lambda samples: (b"", next(numbers), "")),
         patch("hf_audio_tagger.memo.get_window_memory", lambda model: NoMemory()),
     ):
         yield
