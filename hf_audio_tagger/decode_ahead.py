@@ -110,7 +110,7 @@ class Lanes:
 
     def __init__(self, options: PipelineOptions, stack: ExitStack) -> None:
         self.options, self.stack = options, stack
-        self.most_waiting = 2 * options.batch_size
+        self.most_waiting = 2 * max(options.batch_size, options.decode_threads)  # so that no thread is idle
         self.remote: Lane | None = None
         threads = options.decode_threads
         pool = stack.enter_context(one_thread_each(threads, "decode"))

@@ -64,6 +64,27 @@ def test_open_clips_are_few_and_within_the_limit() -> None:
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.parametrize("batch_size", [1, 16])
+def test_all_threads_decode_however_small_a_batch_is(
+    batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = 4
+    together, original = threading.Barrier(threads), audio.open_sound
+
+    @contextmanager
+    def at_once(*given: Any) -> Iterator[Any]:
+        together.wait(timeout=20)  # an error unless as many clips are opened at a time
+        with original(*given) as sound:
+            yield sound
+
+    monkeypatch.setattr("hf_audio_tagger.chunks.open_sound", at_once)
+    media: list[Media] = [SamplesMedia(np.zeros(16_000, np.float32), 16_000) for _ in range(2 * threads)]
+    ends = list(run_pipeline(media, Zeros(), options("first", batch_size, threads)))
+    errors = [event.error for event in ends if isinstance(event, ClipEnd)]
+    assert errors == [None] * len(media)
+
+
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("most_open", [1, 2, 5])
 @pytest.mark.parametrize("threads", [1, 4])
 @pytest.mark.parametrize("windows", ["first", "all", 3])

@@ -41,6 +41,17 @@ def test_order_is_by_logit_where_scores_tie_and_by_index_where_logits_do() -> No
     assert [label for label, _ in top] == ["b", "c", "a", "d"]
 
 
+def test_the_first_labels_are_those_of_the_whole_order() -> None:
+    """With many ties, so that some of equal score and logit are beyond the first ones."""
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        scores, logits = rng.integers(0, 5, 40) / 4, rng.integers(0, 3, 40).astype(float)
+        order = sorted(range(40), key=lambda index: (-scores[index], -logits[index], index))
+        assert rank_labels(scores, logits).tolist() == order
+        for count in (1, 3, 39, 40, 41):
+            assert rank_labels(scores, logits, count).tolist() == order[:count]
+
+
 def test_the_tag_is_the_highest_mean_score_and_not_the_highest_mean_logit() -> None:
     logits = np.array([[8.0, 1.0, -9.0, -9.0], [-8.0, 1.0, -9.0, -9.0], [-9.0, 1.0, -9.0, -9.0]])
     scores = 1 / (1 + np.exp(-logits))

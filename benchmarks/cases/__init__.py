@@ -2,6 +2,7 @@
 
 from .against_peers import bfloat16, clips, hour, overhead, repeats
 from .bench import Bench, Case
+from .cores import cores
 from .find import find
 from .flat import decode, leak, rows, startup, workers
 from .gpu import gpu
@@ -33,6 +34,7 @@ CASES = {
         Case("rows", "10,000 rows over 1,000, demo model, nothing remembered", rows),
         Case("remote", "clips behind a web server: bytes, requests, many at a time", remote),
         Case("workers", "processes and threads, AST-base, float32", workers),
+        Case("cores", "4, 16 and 64 cores: a model that only waits", cores),
         Case("ray", "a Ray cluster on this machine, beside num_proc=2 and beside one node", ray),
         Case("yamnet", "YAMNet over the whole of an hour", yamnet),
         Case("long", "every window of a long video, AST-base", long),
