@@ -12,8 +12,8 @@ import pytest
 
 from hf_audio_tagger import RayCluster
 
-LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-os.environ.setdefault(LOOPBACK, "0")  # nodes listen on the loopback address alone
+# Nodes listen on the loopback address alone. Ray reads it when it is imported, here and in every process.
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
 WAIT_SECONDS = 70.0
 # Lost nodes are noticed in three seconds instead of fifteen.
