@@ -194,7 +194,7 @@ def on_every_core(function: Callable[[Part], Result], parts: Sequence[Part]) -> 
 
 
 def one_ahead(function: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
-    """`function` of each part, in order. A thread works on the next one while the caller uses the result."""
+    """`function` of each part, in order. The next result is made, in a thread, while the caller uses one."""
     with one_thread_each(1, "ahead") as pool:
         ahead = None
         for part in parts:

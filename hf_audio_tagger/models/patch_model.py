@@ -27,7 +27,7 @@ PATCH_SHAPE = (PATCH_FRAMES, MEL_BANDS)
 # CPU caches and allocate new memory.
 CPU_CHUNK = 84
 DEVICE_CHUNK = 256
-OPENVINO_PATCHES = 14  # in one request to OpenVINO
+OPENVINO_PATCHES = 14  # in one request to OpenVINO, of which a chunk has a whole number
 MIN_CHUNK = 2  # a single patch uses other kernels, with different rounding
 
 
@@ -79,12 +79,13 @@ class OpenvinoPatchModel(PatchModel):
     network: OpenvinoNetwork
 
     def predict(self, windows: Sequence[np.ndarray]) -> ModelOutput:
-        """The front end of a part runs while the network is at those before it."""
+        """The front end of a chunk runs while the network is at those before it."""
         if not len(windows):
             return super().predict(windows)
-        size = OPENVINO_PATCHES
-        parts = [windows[start : start + size] for start in range(0, len(windows), size)]
-        embeddings, logits = self.network.run(one_ahead(self.draw, parts), len(windows))
+        chunks = [windows[start : start + CPU_CHUNK] for start in range(0, len(windows), CPU_CHUNK)]
+        patches = one_ahead(self.draw, chunks)
+        parts = (part for chunk in patches for part in chunk.split(OPENVINO_PATCHES))
+        embeddings, logits = self.network.run(parts, len(windows))
         return ModelOutput(logits.numpy(), embeddings.numpy())
 
 

@@ -56,13 +56,19 @@ def find_step(previous: np.ndarray, window: np.ndarray, likely: int) -> int | No
 
     `likely` is tried first: windows of a clip follow each other at one step.
     """
-    if np.array_equal(previous[likely:], window[: WINDOW_SAMPLES - likely]):
+    if is_overlap(previous, window, likely):
         return likely
     for frame in np.flatnonzero(previous[::FRAME_HOP_SAMPLES] == window[0]):
         step = int(frame) * FRAME_HOP_SAMPLES
-        if np.array_equal(previous[step:], window[: WINDOW_SAMPLES - step]):
+        if is_overlap(previous, window, step):
             return step
     return None
+
+
+def is_overlap(previous: np.ndarray, window: np.ndarray, step: int) -> bool:
+    """Whether the end of `previous` is the beginning of a window. Bytes are compared without leaving the GIL,
+    for which a thread that decodes would make this one wait each time."""
+    return previous[step:].tobytes() == window[: WINDOW_SAMPLES - step].tobytes()
 
 
 def log_mel(sound: Tensor, offset: float) -> Tensor:
