@@ -98,10 +98,11 @@ def test_ctrl_c_ends_a_worker_that_does_not_end(tmp_path: Path, monkeypatch: pyt
     assert not multiprocessing.active_children()
 
 
-def test_a_worker_that_leaves_within_a_job_is_told(tmp_path: Path) -> None:
-    def leave(job: Job, worker: Worker, report: Report, is_stopped: IsStopped) -> None:
-        os._exit(7)
+def leave(job: Job, worker: Worker, report: Report, is_stopped: IsStopped) -> None:
+    os._exit(7)
 
+
+def test_a_worker_that_leaves_within_a_job_is_told(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="gone with exit code 7"):
         run_job(leave, tmp_path)
 
@@ -123,17 +124,18 @@ def test_rows_at_hand_are_spoken_of_where_a_worker_has_some(tmp_path: Path) -> N
     assert told == ["stopping"]
 
 
+def tell(job: Job, worker: Worker, report: Report, is_stopped: IsStopped) -> None:
+    """Report who this worker is, and whether it has its share of the cores, as one of three."""
+    cores = max(1, process.usable_cores() // 3)
+    is_current = worker == current_worker() and worker.cores == core_share() == cores
+    report(JobProgress(job.index, 10 * (worker.world_size or 0) + worker.rank, 0 if is_current else 1))
+    while not is_stopped():
+        time.sleep(0.01)  # so that each worker gets one job
+    raise StoppedError
+
+
 def test_workers_are_told_who_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    cores = max(1, process.usable_cores() // 3)
-
-    def tell(job: Job, worker: Worker, report: Report, is_stopped: IsStopped) -> None:
-        is_current = worker == current_worker() and worker.cores == core_share() == cores
-        report(JobProgress(job.index, 10 * worker.world_size + worker.rank, 0 if is_current else 1))
-        while not is_stopped():
-            time.sleep(0.01)  # so that each worker gets one job
-        raise StoppedError
-
     seen: list[JobProgress] = []
 
     def note(progress: JobProgress) -> None:
