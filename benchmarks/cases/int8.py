@@ -19,7 +19,8 @@ def int8(bench: Bench) -> Outcome:
     """Each dtype is started with an empty cache folder, then with the network that the first start kept."""
     dtypes = [FLOAT32, *[BFLOAT16] * has_bfloat16(), INT8]
     logs, rounds = bench.materials.logs, bench.scale.rounds
-    job = {"part": "compute", "windows": 2 * bench.scale.clips}
+    windows = 2 * bench.scale.clips
+    job = {"part": "compute", "windows": windows}
     firsts: dict[str, Answer] = {}
     starts: dict[str, Answer] = {}
     answers: dict[str, list[Answer]] = {dtype: [] for dtype in dtypes}
@@ -36,12 +37,12 @@ def int8(bench: Bench) -> Outcome:
             for dtype in dtypes:
                 answers[dtype].append(children[dtype].ask(job))
     logits = {dtype: np.array(answers[dtype][0].values["logits"]) for dtype in dtypes}
-    seconds = {dtype: median(one.seconds for one in answers[dtype]) / job["windows"] for dtype in dtypes}
+    seconds = {dtype: median(one.seconds for one in answers[dtype]) / windows for dtype in dtypes}
     table: list[Row] = [
         {
             "dtype": dtype,
             "s a window": seconds[dtype],
-            "CPU s a window": min(one.cpu_seconds for one in answers[dtype]) / job["windows"],
+            "CPU s a window": min(one.cpu_seconds for one in answers[dtype]) / windows,
             "correlation": float(np.corrcoef(logits[dtype].ravel(), logits[FLOAT32].ravel())[0, 1]),
             "worst rank of the tag": worst_rank(logits[dtype], logits[FLOAT32]),
             "first start, s": firsts[dtype].seconds,
@@ -59,7 +60,7 @@ def int8(bench: Bench) -> Outcome:
         Figure("second start", slowest, "s", at_most=5),
         Figure("peak memory", largest, "MB", at_most=1800),
     ]
-    note = f"{job['windows']} windows; the weights are random, and the classifier amplifies what differs."
+    note = f"{windows} windows; the weights are random, and the classifier amplifies what differs."
     return Outcome(table, figures, [note])
 
 
