@@ -7,7 +7,7 @@ DEFAULT_MODEL = "MIT/ast-finetuned-audioset-10-10-0.4593"
 Windows = Literal["first", "all"]  # or a number of them
 Channels = Literal["mean", "first"]
 Decoder = Literal["auto", "torchcodec", "pyav", "decord"]
-Dtype = Literal["float32", "bfloat16", "float16", "auto"]
+Dtype = Literal["float32", "bfloat16", "float16", "int8", "auto"]
 Engine = Literal["torch", "openvino"]
 OnError = Literal["raise", "record"]
 LabelsHold = Literal["one", "several"]
@@ -20,6 +20,7 @@ OTHER_NAMES = {
     "float32": ("fp32", "f32", "float", "single", "full"),
     "bfloat16": ("bf16", "bfp16", "brain"),
     "float16": ("fp16", "f16", "half"),
+    "int8": ("i8", "8bit", "8-bit", "8"),
     "torch": ("pytorch",),
     "openvino": ("ov",),
     "pyav": ("av", "ffmpeg"),

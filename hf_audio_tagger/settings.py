@@ -173,7 +173,9 @@ class Settings:
         changes="nothing",
     )
     dtype: Dtype = model_setting(
-        "float32", '"float32", "bfloat16", "float16", or "auto" (bfloat16 where the hardware has it).'
+        "float32",
+        '"float32", "bfloat16", "float16", "int8" (AST in OpenVINO), or "auto" (bfloat16 where the hardware '
+        "has it).",
     )
     engine: Engine = model_setting("torch", '"torch", or "openvino" for CPUs.')
     batch_size: int = model_setting(
@@ -218,12 +220,17 @@ class Settings:
             raise SettingsError("labels_hold= says how many of labels= hold; pass labels too.")
         if self.engine == "openvino":
             self.check_openvino()
+        elif self.dtype == "int8":
+            raise SettingsError(
+                "dtype='int8' is computed by engine='openvino' alone, from the extra of that name: pass "
+                "both, or dtype='bfloat16' or 'float32'."
+            )
 
     def check_openvino(self) -> None:
         if self.device not in (None, "cpu"):
             raise SettingsError(f"engine='openvino' computes on the CPU, not on device={self.device!r}.")
         if self.dtype == "float16":
-            raise SettingsError("engine='openvino' computes in float32 or bfloat16, not in float16.")
+            raise SettingsError("engine='openvino' computes in float32, bfloat16 or int8, not in float16.")
 
 
 # By the arguments of `build_tagger`, in their order

@@ -7,6 +7,7 @@ from .find import find
 from .flat import decode, leak, rows, startup, workers
 from .gpu import gpu
 from .index import index
+from .int8 import int8
 from .page import page
 from .patches import long, yamnet
 from .pictures import motion, text
@@ -26,6 +27,7 @@ CASES = {
         Case("decode", "10.24 s of sound from an mp4 file", decode),
         Case("clips", "12 to 50 s clips, AST-base, float32", clips),
         Case("bfloat16", "the same clips, bfloat16", bfloat16),
+        Case("int8", "AST-base in OpenVINO: bits, starts and memory", int8),
         Case("overhead", "the pipeline's time over its model's", overhead),
         Case("hour", "one video of an hour, AST-base, float32", hour),
         Case("repeats", "each video in five rows, AST-base, float32", repeats),

@@ -10,20 +10,22 @@ from hf_audio_tagger import build_tagger, memo
 from hf_audio_tagger.cells import FileMedia
 from hf_audio_tagger.decode_ahead import decode_ahead
 from hf_audio_tagger.models import get_model
-from hf_audio_tagger.models.transformers_model import AstModel, OpenvinoAstModel
+from hf_audio_tagger.models.openvino_ast import OpenvinoAstModel
+from hf_audio_tagger.models.transformers_model import AstModel
 from hf_audio_tagger.process import on_every_core
 
 
 def prepare(settings: Job) -> Run:
     """`settings`: "tagger" for build_tagger, "warm" a clip to load the model with."""
     tagger = build_tagger(**settings["tagger"], windows="all", device="cpu")
-    model: Any = get_model(tagger.spec, "cpu")
-    assert isinstance(model, AstModel)
+    loaded = get_model(tagger.spec, "cpu")
+    assert isinstance(loaded, AstModel | OpenvinoAstModel)
+    model: Any = loaded
     options = tagger.pipeline_options(model)
     rng = np.random.default_rng(1)
     noise = rng.standard_normal((options.batch_size, model.window_samples), np.float32) / 10
     with torch.inference_mode():
-        features = model.features(list(noise))["input_values"]
+        features = model.front_end.features(list(noise)).to(getattr(model, "dtype", torch.float32))
 
     @torch.inference_mode()
     def forward(rows: torch.Tensor) -> None:

@@ -53,6 +53,18 @@ def read_model_type(model: str, revision: str | None, token: str | bool | None, 
     return kind if isinstance(kind, str) else None
 
 
+def find_commit(model: str, revision: str | None, token: str | bool | None) -> str | None:
+    """The commit that a revision of a Hub model is now; without network, the one in the cache."""
+    from huggingface_hub import hf_hub_download
+
+    name = Path(hf_hub_download(model, "config.json", revision=revision, token=token)).parent.name
+    return name if is_commit(name) else None
+
+
+def is_commit(revision: str) -> bool:
+    return re.fullmatch(r"[0-9a-f]{40}", revision) is not None
+
+
 def examine_checkpoint(model: str, revision: str | None) -> ModelFiles:
     """Look for the files in a folder or the cache, else for the model on the Hub, with one HEAD request."""
     folder = Path(model).expanduser()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 DTYPES: tuple[str, ...] = get_args(Dtype)
 ENGINES: tuple[str, ...] = get_args(Engine)
+FLOAT_DTYPES = tuple(dtype for dtype in DTYPES if dtype != "int8")
 BFLOAT16_CAPABILITY = (8, 0)  # Ampere; older GPUs emulate it
 
 

@@ -10,11 +10,10 @@ import torch
 
 from ..activity import add_windows
 from ..audioset.ontology import labels_are_audioset
-from ..process import on_every_core, one_ahead
-from .engines.openvino import OpenvinoNetwork
+from ..process import on_every_core
 from .family import ModelOutput
-from .front_ends.kaldi import FilterBank
-from .networks.ast import AstNetwork, prune_last_layer
+from .front_ends.ast import AstFrontEnd
+from .networks.ast import prune_last_layer
 
 FREE_LENGTH_SECONDS = 10.0  # a window for a model that takes any length
 FRAME_SECONDS = 0.025
@@ -35,9 +34,7 @@ class TransformersModel:
         self.model, self.extractor, self.device = model, extractor, device
         self.dtype = model.dtype
         self.labels = read_class_names(model.config)
-        problem = getattr(model.config, "problem_type", None)
-        is_multi_label = problem == "multi_label_classification"
-        self.multi_label = is_multi_label if problem else labels_are_audioset(self.labels)
+        self.multi_label = is_multi_label(model.config, self.labels)
         self.rate_hz = int(extractor.sampling_rate)
         # The length that the extractor pads or cuts to, if any (Whisper: 30 s).
         self.window_samples = int(getattr(extractor, "n_samples", None) or FREE_LENGTH_SECONDS * self.rate_hz)
@@ -91,6 +88,12 @@ def read_class_names(config: Any) -> tuple[str, ...]:
     return tuple(str(config.id2label[index]) for index in range(config.num_labels))
 
 
+def is_multi_label(config: Any, labels: Sequence[str]) -> bool:
+    """Whether a sound may have several of the labels; where the config does not say, AudioSet's may."""
+    problem = getattr(config, "problem_type", None)
+    return problem == "multi_label_classification" if problem else labels_are_audioset(labels)
+
+
 def compute_frame_samples(config: Any, rate_hz: int) -> int:
     """The shortest input of the model: the span of its convolutions, or 25 ms."""
     kernels, strides = (getattr(config, name, None) for name in ("conv_kernel", "conv_stride"))
@@ -108,11 +111,9 @@ class AstModel(TransformersModel):
 
     def __init__(self, model: Any, extractor: Any, device: torch.device) -> None:
         super().__init__(model, extractor, device)
-        self.bank = FilterBank(self.rate_hz, extractor.num_mel_bins, device)
-        self.frames = int(extractor.max_length)
-        self.frame_samples = self.bank.frame_samples
-        self.hop_samples = self.frames * self.bank.shift_samples  # 1,024 frames: 10.24 s
-        self.window_samples = self.hop_samples - self.bank.shift_samples + self.frame_samples
+        self.front_end = AstFrontEnd(extractor, device)
+        self.window_samples, self.hop_samples = self.front_end.window_samples, self.front_end.hop_samples
+        self.frame_samples = self.front_end.frame_samples
         self.chunk_windows: int | None = None  # windows per forward pass; None: all
         if device.type == "cpu":
             # More windows do not speed up a large model, and the outputs of its layers become so large that
@@ -130,33 +131,4 @@ class AstModel(TransformersModel):
         return ModelOutput.concatenate(on_every_core(self.predict_equal_lengths, chunks))
 
     def features(self, windows: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
-        lengths = [len(window) for window in windows]
-        padded = torch.zeros(len(windows), max(lengths), pin_memory=self.device.type == "cuda")
-        for row, window in zip(padded, windows, strict=True):
-            row[: len(window)] = torch.from_numpy(np.ascontiguousarray(window))
-        energies = self.bank.log_mel(padded.to(self.device, non_blocking=True))[:, : self.frames]
-        for row, length in zip(energies, lengths, strict=True):
-            row[self.bank.count_frames(length) :] = 0  # as the extractor pads: before normalization
-        energies = torch.nn.functional.pad(energies, (0, 0, 0, self.frames - energies.shape[1]))
-        if self.extractor.do_normalize:
-            energies = (energies - self.extractor.mean) / (self.extractor.std * 2)
-        return {"input_values": energies.to(self.dtype)}
-
-
-class OpenvinoAstModel(AstModel):
-    """An AST whose network is converted to OpenVINO."""
-
-    def __init__(self, model: Any, extractor: Any, device: torch.device, dtype: torch.dtype) -> None:
-        super().__init__(model, extractor, device)
-        row_shape = (self.frames, extractor.num_mel_bins)
-        self.network = OpenvinoNetwork(AstNetwork(model).eval(), row_shape, device, dtype)
-        del self.model  # frees weights that the converted network has copied
-
-    def predict(self, windows: Sequence[np.ndarray]) -> ModelOutput:
-        """The front end of a window runs while the network is at those before it."""
-        logits, pooled = self.network.run(one_ahead(self.make_row, windows), len(windows))
-        return ModelOutput(logits.numpy(), pooled.numpy())
-
-    @torch.inference_mode()
-    def make_row(self, window: np.ndarray) -> torch.Tensor:
-        return self.features([window])["input_values"]
+        return {"input_values": self.front_end.features(windows).to(self.dtype)}

@@ -1,12 +1,11 @@
 """OpenVINO, an optional engine for CPUs.
 
-A network is converted in memory when its model is loaded, once per process. Large batches are split so that
-each core processes its own requests; remaining rows are computed by all cores together. Each of the two modes
-is compiled on first use.
+Large batches are split so that each core processes its own requests; remaining rows are computed by all cores
+together. Each of the two modes is compiled on first use, which takes a second for AST-base; both share the
+file that the weights are mapped from.
 """
 
 import threading
-import warnings
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from itertools import islice
@@ -14,41 +13,39 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from ...activity import COMPILING, add_windows, in_stage, window_counter
 from ...errors import ModelError, ProcessError, SettingsError
 from ...process import core_share, inherits_openvino, note_openvino
+from ..spec import has_native_bfloat16
+from .conversion import NetworkSource
+from .kept_networks import open_network
 
-PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
+PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+INT8 = "int8"
+# Activations that share a scale in an int8 product. Smaller groups are more exact; larger ones were slower.
+GROUP_SIZE = 192
 
 
 class OpenvinoNetwork:
-    """A float32 network, converted for any number of rows, of which a request takes `request_rows`."""
+    """A network that OpenVINO computes for any number of rows, of which a request takes `request_rows`."""
 
-    def __init__(
-        self,
-        network: nn.Module,
-        row_shape: tuple[int, ...],
-        device: torch.device,
-        dtype: torch.dtype,
-        rows: int = 1,
-    ) -> None:
+    def __init__(self, source: NetworkSource, device: torch.device, dtype: str, rows: int = 1) -> None:
         if device.type != "cpu":
             raise SettingsError("engine='openvino' computes on the CPU; pass device='cpu'.")
-        if dtype not in PRECISIONS:
-            raise SettingsError(f"engine='openvino' computes in float32 or bfloat16, not in {dtype}.")
+        if dtype not in (*PRECISIONS, INT8):
+            raise SettingsError(f"engine='openvino' computes in float32, bfloat16 or int8, not in {dtype}.")
         refuse_after_fork()
         try:
             import openvino
         except ImportError as error:
-            raise ModelError('engine="openvino" needs pip install "hf-audio-tagger[openvino]".') from error
-        with torch.inference_mode(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # from tracing in the converter
-            example = torch.zeros(2, *row_shape)
-            self.converted = openvino.convert_model(network, example_input=example, input=[(-1, *row_shape)])
+            raise ModelError(
+                f'engine="openvino" (dtype="{dtype}") needs pip install "hf-audio-tagger[openvino]".'
+            ) from error
         self.openvino = openvino
-        self.precision = PRECISIONS[dtype]
+        self.model = open_network(source, dtype == INT8)
+        self.widths = [output.get_partial_shape()[-1].get_length() for output in self.model.outputs]
+        self.settings = list_settings(dtype)
         self.request_rows = rows
         self.cores = core_share()
         self.lock = threading.Lock()  # a request can be used by one caller at a time
@@ -99,9 +96,17 @@ class OpenvinoNetwork:
         return self.compile(NUM_STREAMS=1).create_infer_request()
 
     def compile(self, **streams: int) -> Any:
-        settings = {"INFERENCE_PRECISION_HINT": self.precision, "INFERENCE_NUM_THREADS": self.cores}
+        settings = {**self.settings, "INFERENCE_NUM_THREADS": self.cores, **streams}
         with in_stage(COMPILING):
-            return self.openvino.Core().compile_model(self.converted, "CPU", {**settings, **streams})
+            return self.openvino.Core().compile_model(self.model, "CPU", settings)
+
+
+def list_settings(dtype: str) -> dict[str, Any]:
+    """OpenVINO's settings for a dtype. With int8, activations are quantized as they come."""
+    if dtype != INT8:
+        return {"INFERENCE_PRECISION_HINT": PRECISIONS[dtype]}
+    rest = "bfloat16" if has_native_bfloat16(torch.device("cpu")) else "float32"
+    return {"INFERENCE_PRECISION_HINT": PRECISIONS[rest], "DYNAMIC_QUANTIZATION_GROUP_SIZE": GROUP_SIZE}
 
 
 def join(parts: Iterable[np.ndarray]) -> list[np.ndarray]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import ModelError, SettingsError
 from ..family import AudioModel
-from ..spec import ModelSpec
+from ..spec import FLOAT_DTYPES, ModelSpec
 from .pretrained import PretrainedFamily, explain_failure
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class AudioTextFamily(PretrainedFamily):
     """Found by the type in a checkpoint's config, or for a packaged one by its name."""
 
     engines = ("torch",)
+    dtypes = FLOAT_DTYPES
     takes_labels = True
     without_labels = (
         "model={model!r} compares sound with text and needs the labels to choose from: pass "

@@ -3,7 +3,8 @@
 import os
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from ...checks import HUB_ID
 from ...demo import CHECKPOINT
 from ...errors import ModelError, SettingsError
 from ...text import one_line
-from ..checkpoint_files import digest_folder, examine_checkpoint, list_missing
+from ..checkpoint_files import digest_folder, examine_checkpoint, find_commit, is_commit, list_missing
 from ..family import AudioModel, Family, ModelFiles
 from ..spec import ModelSpec
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 AST = "audio-spectrogram-transformer"  # `model_type` in its config
-
+FLOAT_BYTES = 4
 
 FOLDER_NEEDS = (
     "A local folder needs config.json, preprocessor_config.json and the weights of an audio classification "
@@ -53,29 +54,79 @@ class PretrainedFamily(Family):
     def load(self, spec: ModelSpec, device: "torch.device") -> AudioModel:
         import transformers as hf
 
-        from ..transformers_model import AstModel, OpenvinoAstModel, TransformersModel
-
+        if spec.engine == "openvino":
+            spec = self.pin(spec)
         source = self.locate(spec)
         with explain_failure(spec) as common:
             config = hf.AutoConfig.from_pretrained(source, **common)
             extractor = hf.AutoFeatureExtractor.from_pretrained(source, **common)
-            common |= {"config": config, "dtype": spec.loading_dtype(device), "output_loading_info": True}
-            model, report = hf.AutoModelForAudioClassification.from_pretrained(source, **common)
+        is_ast = type(extractor) is hf.ASTFeatureExtractor
+        if spec.engine == "openvino":
+            if not is_ast:
+                kind = config.model_type
+                raise ModelError(
+                    f"engine='openvino' runs AST, YAMNet and VGGish; {spec.model!r} is a {kind}."
+                )
+            return self.load_openvino(spec, config, extractor, device)
+        from ..transformers_model import AstModel, TransformersModel
+
+        model = self.load_classifier(spec, config, spec.loading_dtype(device)).to(device)
+        return (AstModel if is_ast else TransformersModel)(model, extractor, device)
+
+    def load_classifier(self, spec: ModelSpec, config: Any, dtype: "torch.dtype") -> Any:
+        """transformers' model, if the checkpoint has all of its weights."""
+        import transformers as hf
+
+        with explain_failure(spec) as common:
+            common |= {"config": config, "dtype": dtype, "output_loading_info": True}
+            model, report = hf.AutoModelForAudioClassification.from_pretrained(self.locate(spec), **common)
         if untrained := sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]])):
             # transformers would initialize them randomly, and the tags would be meaningless.
             raise ModelError(
                 f"The checkpoint {spec.model!r} has no trained weights for {', '.join(untrained[:5])}: it "
                 "was not trained to classify audio. Name a checkpoint that was fine-tuned for it."
             )
-        model = model.eval().to(device)
-        is_ast = type(extractor) is hf.ASTFeatureExtractor
-        if spec.engine == "torch":
-            return (AstModel if is_ast else TransformersModel)(model, extractor, device)
-        if is_ast:
-            with quiet():
-                return OpenvinoAstModel(model, extractor, device, spec.torch_dtype(device))
-        kind = config.model_type
-        raise ModelError(f"engine='openvino' runs AST, YAMNet and VGGish; {spec.model!r} is a {kind}.")
+        return model.eval()
+
+    def load_openvino(
+        self, spec: ModelSpec, config: Any, extractor: Any, device: "torch.device"
+    ) -> AudioModel:
+        """AST, without transformers' own class where its converted network is kept."""
+        from ..engines.conversion import NetworkSource
+        from ..engines.openvino import OpenvinoNetwork
+        from ..openvino_ast import OpenvinoAstModel, count_parameters
+
+        digest = digest_folder(self.locate(spec))
+        is_known = digest is not None or (spec.revision is not None and is_commit(spec.revision))
+        source = NetworkSource(
+            partial(self.build_network, spec),
+            (int(extractor.max_length), int(extractor.num_mel_bins)),
+            FLOAT_BYTES * count_parameters(config),
+            (digest or spec.model, spec.revision) if is_known and not spec.trust_remote_code else None,
+        )
+        with quiet():
+            network = OpenvinoNetwork(source, device, spec.resolve_dtype(str(device)))
+        return OpenvinoAstModel(network, config, extractor, device)
+
+    def build_network(self, spec: ModelSpec) -> Any:
+        """AST in float32, for OpenVINO."""
+        import torch
+        import transformers as hf
+
+        from ..networks.ast import AstNetwork, prune_last_layer
+
+        with explain_failure(spec) as common:
+            config = hf.AutoConfig.from_pretrained(self.locate(spec), **common)
+        model = self.load_classifier(spec, config, torch.float32)
+        prune_last_layer(model)
+        return AstNetwork(model).eval()
+
+    def pin(self, spec: ModelSpec) -> ModelSpec:
+        """The spec with the commit that its revision now is on the Hub, so that all files are of the same."""
+        if os.path.isdir(self.locate(spec)):
+            return spec
+        with explain_failure(spec):
+            return replace(spec, revision=find_commit(spec.model, spec.revision, spec.token) or spec.revision)
 
     def list_engines(self, spec: ModelSpec) -> tuple[str, ...]:
         """OpenVINO runs AST only."""
