@@ -14,7 +14,7 @@ from ..process import on_every_core, one_ahead
 from .engines.openvino import OpenvinoNetwork
 from .family import ModelOutput
 from .front_ends.kaldi import FilterBank
-from .networks.ast import AstNetwork, prune_last_layer
+from .networks.ast import AstNetwork
 
 FREE_LENGTH_SECONDS = 10.0  # a window for a model that takes any length
 FRAME_SECONDS = 0.025
@@ -119,7 +119,6 @@ class AstModel(TransformersModel):
             # each allocates new memory, which takes 5 to 10 % of AST-base's time.
             is_large = sum(parameter.numel() for parameter in model.parameters()) > LARGE_PARAMETERS
             self.chunk_windows = 1 if is_large else SMALL_MODEL_WINDOWS
-        prune_last_layer(model)
 
     def predict(self, windows: Sequence[np.ndarray]) -> ModelOutput:
         """Windows are split into chunks, one per core if possible. The front end pads all to one length."""

@@ -11,15 +11,13 @@ from ...checks import HUB_ID
 from ...demo import CHECKPOINT
 from ...errors import ModelError, SettingsError
 from ...text import one_line
-from ..checkpoint_files import digest_folder, examine_checkpoint, list_missing
+from ..ast_checkpoint import AST, read_ast, read_ast_config
+from ..checkpoint_files import digest_folder, examine_checkpoint, list_missing, read_model_type
 from ..family import AudioModel, Family, ModelFiles
 from ..spec import ModelSpec
 
 if TYPE_CHECKING:
     import torch
-
-AST = "audio-spectrogram-transformer"  # `model_type` in its config
-
 
 FOLDER_NEEDS = (
     "A local folder needs config.json, preprocessor_config.json and the weights of an audio classification "
@@ -51,8 +49,24 @@ class PretrainedFamily(Family):
         return str(self.packaged or os.path.expanduser(spec.model))
 
     def load(self, spec: ModelSpec, device: "torch.device") -> AudioModel:
+        from ..transformers_model import AstModel
+
+        if spec.engine == "torch" and self.may_be_plain(spec):
+            plain = read_ast(self.locate(spec), spec.revision, spec.token)
+            if plain is not None:
+                network, extractor = plain
+                return AstModel(network.to(device, spec.torch_dtype(device)), extractor, device)
+        return self.load_by_transformers(spec, device)
+
+    def may_be_plain(self, spec: ModelSpec) -> bool:
+        """Whether a checkpoint says that it is an AST, of which no other code is trusted."""
+        kind = read_model_type(self.locate(spec), spec.revision, spec.token, download=False)
+        return kind == AST and not spec.trust_remote_code
+
+    def load_by_transformers(self, spec: ModelSpec, device: "torch.device") -> AudioModel:
         import transformers as hf
 
+        from ..networks.ast import prune_last_layer
         from ..transformers_model import AstModel, OpenvinoAstModel, TransformersModel
 
         source = self.locate(spec)
@@ -69,6 +83,8 @@ class PretrainedFamily(Family):
             )
         model = model.eval().to(device)
         is_ast = type(extractor) is hf.ASTFeatureExtractor
+        if is_ast:
+            prune_last_layer(model)
         if spec.engine == "torch":
             return (AstModel if is_ast else TransformersModel)(model, extractor, device)
         if is_ast:
@@ -88,6 +104,10 @@ class PretrainedFamily(Family):
         return read_class_names(self.read_config(spec))
 
     def read_config(self, spec: ModelSpec) -> Any:
+        if self.may_be_plain(spec):
+            plain = read_ast_config(self.locate(spec), spec.revision, spec.token)
+            if plain is not None:
+                return plain
         from transformers import AutoConfig
 
         with explain_failure(spec) as common:
