@@ -36,7 +36,7 @@ def test_building_a_tagger_loads_no_model() -> None:
     assert run(code) == ""
 
 
-UNUSED = {"datasets", "transformers", "pandas", "huggingface_hub", "fsspec", "scipy", "sklearn", "sympy"}
+UNUSED = {"datasets", "transformers", "pandas", "huggingface_hub", "fsspec", "scipy", "sklearn"}
 
 
 def run_and_list(statement: str, names: set[str]) -> list[str]:
@@ -45,7 +45,7 @@ def run_and_list(statement: str, names: set[str]) -> list[str]:
     return run(code).splitlines()[-1].split()[1:]
 
 
-@pytest.mark.parametrize("model", ["yamnet"])
+@pytest.mark.parametrize("model", ["yamnet", "demo"])
 def test_a_first_tag_loads_only_what_it_needs(model: str, clips: dict[str, Path]) -> None:
     tag = f"from hf_audio_tagger import build_tagger; build_tagger({model!r}).tag({str(clips['Siren'])!r})"
     assert run_and_list(tag, UNUSED | {"torch"}) == ["torch"]

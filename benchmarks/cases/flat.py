@@ -1,27 +1,14 @@
 """What must stay flat: memory over clips, cost over rows, decoding, workers, start-up."""
 
-import json
-import subprocess
-import sys
 from contextlib import ExitStack
-from statistics import fmean, median
+from statistics import fmean
 
-from ..child import ROOT, Subject, ask_in_turn, start
+from ..child import Subject, ask_in_turn, start
 from ..outcome import Figure, Outcome, Row
 from .bench import Bench
 
 SETTLED_CLIPS = 200  # libraries, caches and the memo have filled by then
 CLIPS_AT_ONCE = 50
-
-STARTUP_ROUNDS = 5
-IMPORT = """
-import json, sys, time
-started = time.perf_counter()
-{statement}
-seconds = time.perf_counter() - started
-heavy = [name for name in ("torch", "transformers", "datasets", "av", "numpy") if name in sys.modules]
-print(json.dumps([seconds, heavy]))
-"""
 
 
 def leak(bench: Bench) -> Outcome:
@@ -134,24 +121,3 @@ def workers(bench: Bench) -> Outcome:
             }
         )
     return Outcome(table)
-
-
-def startup(bench: Bench) -> Outcome:
-    statements = {
-        "import hf_audio_tagger": "import hf_audio_tagger",
-        "from hf_audio_tagger import build_tagger; build_tagger()": (
-            "from hf_audio_tagger import build_tagger; build_tagger()"
-        ),
-        "import torch (to compare)": "import torch",
-    }
-    table: list[Row] = []
-    for name, statement in statements.items():
-        code = IMPORT.format(statement=statement)
-        answers = [
-            json.loads(subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True))
-            for _ in range(STARTUP_ROUNDS)
-        ]
-        loaded = ", ".join(answers[0][1]) or "none"
-        table.append({"what": name, "s": median(answer[0] for answer in answers), "heavy libraries": loaded})
-    seconds = float(table[0]["s"] or 0)
-    return Outcome(table, [Figure("import hf_audio_tagger", seconds, "s", at_most=0.3)])

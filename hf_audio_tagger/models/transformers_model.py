@@ -13,7 +13,6 @@ from ..audioset.ontology import labels_are_audioset
 from ..process import on_every_core
 from .family import ModelOutput
 from .front_ends.ast import AstFrontEnd
-from .networks.ast import prune_last_layer
 
 FREE_LENGTH_SECONDS = 10.0  # a window for a model that takes any length
 FRAME_SECONDS = 0.025
@@ -120,7 +119,6 @@ class AstModel(TransformersModel):
             # each allocates new memory, which takes 5 to 10 % of AST-base's time.
             is_large = sum(parameter.numel() for parameter in model.parameters()) > LARGE_PARAMETERS
             self.chunk_windows = 1 if is_large else SMALL_MODEL_WINDOWS
-        prune_last_layer(model)
 
     def predict(self, windows: Sequence[np.ndarray]) -> ModelOutput:
         """Windows are split into chunks, one per core if possible. The front end pads all to one length."""

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,14 +12,21 @@ from ...checks import HUB_ID
 from ...demo import CHECKPOINT
 from ...errors import ModelError, SettingsError
 from ...text import one_line
-from ..checkpoint_files import digest_folder, examine_checkpoint, find_commit, is_commit, list_missing
+from ..ast_checkpoint import AST, read_ast, read_ast_files
+from ..checkpoint_files import (
+    digest_folder,
+    examine_checkpoint,
+    find_commit,
+    is_commit,
+    list_missing,
+    read_model_type,
+)
 from ..family import AudioModel, Family, ModelFiles
 from ..spec import ModelSpec
 
 if TYPE_CHECKING:
     import torch
 
-AST = "audio-spectrogram-transformer"  # `model_type` in its config
 FLOAT_BYTES = 4
 
 FOLDER_NEEDS = (
@@ -52,26 +59,50 @@ class PretrainedFamily(Family):
         return str(self.packaged or os.path.expanduser(spec.model))
 
     def load(self, spec: ModelSpec, device: "torch.device") -> AudioModel:
-        import transformers as hf
+        from ..transformers_model import AstModel
 
         if spec.engine == "openvino":
-            spec = self.pin(spec)
+            return self.load_openvino(self.pin(spec), device)
+        plain = self.read_plain(spec)
+        if plain is not None:
+            network, extractor = plain
+            return AstModel(network.to(device, spec.torch_dtype(device)), extractor, device)
+        return self.load_by_transformers(spec, device)
+
+    def read_plain(self, spec: ModelSpec) -> Any:
+        """A plain AST in float32 and its extractor, read without transformers; else None."""
+        return read_ast(self.locate(spec), spec.revision, spec.token) if self.may_be_plain(spec) else None
+
+    def read_plain_files(self, spec: ModelSpec) -> Any:
+        """A plain AST's config and extractor; else None."""
+        return (
+            read_ast_files(self.locate(spec), spec.revision, spec.token) if self.may_be_plain(spec) else None
+        )
+
+    def may_be_plain(self, spec: ModelSpec) -> bool:
+        """Whether a checkpoint says that it is an AST, of which no other code is trusted."""
+        kind = read_model_type(self.locate(spec), spec.revision, spec.token, download=False)
+        return kind == AST and not spec.trust_remote_code
+
+    def load_by_transformers(self, spec: ModelSpec, device: "torch.device") -> AudioModel:
+        from ..networks.ast import prune_last_layer
+        from ..transformers_model import AstModel, TransformersModel
+
+        config, extractor = self.read_files_by_transformers(spec)
+        model = self.load_classifier(spec, config, spec.loading_dtype(device)).to(device)
+        if not is_ast(extractor):
+            return TransformersModel(model, extractor, device)
+        prune_last_layer(model)
+        return AstModel(model, extractor, device)
+
+    def read_files_by_transformers(self, spec: ModelSpec) -> tuple[Any, Any]:
+        """The config and the feature extractor."""
+        import transformers as hf
+
         source = self.locate(spec)
         with explain_failure(spec) as common:
             config = hf.AutoConfig.from_pretrained(source, **common)
-            extractor = hf.AutoFeatureExtractor.from_pretrained(source, **common)
-        is_ast = type(extractor) is hf.ASTFeatureExtractor
-        if spec.engine == "openvino":
-            if not is_ast:
-                kind = config.model_type
-                raise ModelError(
-                    f"engine='openvino' runs AST, YAMNet and VGGish; {spec.model!r} is a {kind}."
-                )
-            return self.load_openvino(spec, config, extractor, device)
-        from ..transformers_model import AstModel, TransformersModel
-
-        model = self.load_classifier(spec, config, spec.loading_dtype(device)).to(device)
-        return (AstModel if is_ast else TransformersModel)(model, extractor, device)
+            return config, hf.AutoFeatureExtractor.from_pretrained(source, **common)
 
     def load_classifier(self, spec: ModelSpec, config: Any, dtype: "torch.dtype") -> Any:
         """transformers' model, if the checkpoint has all of its weights."""
@@ -88,14 +119,17 @@ class PretrainedFamily(Family):
             )
         return model.eval()
 
-    def load_openvino(
-        self, spec: ModelSpec, config: Any, extractor: Any, device: "torch.device"
-    ) -> AudioModel:
-        """AST, without transformers' own class where its converted network is kept."""
+    def load_openvino(self, spec: ModelSpec, device: "torch.device") -> AudioModel:
+        """AST, of which no weights are read where its converted network is kept."""
         from ..engines.conversion import NetworkSource
         from ..engines.openvino import OpenvinoNetwork
         from ..openvino_ast import OpenvinoAstModel, count_parameters
 
+        plain = self.read_plain_files(spec)
+        config, extractor = plain or self.read_files_by_transformers(spec)
+        if plain is None and not is_ast(extractor):
+            kind = config.model_type
+            raise ModelError(f"engine='openvino' runs AST, YAMNet and VGGish; {spec.model!r} is a {kind}.")
         digest = digest_folder(self.locate(spec))
         is_known = digest is not None or (spec.revision is not None and is_commit(spec.revision))
         source = NetworkSource(
@@ -104,19 +138,20 @@ class PretrainedFamily(Family):
             FLOAT_BYTES * count_parameters(config),
             (digest or spec.model, spec.revision) if is_known and not spec.trust_remote_code else None,
         )
-        with quiet():
+        with nullcontext() if plain else quiet():  # which loads transformers
             network = OpenvinoNetwork(source, device, spec.resolve_dtype(str(device)))
         return OpenvinoAstModel(network, config, extractor, device)
 
     def build_network(self, spec: ModelSpec) -> Any:
         """AST in float32, for OpenVINO."""
         import torch
-        import transformers as hf
 
         from ..networks.ast import AstNetwork, prune_last_layer
 
-        with explain_failure(spec) as common:
-            config = hf.AutoConfig.from_pretrained(self.locate(spec), **common)
+        plain = self.read_plain(spec)
+        if plain is not None:
+            return AstNetwork(plain[0]).eval()
+        config, _ = self.read_files_by_transformers(spec)
         model = self.load_classifier(spec, config, torch.float32)
         prune_last_layer(model)
         return AstNetwork(model).eval()
@@ -130,8 +165,7 @@ class PretrainedFamily(Family):
 
     def list_engines(self, spec: ModelSpec) -> tuple[str, ...]:
         """OpenVINO runs AST only."""
-        is_ast = self.read_config(spec).model_type == AST
-        return self.engines if is_ast else ("torch",)
+        return self.engines if self.read_config(spec).model_type == AST else ("torch",)
 
     def read_labels(self, spec: ModelSpec) -> tuple[str, ...]:
         from ..transformers_model import read_class_names
@@ -139,6 +173,9 @@ class PretrainedFamily(Family):
         return read_class_names(self.read_config(spec))
 
     def read_config(self, spec: ModelSpec) -> Any:
+        plain = self.read_plain_files(spec)
+        if plain is not None:
+            return plain[0]
         from transformers import AutoConfig
 
         with explain_failure(spec) as common:
@@ -161,6 +198,12 @@ class PretrainedFamily(Family):
 
 PRETRAINED = PretrainedFamily("transformers")
 DEMO = PretrainedFamily("demo", CHECKPOINT)  # a small AST that names synthesized sounds
+
+
+def is_ast(extractor: Any) -> bool:
+    from transformers import ASTFeatureExtractor
+
+    return type(extractor) is ASTFeatureExtractor
 
 
 @contextmanager
