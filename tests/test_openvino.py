@@ -17,6 +17,7 @@ from hf_audio_tagger import ModelError, ProcessError, SettingsError, build_tagge
 from hf_audio_tagger.activity import COMPILING, WORKING, Meter, measured_by, scoring
 from hf_audio_tagger.demo.sounds import LABELS, synthesize
 from hf_audio_tagger.models import ModelSpec, get_model, load
+from hf_audio_tagger.models.engines.conversion import NetworkSource
 from hf_audio_tagger.models.engines.openvino import OpenvinoNetwork
 from hf_audio_tagger.process import core_share
 
@@ -142,7 +143,8 @@ def test_it_says_that_it_compiles_and_counts_each_window(monkeypatch: pytest.Mon
 def test_parts_are_made_while_the_network_runs() -> None:
     """So that a front end keeps no core waiting, and no more than the parts at work are in memory."""
     rows, meter = torch.rand(12, 3, 4), Meter()
-    network = OpenvinoNetwork(torch.nn.Flatten(), (3, 4), torch.device("cpu"), torch.float32)
+    source = NetworkSource(torch.nn.Flatten, (3, 4), 0, identity=None)
+    network = OpenvinoNetwork(source, torch.device("cpu"), "float32")
     scored = []
 
     def make_parts() -> Iterator[torch.Tensor]:
