@@ -94,7 +94,8 @@ class Embeddings(nn.Module):
 
     def forward(self, input_values: Tensor) -> Tensor:
         patches = self.patch_embeddings["projection"](input_values.unsqueeze(1).transpose(2, 3))
-        tokens = [token.expand(len(patches), -1, -1) for token in (self.cls_token, self.distillation_token)]
+        count = patches.shape[0]  # traced, where len() would fix the number of rows in OpenVINO's network
+        tokens = [token.expand(count, -1, -1) for token in (self.cls_token, self.distillation_token)]
         return torch.cat([*tokens, patches.flatten(2).transpose(1, 2)], dim=1) + self.position_embeddings
 
 
