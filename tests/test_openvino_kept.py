@@ -93,7 +93,7 @@ def test_other_weights_are_another_network(folder: Path, tmp_path: Path, convers
     assert conversions == [False, False, True]
 
 
-@pytest.mark.parametrize("damage", ["flipped", "cut"])
+@pytest.mark.parametrize("damage", ["flipped", pytest.param("cut", marks=pytest.mark.campaign)])
 def test_a_damaged_file_is_made_again(
     damage: str, folder: Path, weights_cache: Path, conversions: list[bool]
 ) -> None:
@@ -131,6 +131,7 @@ def test_what_cannot_be_kept_is_computed(
     assert not list(weights_cache.rglob("*.*"))
 
 
+@pytest.mark.campaign
 def test_the_most_recently_used_are_kept(
     folder: Path, tmp_path: Path, weights_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +155,7 @@ def test_a_model_with_code_of_its_own_is_not_kept(folder: Path, weights_cache: P
     assert not (weights_cache / "openvino").exists()
 
 
+@pytest.mark.campaign
 def test_an_id_of_the_hub_counts_by_its_commit(
     folder: Path,
     tmp_path: Path,

@@ -125,7 +125,7 @@ def test_an_interrupt_ends_all_at_once(site: Site) -> None:
         waits.set()
         say_nothing(handler)
 
-    urls = [site.add(f"/{number}.wav", route) for number in range(20)]
+    urls = [site.add(f"/interrupted/{number}.wav", route) for number in range(20)]
     paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, *urls],

@@ -20,12 +20,8 @@ from thirty_clips import ROWS, SHARD, TAGGER, Interrupting, interrupt, rows_of, 
 
 from hf_audio_tagger import atomic_files, build_tagger
 from hf_audio_tagger.errors import MediaError, RunError, SettingsError
-from hf_audio_tagger.runs import (
-    Progress,
-    Watcher,
-    shards,
-    tag_dataset,
-)
+from hf_audio_tagger.results import run_files
+from hf_audio_tagger.runs import Progress, Watcher, tag_dataset
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread_everywhere")]
 
@@ -183,7 +179,7 @@ def test_a_write_that_the_system_refuses(
 ) -> None:
     dest = tmp_path / "out"
     tag_dataset(clips, dest, TAGGER, shard_rows=SHARD, limit=SHARD)
-    size = shards.shard_path(dest / "data", 0).stat().st_size
+    size = run_files.shard_path(dest / "data", 0).stat().st_size
     small_files(size // 2)
     with pytest.raises(RunError, match=r"(?s)File too large.*the same command resumes the run"):
         tag_dataset(clips, dest, TAGGER, shard_rows=SHARD, num_proc=num_proc)

@@ -51,6 +51,13 @@ def test_a_first_tag_loads_only_what_it_needs(model: str, clips: dict[str, Path]
     assert run_and_list(tag, UNUSED | {"torch"}) == ["torch"]
 
 
+def test_a_motion_score_loads_neither_models_nor_datasets(clips: dict[str, Path]) -> None:
+    """That is most of its memory otherwise."""
+    pytest.importorskip("cv2")
+    measure = f"from hf_audio_tagger import motion_score; motion_score().compute({str(clips['Siren'])!r})"
+    assert run_and_list(measure, UNUSED | {"torch"}) == []
+
+
 def test_every_public_name_is_there_and_documented() -> None:
     import hf_audio_tagger
 

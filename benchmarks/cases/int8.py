@@ -3,13 +3,15 @@
 import tempfile
 from contextlib import ExitStack
 from statistics import median
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from ..child import Answer, Subject, ask_once, start
 from ..machine import has_bfloat16
 from ..outcome import Figure, Outcome, Row
 from .bench import Bench
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FLOAT32, BFLOAT16, INT8 = "float32", "bfloat16", "int8"
 START = {"part": "start"}
@@ -17,6 +19,8 @@ START = {"part": "start"}
 
 def int8(bench: Bench) -> Outcome:
     """Each dtype is started with an empty cache folder, then with the network that the first start kept."""
+    import numpy as np
+
     dtypes = [FLOAT32, *[BFLOAT16] * has_bfloat16(), INT8]
     logs, rounds = bench.materials.logs, bench.scale.rounds
     windows = 2 * bench.scale.clips
@@ -69,7 +73,9 @@ def make_subject(bench: Bench, dtype: str, cache: str) -> Subject:
     return Subject("openvino", {"tagger": tagger}, environment={"HF_AUDIO_TAGGER_CACHE": cache})
 
 
-def worst_rank(logits: np.ndarray, exact: np.ndarray) -> int:
+def worst_rank(logits: "np.ndarray", exact: "np.ndarray") -> int:
     """The lowest place, from 1, at which the class that is exactly the first comes."""
+    import numpy as np
+
     firsts = exact.argmax(axis=1)[:, None]
     return int((logits > np.take_along_axis(logits, firsts, axis=1)).sum(axis=1).max()) + 1

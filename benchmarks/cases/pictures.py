@@ -40,7 +40,7 @@ def text(bench: Bench) -> Outcome:
     """EasyOCR's detector stands for the peer, which uses it: its numbers are equal on the peer's clips."""
     import numpy as np
 
-    videos = [*list_peers_clips(), *bench.materials.words(2 * bench.scale.clips)]
+    videos = [*list_peers_clips(), *bench.materials.words(3 * bench.scale.clips)]
     settings = {"measure": "text_area", "warm": videos[0]}
     subjects = {
         QUICK: Subject("measures", settings),

@@ -1,6 +1,4 @@
-"""Measures of pictures, as a user runs them: `ds.map(measure)`."""
-
-from datasets import Dataset
+"""Measures of pictures of a list of videos, without a dataset, as a recipe's filter computes them."""
 
 import hf_audio_tagger
 from benchmarks.subjects.serving import Job, Run, serve
@@ -13,9 +11,7 @@ def prepare(settings: Job) -> Run:
         measure.compute(settings["warm"])
 
     def run(job: Job) -> Job:
-        rows = Dataset.from_dict({"video": job["videos"]})
-        measured = rows.map(measure, batched=True, load_from_cache_file=False)
-        return {"values": [value for [value] in measured[measure.name]]}
+        return {"values": measure.compute(job["videos"])}
 
     return run
 
