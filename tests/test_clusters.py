@@ -124,33 +124,44 @@ def test_a_worker_that_is_restarted_keeps_its_rank() -> None:
 
 def test_tasks_take_jobs_in_order_until_none_is_left() -> None:
     one = make_board(3, 5, 8)
-    assert [one.begin(0), one.begin(1)] == [b"job 3", b"job 5"]
-    assert one.end(1, 5, [], True, None) == b"job 8"  # the other one's job is long
-    assert one.end(1, 8, [], True, None) is None
-    assert one.end(0, 3, [], True, None) is None
+    assert [one.begin(0, ""), one.begin(1, "")] == [b"job 3", b"job 5"]
+    assert one.end(1, "", 5, [], True, None) == b"job 8"  # the other one's job is long
+    assert one.end(1, "", 8, [], True, None) is None
+    assert one.end(0, "", 3, [], True, None) is None
     assert (one.take().done_jobs, one.take().lost_jobs) == (3, ())
 
 
 def test_a_lost_workers_job_is_given_to_the_next_that_asks() -> None:
     one = make_board(0, 1, 2)
-    assert [one.begin(0), one.begin(1)] == [b"job 0", b"job 1"]
-    assert one.begin(0) == b"job 0"
-    assert one.end(0, 0, [], True, None) == b"job 2"
+    assert [one.begin(0, ""), one.begin(1, "")] == [b"job 0", b"job 1"]
+    assert one.begin(0, "") == b"job 0"
+    assert one.end(0, "", 0, [], True, None) == b"job 2"
 
 
 def test_a_worker_that_was_taken_for_lost_gets_no_more_jobs() -> None:
     one = make_board(0, 1, 2)
-    one.begin(0)
-    one.begin(0)  # in another worker
-    assert one.end(0, 0, [], True, None) == b"job 1"
-    assert one.end(0, 0, [], True, None) is None
-    assert one.end(0, 1, [], True, None) == b"job 2"
+    one.begin(0, "first")
+    one.begin(0, "second")  # in another worker, the same job
+    assert one.end(0, "first", 0, [], True, None) is None
+    assert one.end(0, "second", 0, [], True, None) == b"job 1"
+    assert one.begin(0, "third") == b"job 1"  # the second is watched, and lost in turn
+    assert one.end(0, "third", 1, [], True, None) == b"job 2"
     assert one.take().done_jobs == 2
+
+
+def test_a_job_that_a_worker_leaves_is_there_for_the_others() -> None:
+    """A worker that has waited for the board too long begins nothing else, of which it would do nothing."""
+    one = make_board(0, 1)
+    assert [one.begin(0, ""), one.begin(1, "")] == [b"job 0", b"job 1"]
+    assert one.end(0, "", 0, [], False, None) is None
+    assert one.end(1, "", 1, [], True, None) == b"job 0"
+    assert one.end(1, "", 0, [], True, None) is None
+    assert (one.take().done_jobs, one.take().lost_jobs) == (2, ())
 
 
 def test_a_job_in_which_three_workers_were_lost_is_given_up() -> None:
     one = make_board(5, 6)
-    assert [one.begin(0) for _ in range(MOST_DEATHS + 1)] == [*[b"job 5"] * MOST_DEATHS, b"job 6"]
+    assert [one.begin(0, "") for _ in range(MOST_DEATHS + 1)] == [*[b"job 5"] * MOST_DEATHS, b"job 6"]
     assert one.take().lost_jobs == (5,)
 
 
@@ -160,8 +171,8 @@ def test_the_latest_report_of_each_job_is_taken_once() -> None:
     one.report([JobProgress(0, 2, 1)])
     assert set(one.take().reports) == {JobProgress(0, 2, 1), JobProgress(1, 1, 0)}
     assert one.take().reports == ()
-    one.begin(0)
-    one.end(0, 0, [JobProgress(0, 3, 1)], True, None)
+    one.begin(0, "")
+    one.end(0, "", 0, [JobProgress(0, 3, 1)], True, None)
     one.report([JobProgress(0, 2, 1)])  # comes late
     assert one.take().reports == (JobProgress(0, 3, 1),)
     assert one.take().silent_seconds < 60
@@ -169,13 +180,13 @@ def test_the_latest_report_of_each_job_is_taken_once() -> None:
 
 def test_an_error_stops_the_workers() -> None:
     one = make_board(0, 1, 2)
-    one.begin(0)
-    one.begin(1)
-    assert one.end(0, 0, [], False, b"an error") is None
+    one.begin(0, "")
+    one.begin(1, "")
+    assert one.end(0, "", 0, [], False, b"an error") is None
     assert one.take().errors == (b"an error",)
     assert one.report([]) is True
-    assert one.end(1, 1, [], False, None) is None  # it keeps what it has
-    assert one.begin(2) is None
+    assert one.end(1, "", 1, [], False, None) is None  # it keeps what it has
+    assert one.begin(2, "") is None
 
 
 # --- what a node is asked

@@ -215,6 +215,7 @@ def test_a_run_hears_the_rows_of_a_batch_once(tmp_path: Path, heard: list[str]) 
 class Length(Measure):
     name: ClassVar[str] = "video_length"
     value_type: ClassVar[pa.DataType] = pa.int64()
+    of_content: ClassVar[bool] = True
     measured: ClassVar[list[str]] = []
 
     def measure(self, media: Media) -> int:
@@ -237,3 +238,18 @@ def test_a_measure_takes_the_same_video_once_and_names_each_that_fails(tmp_path:
     assert [one.value for one in found] == [100, 100, None, None]
     assert [str(path) for path in (paths[0], *paths[2:])] == Length.measured
     assert [one.error for one in found[2:]] == [f"{path}: it is short." for path in paths[2:]]
+
+
+class NameLength(Measure):
+    name: ClassVar[str] = "video_name_length"
+    value_type: ClassVar[pa.DataType] = pa.int64()
+
+    def measure(self, media: Media) -> int:
+        return len(Path(media.name).name)
+
+
+def test_a_measure_of_names_takes_each_name(tmp_path: Path) -> None:
+    names = ["a.mp4", "long.mp4", "a.mp4"]
+    for name in names:
+        (tmp_path / name).write_bytes(bytes(100))
+    assert NameLength().compute([tmp_path / name for name in names]) == [5, 8, 5]

@@ -45,7 +45,8 @@ class Measure(Fingerprinted, ABC):
 
     A subclass names the column and its values' type, and measures one video. It raises `MediaError` for a
     video that it cannot measure. Its fields are its settings, and part of the fingerprint unless they are
-    declared with `without_effect`. `version` is raised when the same settings give other values.
+    declared with `without_effect`. `version` is raised when the same settings give other values. Where values
+    depend on the bytes of videos alone, `of_content` lets files with the same ones share theirs.
 
     >>> @dataclass(frozen=True, kw_only=True)
     ... class NameLength(Measure):
@@ -66,6 +67,7 @@ class Measure(Fingerprinted, ABC):
     name: ClassVar[str]  # of the column that is added, unless `output_column` gives another
     value_type: ClassVar[pa.DataType]
     version: ClassVar[int] = 1
+    of_content: ClassVar[bool] = False  # a value does not depend on the video's name
 
     column: str | None = None
     output_column: str | None = None
@@ -124,13 +126,13 @@ class Measure(Fingerprinted, ABC):
         return self.identity()
 
     def measure_all(self, media: Sequence[Media]) -> list[Measured]:
-        """One result for each video, in order. Videos with the same content are measured once."""
+        """One result for each video, in order. The same video is measured once."""
         contents = Contents()
         measured: dict[Hashable, Measured] = {}
         results = []
         expect_clips(len(media))
         for one in media:
-            content = contents.identify(one) or one
+            content = (contents.identify(one) if self.of_content else None) or one
             named = content, one.name  # an error names its own file
             found = measured.get(content) or measured.get(named) or self._measure_one(one)
             measured[named if found.error else content] = found

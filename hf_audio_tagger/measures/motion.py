@@ -25,6 +25,7 @@ class MotionScore(Measure):
 
     name: ClassVar[str] = "video_motion_score"
     value_type: ClassVar[pa.DataType] = pa.float64()
+    of_content: ClassVar[bool] = True
 
     sampling_fps: float = 2.0
     size: int | Sequence[int] | None = None

@@ -18,6 +18,7 @@ class AudioDuration(Measure):
 
     name: ClassVar[str] = "audio_duration"
     value_type: ClassVar[pa.DataType] = pa.float64()
+    of_content: ClassVar[bool] = True
 
     def measure(self, media: Media) -> float:
         # PyAV counts alike on all machines; torchcodec is not everywhere.

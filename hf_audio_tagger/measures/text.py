@@ -39,6 +39,7 @@ class TextArea(Measure):
 
     name: ClassVar[str] = "video_ocr_area_ratio"
     value_type: ClassVar[pa.DataType] = pa.float64()
+    of_content: ClassVar[bool] = True
 
     detector: str = "ppocr"
     frames: int = 3

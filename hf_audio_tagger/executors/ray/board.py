@@ -32,7 +32,7 @@ class Board:
     def __init__(self, count: int, jobs: Mapping[int, bytes]) -> None:
         self.count, self.jobs = count, jobs
         self.waiting = deque(jobs)
-        self.in_work: dict[int, int] = {}  # the job of each task of Ray
+        self.in_work: dict[int, tuple[str, int]] = {}  # of each task of Ray its last attempt, and its job
         self.ranks: dict[str, int] = {}  # by worker
         self.starts: Counter[int] = Counter()  # by job
         self.done: set[int] = set()
@@ -52,22 +52,22 @@ class Board:
             self.ranks[worker] = free[0] if free else len(self.ranks) % self.count
         return self.ranks[worker]
 
-    def begin(self, task: int) -> bytes | None:
+    def begin(self, task: int, attempt: str) -> bytes | None:
         """The first job of a task. A task that begins again has lost its worker, in the job that it had."""
-        job = self.in_work.pop(task, None)
+        _, job = self.in_work.pop(task, (None, None))
         if job is not None and self.starts[job] < MOST_DEATHS:
             self.waiting.appendleft(job)
         elif job is not None:
             self.lost.add(job)
-        return self.take_job(task)
+        return self.take_job(task, attempt)
 
-    def take_job(self, task: int) -> bytes | None:
+    def take_job(self, task: int, attempt: str) -> bytes | None:
         """The next job; None if none is left."""
         self.note_sign()
         if self.is_stopping or not self.waiting:
             return None
         job = self.waiting.popleft()
-        self.in_work[task] = job
+        self.in_work[task] = attempt, job
         self.starts[job] += 1
         return self.jobs[job]
 
@@ -78,7 +78,13 @@ class Board:
         return self.is_stopping
 
     def end(
-        self, task: int, job: int, reports: Sequence[JobProgress], is_done: bool, error: bytes | None
+        self,
+        task: int,
+        attempt: str,
+        job: int,
+        reports: Sequence[JobProgress],
+        is_done: bool,
+        error: bytes | None,
     ) -> bytes | None:
         """A task's job has come to its end, done or stopped or failed; returns the task's next job."""
         self.report(reports)
@@ -86,10 +92,14 @@ class Board:
             self.done.add(job)
         if error is not None:
             self.fail(error)
-        if self.in_work.get(task) != job:
+        if self.in_work.get(task) != (attempt, job):
             return None  # this worker was taken for lost, and another does its task
         del self.in_work[task]
-        return self.take_job(task)
+        if is_done or self.is_stopping:
+            return self.take_job(task, attempt)
+        self.waiting.appendleft(job)  # this worker has missed an answer: others go on
+        self.starts[job] -= 1
+        return None
 
     def fail(self, error: bytes) -> None:
         """Stop the run because of an error."""

@@ -12,6 +12,7 @@ import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import ray
 
@@ -69,7 +70,7 @@ class RayWorker:
         task = int(batch["task"][0])
         if self.worker is not None:
             with Telling(self) as telling:
-                taken = self.call("begin", task)
+                taken = self.call("begin", task, telling.attempt)
                 while taken is not None:
                     job = pickle.loads(taken)
                     taken = telling.end(task, job.index, *self.do(job, self.worker, telling))
@@ -92,6 +93,7 @@ class Telling:
 
     def __init__(self, worker: RayWorker) -> None:
         self.worker = worker
+        self.attempt = uuid4().hex  # a task has another one after its worker was lost
         self.latest: dict[int, JobProgress] = {}
         self.is_stopped = False
         self.noting, self.sending = threading.Lock(), threading.Lock()  # reports stay in order
@@ -127,7 +129,8 @@ class Telling:
     def end(self, task: int, job: int, is_done: bool, error: bytes | None) -> bytes | None:
         """Tell of the end of a task's job; returns its next one, pickled."""
         with self.sending:
-            following: bytes | None = self.worker.call("end", task, job, self.take(), is_done, error)
+            values = task, self.attempt, job, self.take(), is_done, error
+            following: bytes | None = self.worker.call("end", *values)
         return following
 
 
