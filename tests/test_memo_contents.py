@@ -175,6 +175,23 @@ def test_a_file_that_changes_while_it_is_compared_is_like_no_other(
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 @pytest.mark.timeout(30)
+def test_a_file_that_changes_before_it_is_heard_gives_its_tag_to_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (write_wav(tmp_path / name, "Siren") for name in ("first.wav", "second.wav"))
+    opened = listen.open_sound
+
+    def write_and_open(media: Media, *rest: Any) -> Any:
+        if media.name == str(first):
+            write_wav(first, "White noise")
+        return opened(media, *rest)
+
+    monkeypatch.setattr(listen, "open_sound", write_and_open)
+    tagger = build_tagger("demo")
+    assert tagger.tag([str(first), str(second)]) == ["White noise", "Siren"]
+    assert tagger.tag([str(second), str(first)]) == ["Siren", "White noise"]
+
+
 def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
     for name in "ab":
         os.mkfifo(tmp_path / f"{name}.wav")

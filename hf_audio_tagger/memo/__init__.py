@@ -13,7 +13,7 @@ from contextvars import ContextVar
 
 from ..cells import Media
 from ..scores import ClipResult
-from .contents import Contents
+from .contents import Contents, find_file_id
 from .windows import WindowMemory
 
 KEPT_RESULTS = 1024
@@ -47,27 +47,32 @@ def share_results(
     """One result per clip, in order. Each content is classified once, or not at all where its result is kept.
 
     `expect` is told how many clips are classified. An error names the file that was read, so other files of
-    its content are read for their own.
+    its content are read for their own. So are those of a file that was written to before it was read.
     """
+    file_ids = [find_file_id(one) for one in media]
     contents = identify_contents(media)
     keys: list[Hashable] = [
         index if content is None else (identity, content) for index, content in enumerate(contents)
     ]
     results = {key: result for key in keys if (result := get(key)) is not None}
-    new: dict[Hashable, Media] = {}
-    for key, one in zip(keys, media, strict=True):
+    new: dict[Hashable, int] = {}  # the first clip of each content that is not known
+    for index, key in enumerate(keys):
         if key not in results:
-            new.setdefault(key, one)
+            new.setdefault(key, index)
     expect(len(new))
-    for key, result in zip(new, classify([*new.values()]) if new else [], strict=True):
+    of_one_file = set()  # results that hold for no other file
+    classified = classify([media[index] for index in new.values()]) if new else []
+    for (key, index), result in zip(new.items(), classified, strict=True):
         results[key] = result
-        if not isinstance(key, int):  # a clip that nothing identifies has its index
+        if result.error is not None or find_file_id(media[index]) != file_ids[index]:
+            of_one_file.add(key)
+        elif not isinstance(key, int):  # a clip that nothing identifies has its index
             put(key, result)
     found = [results[key] for key in keys]
     others = [
         index
         for index, (key, one) in enumerate(zip(keys, media, strict=True))
-        if found[index].error is not None and one.name != new[key].name
+        if key in of_one_file and one.name != media[new[key]].name
     ]
     again = classify([media[index] for index in others]) if others else []
     for index, result in zip(others, again, strict=True):

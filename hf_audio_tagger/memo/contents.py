@@ -116,6 +116,11 @@ def find_content(media: Media) -> Content | None:
     return FileContent(path, identify_file(path, info), info.st_size, get_suffix(path))
 
 
+def find_file_id(media: Media) -> Hashable | None:
+    """What a file's changes change; None for bytes, which have none."""
+    return None if isinstance(media, BytesMedia) or (content := find_content(media)) is None else content.id
+
+
 def describe(content: Content, depth: int) -> tuple[Hashable, ...] | None:
     """What is compared first, next and last; None if the content cannot be read so far."""
     size, ends = content.size, content.ends if depth else None
