@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import ASTForAudioClassification
 
+from hf_audio_tagger import ModelError
 from hf_audio_tagger.demo import CHECKPOINT
 from hf_audio_tagger.models import ModelSpec, load
 from hf_audio_tagger.models.ast_checkpoint import read_ast
@@ -80,7 +81,12 @@ LEFT_TO_TRANSFORMERS: list[Callable[[Path], None]] = [
     lambda folder: change_json(folder / "config.json", architectures=["ASTModel"]),
     lambda folder: change_json(folder / "config.json", num_hidden_layers=5),
     lambda folder: change_json(folder / "config.json", id2label={"1": "Speech"}),
+    lambda folder: change_json(folder / "config.json", id2label=None),
+    lambda folder: change_json(folder / "config.json", problem_type="multi_label"),
+    lambda folder: change_json(folder / "config.json", attn_implementation="eager"),
     lambda folder: change_json(folder / "preprocessor_config.json", feature_extractor_type="Other"),
+    lambda folder: (folder / "preprocessor_config.json").write_text("[]") and None,
+    lambda folder: (folder / "model.safetensors.index.json").write_text("{}") and None,
     lambda folder: (folder / "adapter_config.json").write_text("{}") and None,
     lambda folder: (folder / "preprocessor_config.json").unlink(),
     lambda folder: (folder / "model.safetensors").unlink(),
@@ -93,3 +99,59 @@ def test_what_is_not_plain_is_left_to_transformers(folder: Path, change: Callabl
     assert read_ast(str(folder), None, None) is not None
     change(folder)
     assert read_ast(str(folder), None, None) is None
+
+
+@pytest.fixture
+def snapshots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the Hub, where a test may put commits of me/ast."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub" / "models--me--ast" / "snapshots"
+
+
+def put(folder: Path, snapshots: Path, commit: str) -> Path:
+    refs = snapshots.parent / "refs"
+    refs.mkdir(parents=True, exist_ok=True)
+    (refs / "main").write_text(commit)
+    return Path(shutil.copytree(folder, snapshots / commit))
+
+
+def test_the_hub_is_asked_once_and_all_files_are_of_one_commit(
+    folder: Path, snapshots: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def download(_: str, name: str, **__: Any) -> str:
+        asked.append(name)
+        return str(snapshots / (snapshots.parent / "refs" / "main").read_text() / name)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    put(folder, snapshots, "0" * 40)
+    assert read_ast("me/ast", None, None) is not None
+    assert asked == ["config.json"]
+    newer = put(folder, snapshots, "1" * 40)
+    (newer / "model.safetensors").unlink()  # not downloaded yet
+    assert read_ast("me/ast", None, None) is None
+
+
+@pytest.mark.parametrize("other", ["adapter_config.json", "processor_config.json"])
+def test_other_files_count_in_the_cache_of_the_hub_too(
+    folder: Path, snapshots: Path, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    cached = put(folder, snapshots, "0" * 40)
+    assert read_ast("me/ast", None, None) is not None
+    (cached / other).write_text("{}")
+    assert read_ast("me/ast", None, None) is None
+
+
+def test_any_failure_of_a_download_is_explained(
+    folder: Path, snapshots: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise EOFError("the connection broke")  # as HTTP clients have errors that are no OSError
+
+    put(folder, snapshots, "0" * 40)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", fail)
+    monkeypatch.setattr("transformers.AutoConfig.from_pretrained", fail)
+    with pytest.raises(ModelError, match="'me/ast' cannot be loaded: the connection broke"):
+        load(ModelSpec("me/ast"), CPU)

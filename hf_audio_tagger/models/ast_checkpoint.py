@@ -5,12 +5,9 @@ What is not exactly as transformers writes an AST classifier is left to transfor
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
-
-from ..errors import ModelError
 
 if TYPE_CHECKING:
     from .networks.ast import Ast
@@ -20,12 +17,9 @@ Values = TypeVar("Values", bound="AstConfig | AstExtractor")
 AST = "audio-spectrogram-transformer"  # `model_type` in its config
 CONFIG, EXTRACTOR = "config.json", "preprocessor_config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-# Files of a folder with which transformers loads another model than the three files above alone.
-OTHERS = ("adapter_config.json", "processor_config.json")
-
-
-# What there may be where files are not those of a plain AST. transformers then says what is wrong, if it is.
-UNREADABLE = (ModelError, OSError, LookupError, TypeError, ValueError)
+# Files beside them with which transformers loads another model than the three files above alone.
+OTHERS = ("adapter_config.json", "processor_config.json", "model.safetensors.index.json")
+PROBLEMS = (None, "regression", "single_label_classification", "multi_label_classification")
 
 
 @dataclass(frozen=True)
@@ -103,13 +97,14 @@ def read_ast(
     from .networks.ast import Ast, rename_weights
 
     try:
-        config, extractor = read_files(source, revision, token)
-        path = find_file(source, WEIGHTS, revision, token)
+        folder = find_folder(source, revision, token)
+        config, extractor = read_files(folder)
+        path = next(folder / name for name in WEIGHTS if (folder / name).is_file())
         state = read_quantized(path) if path.suffix == ".safetensors" else read_state_dict(path)
         network: Any = build_network(lambda: Ast(config), rename_weights(state), path)
         # As transformers leaves them. Of weights without a gradient, torch's last digits are others.
         return network.requires_grad_(), extractor
-    except UNREADABLE:
+    except Exception:  # of any kind, of what is no plain AST: transformers says what is wrong, if it is
         return None
 
 
@@ -118,19 +113,32 @@ def read_ast_files(
 ) -> tuple[AstConfig, AstExtractor] | None:
     """The config and the numbers of the front end; None for what transformers has to read."""
     try:
-        return read_files(source, revision, token)
-    except UNREADABLE:
+        return read_files(find_folder(source, revision, token))
+    except Exception:
         return None
 
 
-def read_files(source: str, revision: str | None, token: str | bool | None) -> tuple[AstConfig, AstExtractor]:
-    if any((Path(source) / name).exists() for name in OTHERS):
+def find_folder(source: str, revision: str | None, token: str | bool | None) -> Path:
+    """The folder of a checkpoint; of one on the Hub that of its commit in the cache.
+
+    So all files are of one commit, and the Hub is asked for it once. transformers downloads the others.
+    """
+    folder = Path(source)
+    if folder.is_dir():
+        return folder
+    from huggingface_hub import hf_hub_download
+
+    return Path(hf_hub_download(source, CONFIG, revision=revision, token=token)).parent
+
+
+def read_files(folder: Path) -> tuple[AstConfig, AstExtractor]:
+    if any((folder / name).exists() for name in OTHERS):
         raise ValueError(OTHERS)
-    config, extractor = (
-        json.loads(find_file(source, (name,), revision, token).read_bytes()) for name in (CONFIG, EXTRACTOR)
-    )
+    config, extractor = (json.loads((folder / name).read_bytes()) for name in (CONFIG, EXTRACTOR))
     names = {int(index): str(name) for index, name in config["id2label"].items()}
     config["id2label"] = {index: names[index] for index in range(len(names))}
+    if config.get("problem_type") not in PROBLEMS:
+        raise ValueError(config["problem_type"])
     return read_values(AstConfig, config, KNOWN_CONFIG), read_values(AstExtractor, extractor, KNOWN_EXTRACTOR)
 
 
@@ -140,19 +148,3 @@ def read_values(kind: type[Values], found: Mapping[str, Any], known: Known) -> V
     if not is_known or found.keys() - names - known.values.keys() - {*known.without_effect}:
         raise ValueError(kind)
     return kind(**{name: found[name] for name in names & found.keys()})
-
-
-def find_file(source: str, names: tuple[str, ...], revision: str | None, token: str | bool | None) -> Path:
-    """The first of these files that a folder or a repository of the Hub has."""
-    folder = Path(source)
-    for name in names:
-        if folder.is_dir():
-            if (folder / name).is_file():
-                return folder / name
-            continue
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import EntryNotFoundError
-
-        with suppress(EntryNotFoundError):
-            return Path(hf_hub_download(source, name, revision=revision, token=token))
-    raise FileNotFoundError(f"{source} has no {' or '.join(names)}")
