@@ -93,6 +93,34 @@ def test_other_weights_are_another_network(folder: Path, tmp_path: Path, convers
     assert conversions == [False, False, True]
 
 
+@pytest.mark.usefixtures("weights_cache")
+def test_other_code_makes_the_network_again(
+    folder: Path, tmp_path: Path, conversions: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (code,) = [path for path in kept_networks.CODE if path.name == "ast.py"]
+    changed = Path(shutil.copy(code, tmp_path))
+    others = [path for path in kept_networks.CODE if path != code]
+    for path in (code, changed):
+        monkeypatch.setattr(kept_networks, "CODE", (path, *others))
+        hear(folder)
+    assert len(conversions) == 1
+    changed.write_text(changed.read_text() + "# changed")
+    hear(folder)
+    assert len(conversions) == 2
+
+
+def test_what_another_process_removes_meanwhile_is_no_failure(
+    folder: Path, weights_cache: Path, conversions: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def list_removed(_: Path) -> None:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(kept_networks, "list_oldest", list_removed)
+    hear(folder)
+    assert conversions == [False]
+    assert len(list_entries(weights_cache)) == 1
+
+
 @pytest.mark.parametrize("damage", ["flipped", pytest.param("cut", marks=pytest.mark.campaign)])
 def test_a_damaged_file_is_made_again(
     damage: str, folder: Path, weights_cache: Path, conversions: list[bool]
@@ -197,6 +225,9 @@ def test_a_large_network_is_converted_by_another_process(
     here = hear(folder)
     shutil.rmtree(weights_cache)
     monkeypatch.setattr(kept_networks, "LARGE_BYTES", 0)
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text("print('Welcome to this machine')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"), prepend=os.pathsep)
     assert np.array_equal(hear(folder), here)
     assert conversions == [False]
     broken = save_ast(tmp_path / "ast", weights=lambda name: not name.startswith("classifier"))

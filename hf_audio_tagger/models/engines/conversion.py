@@ -99,25 +99,25 @@ def convert_apart(source: NetworkSource, is_int8: bool, path: Path) -> None:
     """Convert a network in a process of its own, which writes it to `path`."""
     job = pickle.dumps([*sys.path]) + pickle.dumps((source, is_int8, path))
     environment = {**os.environ, "OMP_NUM_THREADS": str(core_share())}
+    # What it prints is no answer: libraries print, and so does a machine's sitecustomize.
     child = subprocess.run(
-        [sys.executable, "-c", CHILD], input=job, stdout=subprocess.PIPE, env=environment, check=False
+        [sys.executable, "-c", CHILD], input=job, stdout=subprocess.DEVNULL, env=environment, check=False
     )
+    failure = name_failure(path)
+    if failure.is_file():
+        raise pickle.loads(failure.read_bytes())
     if child.returncode != 0:  # killed, for want of memory perhaps
         raise OSError(f"the process that converts a network for OpenVINO ended with {child.returncode}")
-    error = pickle.loads(child.stdout)
-    if error is not None:
-        raise error
 
 
 def answer() -> None:
-    """The child's part: convert, write, and say which error there was, or None."""
-    result = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print is no answer
-    error: Exception | None = None
+    """The child's part: write the converted network, or which error there was."""
+    source, is_int8, path = pickle.load(sys.stdin.buffer)
     try:
-        source, is_int8, path = pickle.load(sys.stdin.buffer)
         save(convert(source, is_int8), path)
-    except Exception as caught:
-        error = transportable(caught)
-    with result:
-        pickle.dump(error, result)
+    except Exception as error:
+        name_failure(path).write_bytes(pickle.dumps(transportable(error)))
+
+
+def name_failure(path: Path) -> Path:
+    return path.with_name("failure.pickle")

@@ -21,7 +21,9 @@ from ...file_locks import hold_lock
 from ..weights import cache_folder
 from .conversion import LARGE_BYTES, NetworkSource, convert, convert_apart, save
 
-NETWORKS_VERSION = 1  # raise it where another network is made of the same weights
+# The code that makes a network of weights: where it changes, kept networks are made again.
+MAKERS = ("networks/*.py", "ast_checkpoint.py", "engines/conversion.py")
+CODE = tuple(path for name in MAKERS for path in sorted(Path(__file__).parents[1].glob(name)))
 LIBRARIES = ("openvino", "torch", "transformers")  # whose versions a converted network depends on
 MODEL, WEIGHTS, DIGESTS = "network.xml", "network.bin", "digests.json"
 KEPT_NETWORKS = 8  # most recently used; AST-base takes 346 MB, in int8 90 MB
@@ -54,7 +56,8 @@ def open_network(source: NetworkSource, is_int8: bool) -> Any:
 
 def name_entry(source: NetworkSource, is_int8: bool) -> str:
     versions = [(library, version(library)) for library in LIBRARIES]
-    return digest_values(NETWORKS_VERSION, source.identity, source.row_shape, is_int8, versions)
+    code = [path.read_bytes() for path in CODE]
+    return digest_values(code, source.identity, source.row_shape, is_int8, versions)
 
 
 def read_entry(entry: Path) -> Any:
@@ -95,7 +98,8 @@ def make_entry(source: NetworkSource, is_int8: bool, entry: Path) -> None:
         os.replace(part, entry)
     finally:
         remove(part)
-    remove(*list_oldest(entry.parent))
+    with suppress(OSError):  # where another process removes the same ones
+        remove(*list_oldest(entry.parent))
 
 
 def list_oldest(folder: Path) -> Iterator[Path]:
