@@ -1,5 +1,6 @@
 """The OpenVINO engine against torch."""
 
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +20,7 @@ from hf_audio_tagger.demo.sounds import LABELS, synthesize
 from hf_audio_tagger.models import ModelSpec, get_model, load
 from hf_audio_tagger.models.engines.conversion import NetworkSource
 from hf_audio_tagger.models.engines.openvino import OpenvinoNetwork
-from hf_audio_tagger.process import core_share
+from hf_audio_tagger.process import core_share, one_ahead
 
 pytest.importorskip("openvino")
 
@@ -156,3 +157,22 @@ def test_parts_are_made_while_the_network_runs() -> None:
         (outputs,) = network.run(make_parts(), 12)
     assert torch.equal(outputs, rows.flatten(1))
     assert all(count >= taken - core_share() for taken, count in enumerate(scored))
+
+
+def test_a_front_end_that_fails_ends_the_call_and_no_more() -> None:
+    """The lock and the requests are free for the next call, and the thread of the front end has ended."""
+    rows = torch.rand(12, 3, 4)
+    source = NetworkSource(torch.nn.Flatten, (3, 4), 0, identity=None)
+    network = OpenvinoNetwork(source, torch.device("cpu"), "float32")
+
+    def check(row: torch.Tensor) -> torch.Tensor:
+        if row is parts[5]:
+            raise ModelError("a window is too long")
+        return row
+
+    parts = rows.split(1)
+    with pytest.raises(ModelError, match="too long"):
+        network.run(one_ahead(check, parts), 12)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
+    (outputs,) = network(rows)
+    assert torch.equal(outputs, rows.flatten(1))
