@@ -120,7 +120,9 @@ class Tagger(Fingerprinted, Settings):
         _unusable.clear()
         try:
             self.check_machine()
-            return self.identity()
+            # What a subclass adds may change an output, too.
+            own = () if type(self) is Tagger else (type(self), vars(self))
+            return *own, *self.identity()
         except Exception as error:
             _unusable[self] = error
             raise

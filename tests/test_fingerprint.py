@@ -11,7 +11,7 @@ import pytest
 from datasets import Dataset, load_dataset
 from datasets.fingerprint import Hasher
 
-from hf_audio_tagger import build_tagger, memo, models
+from hf_audio_tagger import Tagger, build_tagger, memo, models
 from hf_audio_tagger import tagger as tagger_module
 from hf_audio_tagger.demo import CHECKPOINT
 
@@ -49,6 +49,15 @@ SETTINGS: list[dict[str, Any]] = [
 def test_settings_that_can_change_an_output_change_the_hash() -> None:
     hashes = [Hasher.hash(build_tagger(**{"model": "demo", **settings})) for settings in SETTINGS]
     assert len(set(hashes)) == len(SETTINGS)
+
+
+def test_a_subclass_is_another_tagger() -> None:
+    class Louder(Tagger):
+        pass
+
+    taggers = [kind("demo") for kind in (Tagger, Louder)]
+    assert len({Hasher.hash(one) for one in taggers}) == 2
+    assert Hasher.hash(Louder("demo")) == Hasher.hash(taggers[1])
 
 
 def test_a_setting_at_its_default_is_no_part_of_the_identity() -> None:

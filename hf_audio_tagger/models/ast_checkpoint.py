@@ -75,7 +75,7 @@ KNOWN_CONFIG = Known(
     },
     (
         *("attention_probs_dropout_prob", "hidden_dropout_prob", "initializer_range"),  # of training
-        *("dtype", "label2id", "torch_dtype", "transformers_version"),
+        *("_name_or_path", "dtype", "label2id", "torch_dtype", "transformers_version"),
     ),
 )
 KNOWN_EXTRACTOR = Known(
