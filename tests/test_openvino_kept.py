@@ -80,6 +80,7 @@ def test_a_second_start_needs_no_weights(
     assert len(list_entries(weights_cache)) == 1
 
 
+@pytest.mark.campaign
 @pytest.mark.usefixtures("weights_cache")
 def test_other_weights_are_another_network(folder: Path, tmp_path: Path, conversions: list[bool]) -> None:
     copy = shutil.copytree(folder, tmp_path / "copy")
