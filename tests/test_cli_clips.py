@@ -112,6 +112,7 @@ def test_a_files_name_cannot_control_the_terminal(folder: Path, tmp_path: Path) 
     assert json.loads(found.stdout)["clip"] == str(odd)
 
 
+@pytest.mark.campaign
 def test_lines_come_one_by_one_and_a_closed_pipe_ends_it(folder: Path) -> None:
     """A process, one core: the first line is there while the list of paths has 500 more."""
     paths = "\n".join([str(folder / "a.mp4")] * 500)

@@ -105,6 +105,7 @@ def read_all(terminal: int) -> bytes:
         text += block
 
 
+@pytest.mark.campaign
 def test_ctrl_c_on_a_terminal_ends_cleanly(clips: Path, tmp_path: Path) -> None:
     """The whole group gets SIGINT, as a terminal sends it; the bar is drawn, and nothing else."""
     dest = tmp_path / "out"

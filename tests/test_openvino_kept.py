@@ -94,6 +94,7 @@ def test_other_weights_are_another_network(folder: Path, tmp_path: Path, convers
     assert conversions == [False, False, True]
 
 
+@pytest.mark.campaign
 @pytest.mark.usefixtures("weights_cache")
 def test_other_code_makes_the_network_again(
     folder: Path, tmp_path: Path, conversions: list[bool], monkeypatch: pytest.MonkeyPatch
@@ -110,6 +111,7 @@ def test_other_code_makes_the_network_again(
     assert len(conversions) == 2
 
 
+@pytest.mark.campaign
 def test_what_another_process_removes_meanwhile_is_no_failure(
     folder: Path, weights_cache: Path, conversions: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,7 +142,7 @@ def test_a_damaged_file_is_made_again(
     assert list_entries(weights_cache) == [entry]
 
 
-@pytest.mark.parametrize("problem", ["no folder", "full disk"])
+@pytest.mark.parametrize("problem", ["no folder", pytest.param("full disk", marks=pytest.mark.campaign)])
 def test_what_cannot_be_kept_is_computed(
     problem: str, folder: Path, tmp_path: Path, weights_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

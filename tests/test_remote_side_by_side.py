@@ -116,6 +116,7 @@ with no_threads_left("decode"):
 """
 
 
+@pytest.mark.campaign
 @pytest.mark.skipif(sys.platform == "win32", reason="only Unix sends Ctrl-C to one process")
 def test_an_interrupt_ends_all_at_once(site: Site) -> None:
     """Ctrl-C while every clip waits, in a process of its own."""
