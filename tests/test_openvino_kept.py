@@ -124,7 +124,8 @@ def test_what_another_process_removes_meanwhile_is_no_failure(
     assert len(list_entries(weights_cache)) == 1
 
 
-@pytest.mark.parametrize("damage", ["flipped", pytest.param("cut", marks=pytest.mark.campaign)])
+@pytest.mark.campaign
+@pytest.mark.parametrize("damage", ["flipped", "cut"])
 def test_a_damaged_file_is_made_again(
     damage: str, folder: Path, weights_cache: Path, conversions: list[bool]
 ) -> None:
@@ -142,7 +143,8 @@ def test_a_damaged_file_is_made_again(
     assert list_entries(weights_cache) == [entry]
 
 
-@pytest.mark.parametrize("problem", ["no folder", pytest.param("full disk", marks=pytest.mark.campaign)])
+@pytest.mark.campaign
+@pytest.mark.parametrize("problem", ["no folder", "full disk"])
 def test_what_cannot_be_kept_is_computed(
     problem: str, folder: Path, tmp_path: Path, weights_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +183,7 @@ def test_the_most_recently_used_are_kept(
     assert len(left) == 2
 
 
+@pytest.mark.campaign
 def test_a_model_with_code_of_its_own_is_not_kept(folder: Path, weights_cache: Path) -> None:
     hear(folder, trust_remote_code=True)
     assert not (weights_cache / "openvino").exists()

@@ -206,11 +206,11 @@ def small_suite(tmp_path_factory: pytest.TempPathFactory, setup: configparser.Co
     ("arguments", "is_parallel"),
     [
         ([], True),
-        (["tests/test_a.py", "tests/test_b.py"], True),
+        pytest.param(["tests/test_a.py", "tests/test_b.py"], True, marks=pytest.mark.campaign),
         (["tests/test_a.py"], False),
-        (["tests/test_a.py::test_worker"], False),
+        pytest.param(["tests/test_a.py::test_worker"], False, marks=pytest.mark.campaign),
         (["-s"], False),
-        (["--pdb"], False),
+        pytest.param(["--pdb"], False, marks=pytest.mark.campaign),
         (["tests/test_a.py", "-n", "2"], True),
     ],
 )
