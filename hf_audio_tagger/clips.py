@@ -1,24 +1,29 @@
-"""The results of all clips of a source, one at a time, without writing anything."""
+"""The results of all clips of a source, one at a time, without writing anything.
+
+Files of clips need no rows: `datasets` takes longer to import than YAMNet does for a clip, so what imports it
+is imported for other sources alone.
+"""
 
 import os
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from datasets import Dataset, IterableDataset
 
-from .cells import is_list_cell, is_null, parse_cells, parse_single, read_cells
+from .cells import is_list_cell, is_null, is_url, parse_cells, parse_single, read_cells
 from .checks import check_counts
-from .media_column import FILE_NAME_COLUMNS
+from .media_paths import has_media_suffix
 from .scores import ClipResult
-from .sources import open_source
-from .sources.columns import find_media_column
-from .sources.sampling import limit_rows
-from .sources.source import Source
 from .tagger import Tagger, build_tagger
+from .text import as_utf8, is_utf8
+
+if TYPE_CHECKING:
+    from datasets import Dataset, IterableDataset
+
+    from .sources.source import Source
 
 ROWS_AT_ONCE = 16  # read from the source: few, since their cells may hold whole files
 
@@ -42,7 +47,7 @@ class UnreadClip:
 
 
 def classify_clips(
-    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Dataset | IterableDataset | Source,
+    source: "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Dataset | IterableDataset | Source",
     tagger: Tagger | None = None,
     *,
     limit: int | None = None,
@@ -62,10 +67,43 @@ def classify_clips(
     """
     tagger = build_tagger(on_error="record") if tagger is None else tagger
     check_counts(limit=limit, sample=sample)
+    files = list_clip_files(source) if sample is None and tagger.column is None else []
+    clips = name_clips(files[:limit]) if files else open_clips(source, tagger, limit, sample)
+    return classify_values(clips, tagger)
+
+
+def list_clip_files(source: Any) -> list[str]:
+    """The paths of clips that are all files here and named like media; none for every other source."""
+    paths = [source] if isinstance(source, str | os.PathLike) else source
+    if not isinstance(paths, list | tuple):
+        return []
+    names = [os.fspath(path) for path in paths]
+    return names if all(map(is_clip_file, names)) else []
+
+
+def is_clip_file(path: str) -> bool:
+    full = make_absolute(path)
+    return not is_url(path) and has_media_suffix(path) and is_utf8(full) and os.path.isfile(full)
+
+
+def name_clips(paths: Iterable[str]) -> Iterator[UnreadClip]:
+    for row, path in enumerate(paths):
+        yield UnreadClip(row, as_utf8(path), make_absolute(path))
+
+
+def make_absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def open_clips(source: Any, tagger: Tagger, limit: int | None, sample: int | None) -> Iterator[UnreadClip]:
+    """The clips of any source. It is opened at once."""
+    from .sources import Source, open_source
+    from .sources.columns import find_media_column
+    from .sources.sampling import limit_rows
+
     opened = source if isinstance(source, Source) else open_source(source, token=tagger.token)
     opened, limit = limit_rows(opened, limit, sample)
-    column = find_media_column(opened, tagger.column)
-    return classify_values(read_clips(opened, column, limit), tagger)
+    return read_clips(opened, find_media_column(opened, tagger.column), limit)
 
 
 def classify_values(clips: Iterable[UnreadClip], tagger: Tagger) -> Iterator[ClassifiedClip]:
@@ -81,7 +119,7 @@ def classify_values(clips: Iterable[UnreadClip], tagger: Tagger) -> Iterator[Cla
         yield ClassifiedClip(clip.row, clip.name, result)
 
 
-def read_clips(source: Source, column: str, limit: int | None) -> Iterator[UnreadClip]:
+def read_clips(source: "Source", column: str, limit: int | None) -> Iterator[UnreadClip]:
     """The clips of the rows, undecoded. A column whose first rows hold nothing else is refused."""
     first_row = 0
     for table in read_tables(source, limit):
@@ -97,7 +135,7 @@ def read_clips(source: Source, column: str, limit: int | None) -> Iterator[Unrea
         first_row += len(table)
 
 
-def read_tables(source: Source, limit: int | None) -> Iterator[pa.Table]:
+def read_tables(source: "Source", limit: int | None) -> Iterator[pa.Table]:
     """The rows, a few at a time."""
     if not source.is_stream:
         count = min(source.row_count or 0, limit or sys.maxsize)
@@ -110,8 +148,10 @@ def read_tables(source: Source, limit: int | None) -> Iterator[pa.Table]:
         left -= len(table)
 
 
-def read_names(source: Source, table: pa.Table) -> list[list[str]] | None:
+def read_names(source: "Source", table: pa.Table) -> list[list[str]] | None:
     """The clips' names as the user wrote them, for each row; None where they have only their paths."""
+    from .media_column import FILE_NAME_COLUMNS
+
     if source.shown_folder is None:
         return None
     (column,) = (name for name in FILE_NAME_COLUMNS if name in table.column_names)

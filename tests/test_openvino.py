@@ -1,9 +1,12 @@
 """The OpenVINO engine against torch."""
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -176,3 +179,33 @@ def test_a_front_end_that_fails_ends_the_call_and_no_more() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
     (outputs,) = network(rows)
     assert torch.equal(outputs, rows.flatten(1))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="threads are bound to cores on Linux")
+def test_its_threads_may_use_every_core() -> None:
+    """Bound ones would share the first cores with those of every other worker."""
+    network = OpenvinoNetwork(
+        NetworkSource(partial(torch.nn.Linear, 500, 500), (500,), 0, identity=None),
+        torch.device("cpu"),
+        "float32",
+    )
+    rows = torch.rand(64, 500)
+    for count in (64, 1):
+        network(rows[:count])  # compiles, and binds threads meanwhile
+    found: set[frozenset[int]] = set()
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.is_set():
+            for thread in os.listdir("/proc/self/task"):
+                with suppress(OSError):
+                    found.add(frozenset(os.sched_getaffinity(int(thread))))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    for _ in range(50):
+        for count in (64, 1):
+            network(rows[:count])
+    ended.set()
+    looking.join()
+    assert found == {frozenset(os.sched_getaffinity(0))}

@@ -51,6 +51,12 @@ def test_a_first_tag_loads_only_what_it_needs(model: str, clips: dict[str, Path]
     assert run_and_list(tag, UNUSED | {"torch"}) == ["torch"]
 
 
+def test_the_command_for_a_clip_loads_only_what_it_needs(clips: dict[str, Path]) -> None:
+    words = ["tag", str(clips["Siren"]), "--model", "yamnet"]
+    command = f"from hf_audio_tagger.cli import app; app({words!r}, standalone_mode=False)"
+    assert run_and_list(command, UNUSED | {"torch"}) == ["torch"]
+
+
 def test_a_motion_score_loads_neither_models_nor_datasets(clips: dict[str, Path]) -> None:
     """That is most of its memory otherwise."""
     pytest.importorskip("cv2")

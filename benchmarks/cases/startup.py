@@ -15,7 +15,14 @@ ROUNDS = {"tiny": 1, "quick": 2}  # of a scale; others: five
 TORCH, AST_CLASS = "import torch", "import torch; from transformers import ASTForAudioClassification"
 IMPORT, BUILD = "import hf_audio_tagger", "from hf_audio_tagger import build_tagger; build_tagger()"
 TAG = "from hf_audio_tagger import build_tagger; build_tagger({model!r}).tag({clip!r})"
-FIRST_TAGS = (("YAMNet", TORCH, 1.5), ("demo", AST_CLASS, 1.15), ("AST-base", AST_CLASS, 1.15))
+COMMAND = "from hf_audio_tagger.cli import app; app({words!r}, standalone_mode=False)"
+SHELL = "YAMNet on the shell"
+FIRST_TAGS = (
+    ("YAMNet", TORCH, 1.5),
+    (SHELL, TORCH, 1.5),
+    ("demo", AST_CLASS, 1.15),
+    ("AST-base", AST_CLASS, 1.15),
+)
 LISTED = ("av", "datasets", "numpy", "pandas", "torch", "transformers")
 MEASURE = "import sys\n{statement}\nprint(*[name for name in {names} if name in sys.modules])"
 
@@ -33,6 +40,7 @@ def startup(bench: Bench) -> Outcome:
     clip = bench.warm
     statements = {IMPORT: IMPORT, BUILD: BUILD, TORCH: TORCH, "import torch and AST's class": AST_CLASS}
     statements |= {f"first tag, {name}": TAG.format(model=model, clip=clip) for name, model in models.items()}
+    statements[f"first tag, {SHELL}"] = COMMAND.format(words=["tag", str(clip), "--model", "yamnet"])
     starts: dict[str, list[Start]] = {}
     for turn in range(1 + ROUNDS.get(bench.scale.name, 5)):
         for name, statement in statements.items():

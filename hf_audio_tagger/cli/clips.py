@@ -47,14 +47,14 @@ def read_paths() -> list[str]:
 
 
 def print_clips(
-    source: "Source",
+    source: "Source | str | list[str]",
     tagger: "Tagger",
     limit: int | None,
     sample: int | None,
     as_json: bool,
     quiet: bool = False,
 ) -> None:
-    """Print a line for each label of each clip, or a JSON object for each clip.
+    """Print a line for each label of each clip of an opened source, or a JSON object for each clip.
 
     Failures go to standard error, and end the command with `SOME_FAILED`.
     """
@@ -62,8 +62,9 @@ def print_clips(
 
     if tagger.embeddings and not as_json:
         raise SettingsError("--embeddings are printed with --json only, and written with --out DEST.")
-    for line in () if quiet else source.notes:
-        note(line)
+    if not quiet and not isinstance(source, str | list):
+        for line in source.notes:
+            note(line)
     wants_top = tagger.top_k is not None or not tagger.segments
     if tagger.top_k is None and tagger.labels:  # some weights have no classifier
         tagger = replace(tagger, top_k=1)

@@ -122,11 +122,10 @@ def tag(
     Exit codes: 0 all well, 1 wrong use or settings, 2 the run could not
     continue, 3 done and some rows failed, 130 interrupted.
     """
-    from ..executors import default_num_proc
-    from ..runs import tag_dataset
-    from ..sources import open_source
+    from ..clips import list_clip_files
 
-    if out is None and not beside:
+    is_printed = out is None and not beside
+    if is_printed:
         needs_out = {
             "--keep-files": keep_files,
             "--num-proc": num_proc,
@@ -140,22 +139,23 @@ def tag(
         }
         check_without_out({} if dry_run else needs_out)
     push_options = make_push_options(push, out, private, push_revision, only_tags, push_report)
-    opened = open_source(
-        read_sources(source),
-        config=config,
-        split=split,
-        streaming=streaming,
-        token=tagger.token,
-        follow_links=follow_links,
-        root=root,
-        files=files,
-    )
+    sources = read_sources(source)
+    options: dict[str, Any] = {"config": config, "split": split, "streaming": streaming}
+    options |= {"follow_links": follow_links, "root": root, "files": files}
+    if is_printed and not dry_run and not any(options.values()) and list_clip_files(sources):
+        print_clips(sources, tagger, limit, sample, as_json, quiet)
+        return
+    from ..executors import default_num_proc
+    from ..runs import tag_dataset
+    from ..sources import open_source
+
+    opened = open_source(sources, token=tagger.token, **options)
     if dry_run:
         rows = limit if sample is None else sample
         processes = num_proc or default_num_proc(tagger.device)
         show_dry_run(opened, tagger, describe_run(opened, tagger, out), rows, processes, as_json)
         return
-    if out is None and not beside:
+    if is_printed:
         print_clips(opened, tagger, limit, sample, as_json, quiet)
         return
     cluster = read_cluster(ray)

@@ -22,6 +22,8 @@ from .conversion import NetworkSource
 from .kept_networks import open_network
 
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+# Each process would bind its threads to the same first cores, and threads that decode would wait for these.
+ANY_CORE = {"ENABLE_CPU_PINNING": False}
 INT8 = "int8"
 # Activations that share a scale in an int8 product. Smaller groups are more exact; larger ones were slower.
 GROUP_SIZE = 192
@@ -96,7 +98,7 @@ class OpenvinoNetwork:
         return self.compile(NUM_STREAMS=1).create_infer_request()
 
     def compile(self, **streams: int) -> Any:
-        settings = {**self.settings, "INFERENCE_NUM_THREADS": self.cores, **streams}
+        settings = {**self.settings, **ANY_CORE, "INFERENCE_NUM_THREADS": self.cores, **streams}
         with in_stage(COMPILING):
             return self.openvino.Core().compile_model(self.model, "CPU", settings)
 
