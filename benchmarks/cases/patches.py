@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from statistics import median
 from typing import Any
 
-from ..child import Answer, Subject, start
+from ..child import Answer, Child, Subject, start
 from ..machine import has_bfloat16
 from ..outcome import Figure, Outcome, Row
 from .bench import Bench
@@ -35,8 +35,8 @@ def yamnet(bench: Bench) -> Outcome:
             if name == PLAIN:
                 alone = patches / child.ask({**job, "part": "one by one"}).values["patches_a_second"]
                 batches_gain = alone / model
-            whole = child.ask({**job, "part": "whole"})
-            together = child.ask({"videos": several, "part": "side by side"})
+            whole = ask_best(child, {**job, "part": "whole"}, bench.scale.rounds)
+            together = ask_best(child, {"videos": several, "part": "side by side"}, bench.scale.rounds)
         shares[name] = decoding.seconds / (decoding.seconds + model)
         seconds[name] = whole.seconds
         cores[name] = together.cpu_seconds / together.seconds
@@ -60,8 +60,16 @@ def yamnet(bench: Bench) -> Outcome:
         Figure(f"seconds of sound heard in a second ({fastest})", hour / seconds[fastest], "", at_least=600),
         Figure(f"CPU seconds a second, {SIDE_BY_SIDE} side by side", cores[fastest], "", at_least=1.9),
     ]
-    note = f"{patches} patches; the model alone was timed on {bench.scale.patches} of them."
+    note = (
+        f"{patches} patches; the model alone was timed on {bench.scale.patches} of them. End to end and side "
+        f"by side: the best of {bench.scale.rounds} rounds."
+    )
     return Outcome(table, figures, [note])
+
+
+def ask_best(child: Child, job: dict[str, Any], rounds: int) -> Answer:
+    """The round that took least time: others share the machine."""
+    return min((child.ask(job) for _ in range(rounds)), key=lambda answer: answer.seconds)
 
 
 def long(bench: Bench) -> Outcome:
