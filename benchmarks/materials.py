@@ -68,6 +68,12 @@ class Materials:
         folder = Path(self.made("words", f"words-{count}", count=count))
         return sorted(map(str, folder.iterdir()))
 
+    def frames(self, source: str, count: int) -> list[str]:
+        """Mp4 files of one picture each, from all over a video."""
+        name = f"frames/{Path(source).stem}-{count}"
+        folder = Path(self.made("frames", name, source=source, count=count))
+        return sorted(map(str, folder.iterdir()))
+
     def variants(self, path: str, count: int) -> list[str]:
         """Files that cost what this one does, each with another sound: what is equal is heard once."""
         name = f"variants-{Path(path).stem}-{count}"

@@ -27,7 +27,7 @@ CASES = {
         Case("startup", "importing, and from the start of a process to its first tag", startup),
         Case("decode", "10.24 s of sound from an mp4 file", decode),
         Case("clips", "12 to 50 s clips, AST-base, float32", clips),
-        Case("bfloat16", "the same clips, bfloat16", bfloat16),
+        Case("bfloat16", "the same clips, bfloat16 and int8", bfloat16),
         Case("int8", "AST-base in OpenVINO: bits, starts and memory", int8),
         Case("overhead", "the pipeline's time over its model's", overhead),
         Case("hour", "one video of an hour, AST-base, float32", hour),

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -196,6 +197,29 @@ def make_words(path: str, count: int) -> None:
             container.mux(video.encode(None))
 
 
+def make_frames(path: str, source: str, count: int) -> None:
+    """Pictures from all over a video, an mp4 file each, without a loss."""
+    folder = Path(path)
+    folder.mkdir()
+    with av.open(source) as container:
+        total = container.streams.video[0].frames
+        wanted = {round((index + 0.5) * total / count) for index in range(count)}
+        for index, picture in enumerate(container.decode(video=0)):
+            if index in wanted:
+                write_picture(folder / f"{index:05d}.mp4", picture)
+
+
+def write_picture(path: Path, picture: av.VideoFrame) -> None:
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=FPS, options={"qp": "0"})
+        assert isinstance(video, VideoStream)
+        video.width, video.height, video.pix_fmt = picture.width, picture.height, "yuv420p"
+        still = picture.reformat(format="yuv420p")
+        still.pts, still.time_base = 0, Fraction(1, FPS)
+        container.mux(video.encode(still))
+        container.mux(video.encode(None))
+
+
 MAKERS: dict[str, Callable[..., None]] = {
     "clip": make_clip,
     "long": make_long,
@@ -205,6 +229,7 @@ MAKERS: dict[str, Callable[..., None]] = {
     "yamnet": make_yamnet,
     "recipes": make_recipe_media,
     "words": make_words,
+    "frames": make_frames,
 }
 
 if __name__ == "__main__":
