@@ -75,6 +75,13 @@ def load_network() -> Any:
     return cv2.dnn.readNetFromONNX(find_weights())
 
 
+@cache
+def tabulate_values() -> np.ndarray:
+    """What the network is given for each byte of each channel: a third of the arithmetic's time."""
+    bytes_ = np.arange(256, dtype=np.float32)[:, None]
+    return ((bytes_ / 255 - MEAN) / DEVIATION).astype(np.float32)[None]
+
+
 def predict(picture: np.ndarray) -> np.ndarray:
     """How probably each pixel belongs to text, in a picture of the size that the network sees."""
     cv2 = load_opencv()
@@ -82,9 +89,9 @@ def predict(picture: np.ndarray) -> np.ndarray:
     ratio = min(1.0, LONGEST_SIDE / max(height, width))
     rows, columns = (max(MULTIPLE, round(side * ratio / MULTIPLE) * MULTIPLE) for side in (height, width))
     bgr = cv2.resize(picture[..., ::-1], (columns, rows))
-    values = (bgr.astype(np.float32) / 255 - MEAN) / DEVIATION
+    values = cv2.LUT(bgr, tabulate_values())
     network = load_network()
-    network.setInput(np.ascontiguousarray(values.transpose(2, 0, 1)[None], np.float32))
+    network.setInput(np.ascontiguousarray(values.transpose(2, 0, 1)[None]))
     probabilities: np.ndarray = network.forward()[0, 0]
     return probabilities
 
