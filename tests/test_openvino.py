@@ -209,3 +209,19 @@ def test_its_threads_may_use_every_core() -> None:
     ended.set()
     looking.join()
     assert found == {frozenset(os.sched_getaffinity(0))}
+
+
+@pytest.mark.parametrize("rows_a_request", [1, 3])
+def test_a_rest_for_half_of_the_cores_needs_no_second_compiled_network(
+    monkeypatch: pytest.MonkeyPatch, rows_a_request: int
+) -> None:
+    monkeypatch.setattr("hf_audio_tagger.models.engines.openvino.core_share", lambda: 2)
+    source = NetworkSource(torch.nn.Flatten, (3, 4), 0, identity=None)
+    network = OpenvinoNetwork(source, torch.device("cpu"), "float32", rows_a_request)
+    rows = torch.rand(20, 3, 4)
+    for count in (3 * rows_a_request, 4 * rows_a_request, 4 * rows_a_request + 1, 5 * rows_a_request):
+        (outputs,) = network(rows[:count])
+        assert torch.equal(outputs, rows[:count].flatten(1))
+    assert "request" not in vars(network)
+    (outputs,) = network(rows[:1])
+    assert torch.equal(outputs, rows[:1].flatten(1))

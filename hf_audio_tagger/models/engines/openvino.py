@@ -1,14 +1,15 @@
 """OpenVINO, an optional engine for CPUs.
 
-Large batches are split so that each core processes its own requests; remaining rows are computed by all cores
-together. Each of the two modes is compiled on first use, which takes a second for AST-base; both share the
-file that the weights are mapped from.
+Large batches are split so that each core processes its own requests; few remaining rows are computed by all
+cores together. Each of the two modes is compiled on first use, which takes a second and 350 MB for AST-base;
+both share the file that the weights are mapped from.
 """
 
 import threading
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from itertools import islice
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ class OpenvinoNetwork:
         """
         refuse_after_fork()  # a forked process cannot use the parent's compiled network
         made = (part.numpy() for part in parts)
-        shared = count // (self.cores * self.request_rows) * self.cores if self.cores > 1 else 0
+        shared = self.count_apart(count) if self.cores > 1 else 0
         with self.lock:
             done = self.run_on_each_core(made, shared) if shared else []
             for part in made if self.cores == 1 else join(made):
@@ -72,6 +73,12 @@ class OpenvinoNetwork:
                 done.append([np.array(output, np.float32) for output in outputs.values()])
                 add_windows(len(part))
         return [torch.from_numpy(np.concatenate(outputs)) for outputs in zip(*done, strict=True)]
+
+    def count_apart(self, count: int) -> int:
+        """How many parts a core computes alone: of a large batch also a rest for half of the cores."""
+        parts = ceil(count / self.request_rows)
+        rest = parts % self.cores
+        return parts if parts > self.cores and 2 * rest >= self.cores else parts - rest
 
     def run_on_each_core(self, parts: Iterable[np.ndarray], count: int) -> list[list[np.ndarray]]:
         results: list[Any] = [None] * count
