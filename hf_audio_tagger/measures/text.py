@@ -87,7 +87,7 @@ def text_area(**settings: Any) -> TextArea:
     | `column`, `output_column`, `on_error`, `batched` | | as every `Measure` has them |
 
     "ppocr" (PP-OCRv4 mobile) needs the extra `ocr`, and works offline; "easyocr" (CRAFT) needs the extra of
-    that name, and weights that it fetches itself. Their ratios differ by 0.008 in the mean: a threshold
+    that name, and weights that it fetches itself. Their ratios differ by 0.01 in the mean: a threshold
     belongs to one of them.
 
     >>> ds = ds.map(text_area(), num_proc=2)  # doctest: +SKIP

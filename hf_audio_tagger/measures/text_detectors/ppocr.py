@@ -1,4 +1,4 @@
-"""PP-OCRv4's mobile detector, run by OpenCV: 27 times cheaper than CRAFT, and works offline.
+"""PP-OCRv4's mobile detector, run by OpenCV: 18 times cheaper than CRAFT, and works offline.
 
 Its weights (Baidu, Apache-2.0) are in the wheels of rapidocr. Only that file is read: importing rapidocr
 imports the variant of OpenCV that needs a display's libraries. The network tells where text is by pixels;

@@ -1,7 +1,7 @@
 """The operator `video_ocr_area_ratio_filter`: keeps samples by how much of their videos' pictures is text.
 
 Data-Juicer detects text with EasyOCR: `detector: easyocr` gives its numbers. The default detector is another,
-27 times cheaper, and gives numbers near them. Which one a run used is counted in its summary. Where
+18 times cheaper, and gives numbers near them. Which one a run used is counted in its summary. Where
 Data-Juicer fails for want of a number in a header (mkv, webm, fragmented files), a ratio is counted here.
 """
 
