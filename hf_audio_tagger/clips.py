@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from .cells import is_list_cell, is_null, is_url, parse_cells, parse_single, read_cells
 from .checks import check_counts
-from .media_paths import has_media_suffix
+from .media_paths import expand_path, has_media_suffix
 from .scores import ClipResult
 from .tagger import Tagger, build_tagger
 from .text import as_utf8, is_utf8
@@ -82,17 +82,13 @@ def list_clip_files(source: Any) -> list[str]:
 
 
 def is_clip_file(path: str) -> bool:
-    full = make_absolute(path)
+    full = expand_path(path)
     return not is_url(path) and has_media_suffix(path) and is_utf8(full) and os.path.isfile(full)
 
 
 def name_clips(paths: Iterable[str]) -> Iterator[UnreadClip]:
     for row, path in enumerate(paths):
-        yield UnreadClip(row, as_utf8(path), make_absolute(path))
-
-
-def make_absolute(path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path))
+        yield UnreadClip(row, as_utf8(path), expand_path(path))
 
 
 def open_clips(source: Any, tagger: Tagger, limit: int | None, sample: int | None) -> Iterator[UnreadClip]:

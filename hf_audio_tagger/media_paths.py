@@ -47,6 +47,11 @@ def has_media_suffix(path: str) -> bool:
     return get_suffix(path) in MEDIA_SUFFIXES
 
 
+def expand_path(path: str) -> str:
+    """A local path as the user wrote it, in full."""
+    return os.path.abspath(os.path.expanduser(path))
+
+
 def read_paths(dataset: "Dataset", column: str) -> list[Any]:
     """A column's paths: for each row a path, a list of paths, or None."""
     tables = dataset.select_columns([column]).with_format("arrow").iter(ROWS_AT_ONCE)

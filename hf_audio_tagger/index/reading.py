@@ -13,6 +13,7 @@ from datasets import Audio, Dataset, Features
 from ..atomic_files import open_atomic, write_file
 from ..cells import is_url
 from ..digests import digest_values
+from ..media_paths import expand_path
 from .clip_paths import EXAMPLE, ClipFolders, check_template, find_clip_paths, make_audio
 from .formats import AST, AUDIOCAPS, CAPTION_PAIRS, JSON_LINES, KNOWN, SEGMENTS, IndexFileError, find_kind
 from .json_lines import NewTypesError, Types, read_json_lines
@@ -79,7 +80,7 @@ def find_root(root: str) -> str:
     """The folder's absolute path, or its URL."""
     if is_url(root):
         return root.rstrip("/")
-    folder = os.path.abspath(os.path.expanduser(root))
+    folder = expand_path(root)
     if not os.path.isdir(folder):
         raise IndexFileError(f"The folder of the clips is not there: {folder}")
     return folder

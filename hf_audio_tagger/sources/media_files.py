@@ -12,7 +12,7 @@ from datasets import Audio, Dataset, Features, Value, Video
 
 from ..cells import UnreadableMedia, is_url
 from ..digests import digest_values
-from ..media_paths import VIDEO_SUFFIXES, get_suffix, has_media_suffix
+from ..media_paths import VIDEO_SUFFIXES, expand_path, get_suffix, has_media_suffix
 from ..text import as_utf8, hide_secrets, is_utf8
 from .data_files import BUILDERS, find_data_files
 from .media_folder import FolderFiles, list_files
@@ -69,7 +69,7 @@ def open_many(paths: Sequence[str | os.PathLike[str]], request: SourceRequest) -
 
 
 def name_file(path: str) -> NamedFile:
-    full = path if is_url(path) else os.path.abspath(os.path.expanduser(path))
+    full = path if is_url(path) else expand_path(path)
     return NamedFile(
         hide_secrets(as_utf8(path)) if is_url(path) else as_utf8(path),
         full,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...cells import is_url
+from ...media_paths import expand_path
 from ...stores import StoreError
 from ...stores.errors import explained
 from ...stores.systems import open_system
@@ -86,7 +87,7 @@ def find_local(pattern: str) -> list[Tar]:
 
 
 def stamp_local(path: str) -> Tar:
-    full = os.path.abspath(os.path.expanduser(path))  # workers may have another folder
+    full = expand_path(path)  # workers may have another folder
     try:
         info = os.stat(full)
     except (OSError, ValueError):
